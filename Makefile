@@ -1,0 +1,42 @@
+# One entry for people and CI. `make demo` and `make test` do all the set-up themselves.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help install demo test check bench clean
+
+help:            ## say what there is
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "installing shortlist into $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+install: $(VENV)/.installed ## install the package into .venv
+
+demo: $(VENV)/.installed ## index 6,825 command pages and search them with every pipeline
+	@$(BIN)/python examples/demo.py
+
+check: $(VENV)/.installed-dev ## lint, import order, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test: check ## everything a change must pass
+	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.installed-dev ## measure against peers (installs them; see benchmarks/README.md)
+	sh benchmarks/run.sh $(BIN)
+
+clean:           ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

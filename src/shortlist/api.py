@@ -1,0 +1,262 @@
+"""What ``import shortlist`` gives: a collection with its encoder, from first document to last hit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from shortlist.collection import Analyzer, Filter, Snapshot, Store, StoreSettings, as_filter
+from shortlist.collection.check import find_problems
+from shortlist.errors import ModelMismatchError
+from shortlist.formats import open_source
+from shortlist.indexing import Indexer, Report
+from shortlist.models import Encoder
+from shortlist.models.encoder import Mode
+from shortlist.models.folders import DEFAULT, fingerprint
+from shortlist.protocols import Progress
+from shortlist.search import Pipeline, Result, Searcher, parse
+from shortlist.types import Document, Query, Run
+
+__all__ = ["Collection", "Info"]
+
+Condition = Filter | str | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Info:
+    """Describe a collection: what is in it, what made it, what it takes on disk."""
+
+    path: str
+    generation: int
+    documents: int
+    deleted_documents: int
+    passages: int
+    token_vectors: int
+    segments: int
+    size_bytes: Mapping[str, int]
+    language: str
+    model: str
+    fingerprint: str
+    mode: str
+    default_pipeline: str
+
+
+class Collection:
+    """A folder of documents that can be searched by words and by meaning.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "help.shortlist"
+    >>> with Collection.create(path) as collection:
+    ...     _ = collection.add([
+    ...         {"id": "a", "title": "International transaction declined", "text": "Foreign use is blocked."},
+    ...         {"id": "b", "title": "Order a card", "text": "A new card takes five working days."},
+    ...     ])
+    ...     collection.search("my payment in Spain was refused").ranking[0].doc_id
+    'a'
+    """
+
+    def __init__(self, store: Store, encoder: Encoder | None, model: Path | None) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._model = model
+        self._snapshot: Snapshot | None = None
+        self.analyzer = Analyzer(store.settings.language)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | os.PathLike[str] | None = None,
+        mode: Mode = "fast",
+        language: str = "english",
+        token_vectors: bool = True,
+    ) -> Collection:
+        """Create an empty collection in a folder of its own.
+
+        ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
+        ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
+        the space for vectors and has no late interaction. None of these can be changed later.
+
+        Raises:
+            CollectionExistsError: there is something at ``path`` already.
+            ModelError: the model can't be used.
+            CollectionError: there is no stemmer for ``language``.
+        """
+        Analyzer(language)
+        encoder = Encoder.load(model, mode=mode)
+        about = encoder.settings
+        settings = StoreSettings(
+            language=language,
+            model="" if model is None else str(Path(model).resolve()),
+            model_name=about.name,
+            fingerprint=about.fingerprint,
+            mode=mode,
+            similarity=about.similarity,
+            dimensions=about.dimensions,
+            dense_scale=about.dense_scale,
+            token_dimensions=about.token_dimensions if token_vectors else 0,
+            token_scale=about.token_scale,
+        )
+        return cls(Store.create(Path(path), settings), encoder, None if model is None else Path(model))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Collection:
+        """Open a collection; ``model`` says where its model is now, if it moved.
+
+        Raises:
+            CollectionNotFoundError: there is no collection at ``path``.
+            ModelMismatchError: it was encoded by another model than this one.
+        """
+        store = Store(Path(path))
+        folder = (
+            Path(model) if model is not None else Path(store.settings.model) if store.settings.model else None
+        )
+        return cls(store, None, folder)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The collection's encoder, loaded when first needed."""
+        if self._encoder is None:
+            settings = self._store.settings
+            encoder = Encoder.load(self._model, mode=settings.mode)  # type: ignore[arg-type]
+            if encoder.settings.fingerprint != settings.fingerprint:
+                raise ModelMismatchError(
+                    f"{self._store.path}: encoded by {settings.model_name} ({settings.fingerprint}), "
+                    f"not by {encoder.settings.name} ({encoder.settings.fingerprint})",
+                    hint="name its model with --model FOLDER, or index the documents again into a new collection",
+                )
+            self._encoder = encoder
+        return self._encoder
+
+    def add(
+        self,
+        documents: str | os.PathLike[str] | Iterable[Document | Mapping[str, object]] | Any,
+        *,
+        strict: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Add or update documents from a path, an iterable of documents or mappings, or a data frame.
+
+        A document with a known id replaces the old one. Bad records are counted and listed in the report;
+        with ``strict`` they raise before anything is committed.
+
+        Raises:
+            DataError: the source can't be read; or, with ``strict``, a record is bad.
+            CollectionBusyError: another process is writing.
+        """
+        source = open_source(documents)
+        return Indexer(self._store, self.encoder, threads=threads).add(
+            source, strict=strict, progress=progress
+        )
+
+    def delete(self, doc_ids: Iterable[str] = (), *, condition: Condition = None) -> int:
+        """Delete documents by id, or all that a filter lets through; give how many there were."""
+        chosen = list(doc_ids)
+        with self._store.writer() as writer:
+            if condition is not None:
+                with self._store.snapshot() as snapshot:
+                    positions = snapshot.allowed(as_filter(condition)).nonzero()[0]
+                    chosen += snapshot.doc_ids(positions)
+            return writer.delete(chosen)
+
+    def count(self, condition: Condition = None) -> int:
+        """Count the documents, or those that a filter lets through."""
+        with self._store.snapshot() as snapshot:
+            return int(snapshot.allowed(as_filter(condition)).sum())
+
+    def search(
+        self, query: str, k: int = 10, *, pipeline: Pipeline | str | None = None, condition: Condition = None
+    ) -> Result:
+        """Find the ``k`` best documents in the newest generation.
+
+        ``pipeline`` is a value, its text form or a short name (default ``hybrid+late``); ``condition``
+        restricts the search to documents whose metadata it lets through.
+
+        Raises:
+            PipelineError, FilterError: the pipeline or the condition makes no sense.
+        """
+        return self._searcher().search(query, k, pipeline=_pipeline(pipeline), condition=as_filter(condition))
+
+    def run(
+        self,
+        queries: Sequence[Query],
+        k: int = 1000,
+        *,
+        pipeline: Pipeline | str | None = None,
+        condition: Condition = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Rank documents for many queries: the same rankings as one search each, in less time."""
+        return self._searcher().run(
+            queries, k, pipeline=_pipeline(pipeline), condition=as_filter(condition),
+            threads=threads, progress=progress,
+        )  # fmt: skip
+
+    def info(self) -> Info:
+        """Describe the newest generation."""
+        settings = self._store.settings
+        with self._store.snapshot() as snapshot:
+            sizes: dict[str, int] = {"collection.db": (self._store.path / "collection.db").stat().st_size}
+            for segment in snapshot.segments:
+                for name, size in segment.sizes.items():
+                    sizes[name] = sizes.get(name, 0) + size
+            return Info(
+                path=str(self._store.path),
+                generation=snapshot.generation,
+                documents=snapshot.document_count,
+                deleted_documents=len(snapshot.rows) - snapshot.document_count,
+                passages=sum(len(segment.passages) for segment in snapshot.segments),
+                token_vectors=sum(len(segment.tokens) for segment in snapshot.segments if segment.has_tokens),
+                segments=len(snapshot.segments),
+                size_bytes=sizes,
+                language=settings.language,
+                model=settings.model or settings.model_name,
+                fingerprint=settings.fingerprint,
+                mode=settings.mode,
+                default_pipeline="hybrid+late" if settings.token_dimensions else "hybrid",
+            )
+
+    def check(self) -> list[str]:
+        """Read everything and give what is wrong with it, a line each; nothing, if nothing is."""
+        problems = find_problems(self._store.path, self._store.settings)
+        if self._store.settings.fingerprint != fingerprint(self._model or DEFAULT):
+            problems.append(f"the model at hand is not {self._store.settings.model_name}, which encoded this")
+        return problems
+
+    def compact(self) -> bool:
+        """Join all segments into one without deleted documents; give whether there was anything to do."""
+        with self._store.writer() as writer:
+            return writer.compact()
+
+    def close(self) -> None:
+        """Let go of files and locks."""
+        if self._snapshot is not None:
+            self._snapshot.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _searcher(self) -> Searcher:
+        if self._snapshot is not None and not self._snapshot.is_newest():
+            self._snapshot.close()
+            self._snapshot = None
+        if self._snapshot is None:
+            self._snapshot = self._store.snapshot()
+        return Searcher(self._snapshot, self._store.settings, self.analyzer, lambda: self.encoder)
+
+
+def _pipeline(value: Pipeline | str | None) -> Pipeline | None:
+    return parse(value) if isinstance(value, str) else value

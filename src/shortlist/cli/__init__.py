@@ -1,0 +1,1 @@
+"""The command ``shortlist``: data on stdout, everything else on stderr."""

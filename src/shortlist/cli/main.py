@@ -1,0 +1,178 @@
+"""Which commands there are, what they take, and how they end.
+
+Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check`` found
+damage, 130 interrupted. Nothing heavy is imported before a command runs, so help answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from shortlist import __version__
+from shortlist.errors import FilterError, PipelineError, ShortlistError
+
+__all__ = ["build_parser", "main"]
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_PIPELINE_HELP = (
+    "bm25, tfidf, dense, late, hybrid, hybrid+late, or one of your own such as "
+    "'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: hybrid+late)"
+)
+_FILTER_HELP = """metadata filter, as in 'lang = "en" and (year >= 2020 or tag in (news, faq))'"""
+_SOURCE_HELP = (
+    "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="shortlist",
+        description="Search your own text by meaning.",
+        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found damage, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"shortlist {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _writing_commands(commands)
+    _reading_commands(commands)
+    _care_commands(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}."
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    return parser
+
+
+def _writing_commands(commands: Commands) -> None:
+    index = _command(commands, "index", "create a collection and add documents to it")
+    add = _command(commands, "add", "add documents to a collection, or update those with known ids")
+    for parser in (index, add):
+        parser.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+        parser.add_argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
+        parser.add_argument(
+            "--strict", action="store_true", help="fail before anything is committed if a record is bad"
+        )
+        parser.add_argument(
+            "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
+        )
+        parser.add_argument(
+            "--model", metavar="FOLDER", help="a model folder (default: the one that comes along)"
+        )
+    index.add_argument(
+        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
+    )
+    index.add_argument("--language", default="english", help="of the stemmer (default: english)")
+    index.add_argument(
+        "--no-tokens", action="store_true", help="leave token vectors out: smaller, no late interaction"
+    )
+
+    delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
+    delete.add_argument("collection", metavar="COLLECTION")
+    delete.add_argument("ids", metavar="ID", nargs="*")
+    delete.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
+    delete.add_argument("--yes", action="store_true", help="don't ask on a terminal")
+
+
+def _reading_commands(commands: Commands) -> None:
+    search = _command(commands, "search", "find the documents that answer a query")
+    search.add_argument("collection", metavar="COLLECTION")
+    search.add_argument("query", metavar="QUERY")
+    search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
+
+    run = _command(commands, "run", "search for many queries and write a TREC run")
+    run.add_argument("collection", metavar="COLLECTION")
+    run.add_argument("queries", metavar="QUERIES", help="a BEIR queries.jsonl, or id<TAB>text lines")
+    run.add_argument("-o", "--output", metavar="FILE", required=True, help="the run to write ('-': stdout)")
+    run.add_argument("-k", type=_positive, default=100, metavar="N", help="documents a query (default: 100)")
+    run.add_argument("--threads", type=_positive, metavar="N", help="for encoding (default: all cores)")
+    for parser in (search, run):
+        parser.add_argument("--pipeline", metavar="PIPELINE", help=_PIPELINE_HELP)
+        parser.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
+        parser.add_argument(
+            "--model", metavar="FOLDER", help="where the collection's model is now, if it moved"
+        )
+
+    encode = _command(commands, "encode", "turn texts into vectors")
+    encode.add_argument("sources", metavar="SOURCE", nargs="*", help=_SOURCE_HELP)
+    encode.add_argument("--text", action="append", default=[], metavar="TEXT", help="a text; may be repeated")
+    encode.add_argument(
+        "-o", "--output", metavar="FILE", help=".npy or .jsonl (default: JSON lines on stdout)"
+    )
+    encode.add_argument(
+        "--prompt",
+        choices=("query", "document"),
+        default="document",
+        help="which prefix the model adds, if it has any",
+    )
+    encode.add_argument(
+        "--model", metavar="FOLDER", help="a model folder (default: the one that comes along)"
+    )
+    encode.add_argument(
+        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
+    )
+    encode.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _care_commands(commands: Commands) -> None:
+    for name, text in (
+        ("info", "say what is in a collection"),
+        ("check", "read a collection whole and say whether it is sound"),
+        ("compact", "join segments and remove what deleted documents left"),
+    ):
+        _command(commands, name, text).add_argument("collection", metavar="COLLECTION")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        command = importlib.import_module("shortlist.cli.commands").COMMANDS[arguments.command]
+        return int(command(arguments) or 0)
+    except ShortlistError as error:
+        if arguments.debug:
+            raise
+        return _fail(
+            str(error), error.hint, USAGE if isinstance(error, PipelineError | FilterError) else FAILED
+        )
+    except BrokenPipeError:
+        # The reader of our output has gone; keep the interpreter from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if arguments.debug:
+            raise
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", "", FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", "what was committed is kept", INTERRUPTED)
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Which documents have a term, and how often: sorted arrays, built in one pass and merged without a loop.
+
+``terms`` are UTF-8, sorted by their bytes and joined; ``term_offsets`` cut them apart. Term ``i`` occurs in
+the documents ``documents[posting_offsets[i]:posting_offsets[i + 1]]`` (numbers within the segment,
+ascending), ``frequencies`` times in each.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Postings"]
+
+
+@dataclass(frozen=True, eq=False)
+class Postings:
+    """Hold the inverted index of one segment; see the module for the arrays."""
+
+    terms: NDArray[np.uint8]
+    term_offsets: NDArray[np.int64]
+    posting_offsets: NDArray[np.int64]
+    documents: NDArray[np.int32]
+    frequencies: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.term_offsets) - 1
+
+    def term(self, index: int) -> bytes:
+        """Give term ``index`` as UTF-8."""
+        return self.terms[self.term_offsets[index] : self.term_offsets[index + 1]].tobytes()
+
+    def find(self, term: str) -> slice | None:
+        """Give the slice of ``documents`` and ``frequencies`` that belongs to ``term``, by binary search."""
+        wanted = term.encode()
+        index = bisect_left(range(len(self)), wanted, key=self.term)
+        if index == len(self) or self.term(index) != wanted:
+            return None
+        return slice(int(self.posting_offsets[index]), int(self.posting_offsets[index + 1]))
+
+    @classmethod
+    def build(cls, texts: Sequence[Sequence[str]]) -> Postings:
+        """Index documents given as lists of terms."""
+        vocabulary: dict[str, int] = {}
+        numbers = [vocabulary.setdefault(term, len(vocabulary)) for terms in texts for term in terms]
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        documents = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
+        encoded = [term.encode() for term in vocabulary]
+        # One key for each occurrence; equal keys are one posting.
+        keys = np.array(numbers, np.int64) * max(1, len(texts)) + documents
+        postings, frequencies = np.unique(keys, return_counts=True)
+        term, document = np.divmod(postings, max(1, len(texts)))
+        return cls._arrange(encoded, term, document, frequencies)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Postings], renumber: Sequence[NDArray[np.int64]]) -> Postings:
+        """Join segments; ``renumber[p][d]`` is document ``d`` of part ``p`` in the whole, -1 to drop it."""
+        vocabulary: dict[bytes, int] = {}
+        terms, documents, frequencies = [], [], []
+        for part, numbers in zip(parts, renumber, strict=True):
+            ids = [vocabulary.setdefault(part.term(i), len(vocabulary)) for i in range(len(part))]
+            moved = numbers[part.documents]
+            kept = moved >= 0
+            terms.append(np.repeat(np.array(ids, np.int64), np.diff(part.posting_offsets))[kept])
+            documents.append(moved[kept])
+            frequencies.append(part.frequencies[kept].astype(np.int64))
+        return cls._arrange(
+            list(vocabulary), np.concatenate(terms), np.concatenate(documents), np.concatenate(frequencies)
+        )
+
+    @classmethod
+    def _arrange(
+        cls,
+        vocabulary: list[bytes],
+        term: NDArray[np.int64],
+        document: NDArray[np.int64],
+        frequency: NDArray[np.int64],
+    ) -> Postings:
+        """Sort postings by the bytes of their term, then by document; leave out terms without any."""
+        used = np.bincount(term, minlength=len(vocabulary)) > 0
+        order = sorted((index for index in range(len(vocabulary)) if used[index]), key=vocabulary.__getitem__)
+        rank = np.zeros(len(vocabulary), np.int64)
+        rank[order] = np.arange(len(order))
+        term = rank[term]
+        by_term = np.lexsort((document, term))
+        term, document, frequency = term[by_term], document[by_term], frequency[by_term]
+        words = [vocabulary[index] for index in order]
+        return cls(
+            terms=np.frombuffer(b"".join(words), np.uint8),
+            term_offsets=_offsets(np.fromiter(map(len, words), np.int64, len(words))),
+            posting_offsets=_offsets(np.bincount(term, minlength=len(words))),
+            documents=document.astype(np.int32),
+            frequencies=frequency.astype(np.min_scalar_type(int(frequency.max(initial=0)))),
+        )
+
+
+def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    result = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=result[1:])
+    return result

@@ -1,0 +1,53 @@
+"""Who may act on the data: what the stages of a search ask of each other, in numpy and nothing else.
+
+Shapes: N documents of a snapshot (its positions), P of them, Q query tokens, H and D dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EncodesTexts", "Progress", "ScoresDocuments"]
+
+Progress = Callable[[int], object]
+"""Called with the number of items just done."""
+
+
+class EncodesTexts(Protocol):
+    """Turn texts into one vector each, ``[texts, H]``."""
+
+    def encode(
+        self, texts: Sequence[str], *, prompt: str = ..., threads: int | None = ...
+    ) -> NDArray[np.float32]:
+        """Give one vector a text."""
+        ...
+
+
+class ScoresDocuments(Protocol):
+    """Score documents of a snapshot for one query; higher is better.
+
+    ``absent`` is the score of a document that is no candidate at all (0 for words that don't occur), or
+    ``None`` where every document is one. ``scale`` divides scores before they are added to others'.
+    """
+
+    absent: float | None
+
+    def score_all(self) -> NDArray[np.float64]:
+        """Give the scores of all positions, ``[N]``."""
+        ...
+
+    def score(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give the scores of some positions, ``[P]``: the same numbers that :meth:`score_all` gives them."""
+        ...
+
+    def scale(self) -> float:
+        """Give what scores are divided by before they are fused; 1 where they are similarities."""
+        ...
+
+    def best_passages(self, positions: Sequence[int]) -> list[Any]:
+        """Give the passage of each document that this scorer finds best."""
+        ...

@@ -1,0 +1,45 @@
+"""Compare the tokens of a query with the tokens of passages: MaxSim, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["maxsim"]
+
+BLOCK_TOKENS = 16_384  # expanded at a time: 8 MB of float32 at 128 dimensions
+
+
+def maxsim(
+    query: NDArray[np.int8], tokens: NDArray[np.int8], offsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Give, a passage, the mean over query tokens of the best match among the passage's tokens.
+
+    ``query`` is ``[Q, D]``, ``tokens`` is ``[T, D]``, passage ``p`` has the tokens
+    ``offsets[p]:offsets[p + 1]``, at least one. The result is ``[P]``, in units of the product of both
+    scales. Products are integers held in float32 (exact, see :func:`dot_products`) and their maxima are
+    summed in float64, so neither blocks nor threads can change a bit. A passage without tokens, or a query
+    without, scores -inf. The memory used is that of one block.
+
+    Source: Khattab and Zaharia 2020, equation 3.
+    Deviation: the mean instead of the sum over query tokens, so that scores of queries of different lengths
+    can be compared and combined.
+    """
+    count = len(offsets) - 1
+    result = np.full(count, -np.inf)
+    expanded = np.ascontiguousarray(query.T, np.float32)
+    if not len(query):
+        return result
+    first = 0
+    while first < count:
+        # As many whole passages as fit into a block, but at least one.
+        last = int(np.searchsorted(offsets, offsets[first] + BLOCK_TOKENS, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        begin, end = int(offsets[first]), int(offsets[last])
+        filled = np.flatnonzero(np.diff(offsets[first : last + 1]))
+        if len(filled):
+            similarity = tokens[begin:end].astype(np.float32) @ expanded
+            best = np.maximum.reduceat(similarity, offsets[first:last][filled] - begin, axis=0)
+            result[first + filled] = best.mean(axis=1, dtype=np.float64)
+        first = last
+    return result

@@ -1,0 +1,25 @@
+"""Retrieve, fuse, rerank: pipelines as values, and the searcher that runs them."""
+
+from shortlist.search.notation import NAMES, name_of, parse, to_text
+from shortlist.search.pipeline import BM25, TFIDF, Dense, Fuse, MaxSim, Pipeline, Rerank, deepen, leaves
+from shortlist.search.query import PreparedQuery
+from shortlist.search.searcher import Result, Searcher
+
+__all__ = [
+    "BM25",
+    "NAMES",
+    "TFIDF",
+    "Dense",
+    "Fuse",
+    "MaxSim",
+    "Pipeline",
+    "PreparedQuery",
+    "Rerank",
+    "Result",
+    "Searcher",
+    "deepen",
+    "leaves",
+    "name_of",
+    "parse",
+    "to_text",
+]

@@ -1,0 +1,200 @@
+"""Run a pipeline for one query on one snapshot.
+
+Two questions are asked of every stage: *retrieve* (which documents, ranked?) and *score* (what are these
+documents worth?). Every stage can answer both, so anything that retrieves can also rerank.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection import Snapshot
+from shortlist.protocols import ScoresDocuments
+from shortlist.scoring import at_least_kth
+from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
+from shortlist.types import Passage, Ranking
+
+__all__ = ["Execution", "leaf_name", "timed"]
+
+Positions = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+UNREAD_GAP = 1.0
+"""How far below the last document that a judge read the first unread one is put."""
+
+
+def leaf_name(leaf: Leaf) -> str:
+    """Name a scorer in results and timings: ``bm25``, ``late``, or its text form if it has settings."""
+    plain = replace(leaf, depth=DEPTH)
+    return "late" if isinstance(plain, MaxSim) else str(plain)
+
+
+class Execution:
+    """Hold what one query on one snapshot has computed so far, its timings, and what each stage saw."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        scorers: Callable[[Leaf], ScoresDocuments],
+        allowed: NDArray[np.bool_],
+        timings_ms: dict[str, float],
+    ) -> None:
+        self._snapshot = snapshot
+        self._make_scorer = scorers
+        self._scorers: dict[Leaf, ScoresDocuments] = {}
+        self._allowed = allowed
+        self._position: dict[str, int] = {}
+        self._doc_id: dict[int, str] = {}
+        self.timings_ms = timings_ms
+        self.seen: dict[str, int] = {}
+
+    def rank(self, pipeline: Pipeline, k: int) -> Ranking:
+        """Retrieve ``k`` documents; each hit has the score of every scorer and the best passage."""
+        ranking = self.retrieve(pipeline)
+        doc_ids = [hit.doc_id for hit in ranking.hits[:k]]
+        positions = np.array(self.positions(doc_ids), np.int64)
+        found = leaves(pipeline)
+        columns = {leaf_name(leaf): self.score(leaf, positions).tolist() for leaf in found}
+        by_document = {
+            doc_id: {name: column[index] for name, column in columns.items()}
+            for index, doc_id in enumerate(doc_ids)
+        }
+        with self._timed("passages"):
+            spans = self._best_passages(found, positions)
+        pairs = [(hit.doc_id, hit.score) for hit in ranking.hits[:k]]
+        return Ranking.of(pairs, stages=by_document, spans=dict(zip(doc_ids, spans, strict=True)))
+
+    def positions(self, doc_ids: Iterable[str]) -> list[int]:
+        """Give the positions of documents that were ranked."""
+        return [self._position[doc_id] for doc_id in doc_ids]
+
+    def retrieve(self, stage: Pipeline) -> Ranking:
+        """Rank what a stage passes on."""
+        match stage:
+            case Fuse(stages=parts):
+                found = {self._position[hit.doc_id] for part in parts for hit in self.retrieve(part)}
+                positions = np.array(sorted(found), np.int64)
+                return self._ranking(positions, self.score(stage, positions), None)
+            case Rerank():
+                return self._rerank(stage)
+            case _:
+                return self._retrieve_leaf(stage)
+
+    def score(self, stage: Pipeline, positions: Positions) -> Scores:
+        """Score documents at ``positions`` exactly, whoever found them."""
+        match stage:
+            case Fuse():
+                return self._fuse(stage, positions)
+            case Rerank(first=first, judge=judge, weight=weight):
+                judged = self.score(judge, positions)
+                return judged if weight == 1 else _blend(judged, self.score(first, positions), weight)
+            case _:
+                scorer = self._scorer(stage)
+                with self._timed(leaf_name(stage)):
+                    return scorer.score(positions)
+
+    def _retrieve_leaf(self, leaf: Leaf) -> Ranking:
+        scorer = self._scorer(leaf)
+        with self._timed(leaf_name(leaf)):
+            scores = scorer.score_all()
+            if scorer.absent is not None:
+                scores = np.where(self._allowed & (scores > scorer.absent), scores, -np.inf)
+            elif not self._allowed.all():
+                scores = np.where(self._allowed, scores, -np.inf)
+            positions = at_least_kth(scores, leaf.depth)
+        return self._ranking(positions, scores[positions], leaf.depth, leaf_name(leaf))
+
+    def _fuse(self, stage: Fuse, positions: Positions) -> Scores:
+        weights = stage.weights or (1.0,) * len(stage.stages)
+        columns = []
+        for part, weight in zip(stage.stages, weights, strict=True):
+            scores = self.score(part, positions)
+            scorer = None if isinstance(part, Fuse | Rerank) else self._scorer(part)
+            if stage.method == "rrf":
+                absent = None if scorer is None else scorer.absent
+                columns.append(weight * _reciprocal_ranks(scores, absent, stage.rrf_k))
+            else:
+                columns.append(weight * scores / (scorer.scale() if scorer else 1.0))
+        # Rounded once, at the end: the order of the stages can't change a tie.
+        return np.array([math.fsum(values) for values in zip(*(c.tolist() for c in columns), strict=True)])
+
+    def _rerank(self, stage: Rerank) -> Ranking:
+        first = self.retrieve(stage.first)
+        read, unread = first.hits[: stage.depth], first.hits[stage.depth :]
+        positions = np.array([self._position[hit.doc_id] for hit in read], np.int64)
+        scores = self.score(stage.judge, positions)
+        if stage.weight < 1:
+            scores = _blend(scores, np.array([hit.score for hit in read]), stage.weight)
+        pairs = [(hit.doc_id, score) for hit, score in zip(read, scores.tolist(), strict=True)]
+        if unread:
+            below = float(scores.min()) - UNREAD_GAP - unread[0].score
+            pairs += [(hit.doc_id, below + hit.score) for hit in unread]
+        return Ranking.of(pairs)
+
+    def _scorer(self, leaf: Leaf) -> ScoresDocuments:
+        key = replace(leaf, depth=DEPTH)
+        if key not in self._scorers:
+            self._scorers[key] = self._make_scorer(key)
+        return self._scorers[key]
+
+    def _ranking(self, positions: Positions, scores: Scores, k: int | None, name: str = "") -> Ranking:
+        unknown = [position for position in positions.tolist() if position not in self._doc_id]
+        with self._timed("ids"):
+            for position, doc_id in zip(unknown, self._snapshot.doc_ids(unknown), strict=True):
+                self._doc_id[position], self._position[doc_id] = doc_id, position
+        pairs = zip((self._doc_id[p] for p in positions.tolist()), scores.tolist(), strict=True)
+        ranking = Ranking.of(pairs, k=k)
+        if name:
+            self.seen[name] = len(ranking)
+        return ranking
+
+    def _best_passages(self, found: tuple[Leaf, ...], positions: Positions) -> list[Passage]:
+        """Ask the scorer that reads closest: late before dense before lexical."""
+        order = {"MaxSim": 0, "Dense": 1}
+        closest = min(found, key=lambda leaf: order.get(type(leaf).__name__, 2))
+        result: list[Any] = self._scorer(closest).best_passages(positions.tolist())
+        return result
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        with timed(self.timings_ms, name):
+            yield
+
+
+@contextmanager
+def timed(timings_ms: dict[str, float], name: str) -> Iterator[None]:
+    """Add the time spent inside to ``timings_ms[name]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings_ms[name] = timings_ms.get(name, 0.0) + (time.perf_counter() - start) * 1000
+
+
+def _blend(judged: Scores, first: Scores, weight: float) -> Scores:
+    return weight * _unit_range(judged) + (1 - weight) * _unit_range(first)
+
+
+def _unit_range(scores: Scores) -> Scores:
+    """Bring scores to the range from 0 to 1; equal scores all become 0."""
+    low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+    result: Scores = (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+    return result
+
+
+def _reciprocal_ranks(scores: Scores, absent: float | None, constant: float) -> Scores:
+    """Give 1 / (constant + rank); equal scores share the best of their ranks, absent documents get 0."""
+    ordered = np.sort(-scores)
+    ranks = np.searchsorted(ordered, -scores, side="left") + 1
+    result = np.array([1.0 / (constant + rank) for rank in ranks.tolist()])
+    if absent is not None:
+        result[scores <= absent] = 0.0
+    return result

@@ -1,0 +1,183 @@
+"""Pipelines as values: what is retrieved, what is combined, what is read again.
+
+A pipeline says what to do and holds no data: equal pipelines are equal values, and ``str`` gives the text
+form that the command line, settings files and result tables share (see notation.py).
+
+>>> print(Rerank(Fuse((BM25(), Dense()), weights=(1, 4)), MaxSim(), depth=100))
+rerank(fuse(bm25, dense, weights=[1, 4]), maxsim, depth=100)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+from shortlist.errors import PipelineError
+
+__all__ = ["BM25", "TFIDF", "Dense", "Fuse", "Leaf", "MaxSim", "Pipeline", "Rerank", "deepen", "leaves"]
+
+DEPTH = 200
+
+
+class _Stage:
+    """Print as the text form."""
+
+    needs_vectors: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        from shortlist.search.notation import to_text
+
+        return to_text(self)  # type: ignore[arg-type]
+
+
+def _check_depth(depth: int) -> None:
+    if not isinstance(depth, int) or isinstance(depth, bool) or depth < 1:
+        raise PipelineError(f"depth must be a whole number from 1, not {depth!r}")
+
+
+def _check_number(name: str, value: float, low: float, high: float = math.inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise PipelineError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class BM25(_Stage):
+    """Retrieve by words: rare terms count more, repeated ones ever less, long documents less.
+
+    Source: Robertson and Zaragoza 2009.
+    """
+
+    depth: int = DEPTH
+    k1: float = 1.2
+    b: float = 0.75
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+        _check_number("k1", self.k1, 0, 1e6)
+        _check_number("b", self.b, 0, 1)
+
+
+@dataclass(frozen=True)
+class TFIDF(_Stage):
+    """Retrieve by words: cosine of log-frequency vectors weighted by rarity. Source: Salton 1988."""
+
+    depth: int = DEPTH
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+
+
+@dataclass(frozen=True)
+class Dense(_Stage):
+    """Retrieve by meaning: one vector a passage (bi-encoder); a document is its best passage."""
+
+    needs_vectors: ClassVar[bool] = True
+    depth: int = DEPTH
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+
+
+@dataclass(frozen=True)
+class MaxSim(_Stage):
+    """Compare token by token (late interaction); as a retriever it reads every document.
+
+    Source: Khattab and Zaharia 2020.
+    """
+
+    needs_vectors: ClassVar[bool] = True
+    depth: int = DEPTH
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+
+
+@dataclass(frozen=True)
+class Fuse(_Stage):
+    """Combine retrievers: every document that one of them found gets its exact score from all.
+
+    ``method`` is ``scores`` (lexical scores divided by the query's best, similarities as they are, times
+    ``weights``) or ``rrf``: weights over ``rrf_k`` + rank, ranks counted among the documents found.
+
+    Source (rrf): Cormack, Clarke and Büttcher 2009. Deviation: a document that a retriever did not return
+    still has a rank by its exact score there, unless it shares no word with the query.
+    """
+
+    stages: tuple[Pipeline, ...]
+    weights: tuple[float, ...] | None = None
+    method: str = "scores"
+    rrf_k: float = 60
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if len(self.stages) < 2:
+            raise PipelineError("fuse needs two stages or more")
+        _check_stages(*self.stages)
+        if self.weights is not None:
+            object.__setattr__(self, "weights", tuple(self.weights))
+            if len(self.weights) != len(self.stages):
+                raise PipelineError(f"fuse has {len(self.stages)} stages and {len(self.weights)} weights")
+            for weight in self.weights:
+                _check_number("a weight", weight, 0, 1e6)
+            if not any(self.weights):
+                raise PipelineError("fuse needs a weight above 0")
+        if self.method not in ("scores", "rrf"):
+            raise PipelineError(f"method must be 'scores' or 'rrf', not {self.method!r}")
+        _check_number("rrf_k", self.rrf_k, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class Rerank(_Stage):
+    """Let ``judge`` score the first ``depth`` documents of ``first``; the rest keep their order below.
+
+    With ``weight`` below 1 the result is ``weight * judge + (1 - weight) * first``, both brought to the
+    range from 0 to 1 over the documents that were read.
+    """
+
+    first: Pipeline
+    judge: Pipeline
+    depth: int = DEPTH
+    weight: float = 1
+
+    def __post_init__(self) -> None:
+        _check_stages(self.first, self.judge)
+        _check_depth(self.depth)
+        _check_number("weight", self.weight, 0, 1)
+
+
+Leaf = BM25 | TFIDF | Dense | MaxSim
+Pipeline = Leaf | Fuse | Rerank
+
+
+def leaves(pipeline: Pipeline) -> tuple[Leaf, ...]:
+    """Give the scorers of a pipeline, each once, at its default depth."""
+    match pipeline:
+        case Fuse(stages=stages):
+            found = [leaf for stage in stages for leaf in leaves(stage)]
+        case Rerank(first=first, judge=judge):
+            found = [*leaves(first), *leaves(judge)]
+        case _:
+            found = [replace(pipeline, depth=DEPTH)]
+    return tuple(dict.fromkeys(found))
+
+
+def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
+    """Give the pipeline that passes on at least ``depth`` documents everywhere."""
+    match pipeline:
+        case Fuse(stages=stages):
+            return replace(pipeline, stages=tuple(deepen(stage, depth) for stage in stages))
+        case Rerank(first=first):
+            return replace(pipeline, first=deepen(first, depth), depth=max(depth, pipeline.depth))
+        case _:
+            return replace(pipeline, depth=max(depth, pipeline.depth))
+
+
+def _check_stages(*stages: object) -> None:
+    for stage in stages:
+        if not isinstance(stage, _Stage):
+            raise PipelineError(f"a stage must be a pipeline, not {stage!r}")
+
+
+FIELDS = {kind: fields(kind) for kind in (BM25, TFIDF, Dense, MaxSim, Fuse, Rerank)}
+"""The settings of every kind of stage, for the notation."""

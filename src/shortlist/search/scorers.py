@@ -1,0 +1,266 @@
+"""How each leaf of a pipeline scores the documents of a snapshot for one query.
+
+A scorer belongs to one query on one snapshot and remembers what it has computed, so that a stage that
+scores again, and the hit that reports the score, cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection import Snapshot
+from shortlist.errors import PipelineError
+from shortlist.protocols import ScoresDocuments
+from shortlist.scoring import bm25_idf, bm25_weights, dot_products, maxsim, tfidf_idf, tfidf_weights
+from shortlist.search.pipeline import BM25, TFIDF, Dense, Leaf, MaxSim
+from shortlist.search.query import PreparedQuery
+from shortlist.types import Passage
+
+__all__ = ["DenseScorer", "LateScorer", "LexicalScorer", "make_scorer"]
+
+Scores = NDArray[np.float64]
+Positions = NDArray[np.int64]
+
+
+class LexicalScorer:
+    """Score by shared terms; a document that shares none scores 0 and is no candidate."""
+
+    absent: float | None = 0.0
+
+    def __init__(self, snapshot: Snapshot, query: PreparedQuery, kind: BM25 | TFIDF) -> None:
+        self._snapshot = snapshot
+        self._query = query
+        self._kind = kind
+
+    @cached_property
+    def _scores(self) -> Scores:
+        snapshot, kind = self._snapshot, self._kind
+        scores = np.zeros(len(snapshot.rows))
+        for term, count in self._query.terms.items():
+            positions, frequencies = snapshot.postings(term)
+            if not len(positions):
+                continue
+            if isinstance(kind, BM25):
+                idf = bm25_idf(len(positions), snapshot.document_count)
+                lengths = snapshot.lengths[positions]
+                weights = bm25_weights(
+                    frequencies, lengths, snapshot.average_length, idf, k1=kind.k1, b=kind.b
+                )
+                scores[positions] += count * weights
+            else:
+                idf = tfidf_idf(len(positions), snapshot.document_count)
+                query_weight = float(tfidf_weights(np.array([count]), idf)[0])
+                scores[positions] += query_weight * tfidf_weights(frequencies, idf)
+        if isinstance(kind, TFIDF):
+            scores /= snapshot.tfidf_lengths * self._query_length()
+        return scores
+
+    def _query_length(self) -> float:
+        """Give the length of the query's vector over the terms that any document has."""
+        squares = 0.0
+        for term, count in self._query.terms.items():
+            df = len(self._snapshot.postings(term)[0])
+            if df:
+                weight = tfidf_weights(np.array([count]), tfidf_idf(df, self._snapshot.document_count))
+                squares += float(weight[0]) ** 2
+        return squares**0.5 or 1.0
+
+    def score_all(self) -> Scores:
+        """Give the scores of all positions."""
+        return self._scores
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions."""
+        return self._scores[positions]
+
+    def scale(self) -> float:
+        """Give the query's best BM25 score, so that fused scores lie between 0 and 1."""
+        if isinstance(self._kind, TFIDF):
+            return 1.0
+        return float(self._scores.max(initial=0.0)) or 1.0
+
+    def best_passages(self, positions: Sequence[int]) -> list[Passage]:
+        """Give the passage of each document whose distinct query terms weigh most; the first of equals."""
+        snapshot, terms = self._snapshot, self._query.terms
+        weights = {t: bm25_idf(len(snapshot.postings(t)[0]), snapshot.document_count) for t in terms}
+        best = []
+        for position, document in zip(positions, snapshot.documents(positions), strict=True):
+            passages = snapshot.passages(position)
+            if len(passages) > 1:
+                found = [
+                    set(self._query.analyzer.terms(document.text[p.start : p.end])) & weights.keys()
+                    for p in passages
+                ]
+                worth = [sum(sorted(weights[term] for term in terms)) for terms in found]
+                passages = [passages[worth.index(max(worth))]]
+            best.append(passages[0])
+        return best
+
+
+class DenseScorer:
+    """Score by the best passage's vector; every document is a candidate.
+
+    ``products`` are the integer dot products of all passages, if many queries were compared in one pass.
+    """
+
+    absent: float | None = None
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        query: PreparedQuery,
+        scale: float,
+        products: list[NDArray[np.float32]] | None = None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._query = query
+        self._scale = scale
+        if products is not None:
+            self._products = products
+
+    @cached_property
+    def _products(self) -> list[NDArray[np.float32]]:
+        vector, _ = self._query.dense
+        return [dot_products(segment.dense, vector[None])[0] for segment in self._snapshot.segments]
+
+    @cached_property
+    def _scores(self) -> Scores:
+        parts = [
+            products
+            if len(products) == len(segment.rows)
+            else np.maximum.reduceat(products, segment.first_passages[:-1])
+            for segment, products in zip(self._snapshot.segments, self._products, strict=True)
+        ]
+        return np.concatenate([np.empty(0), *parts]) * (self._scale * self._query.dense[1])
+
+    def score_all(self) -> Scores:
+        """Give the scores of all positions."""
+        return self._scores
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions."""
+        return self._scores[positions]
+
+    def scale(self) -> float:
+        """Give 1: a similarity is taken as it is."""
+        return 1.0
+
+    def best_passages(self, positions: Sequence[int]) -> list[Passage]:
+        """Give the passage of each document that is nearest to the query; the first of equals."""
+        return _best_passages(
+            self._snapshot, positions, lambda number, passages: self._products[number][passages]
+        )
+
+
+class LateScorer:
+    """Score by MaxSim over token vectors; a document is its best passage, and every one is a candidate."""
+
+    absent: float | None = None
+
+    def __init__(
+        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
+    ) -> None:
+        self._snapshot = snapshot
+        self._query = query
+        self._scale = scale
+        self._allowed = allowed
+        self._known = np.full(len(snapshot.rows), np.nan)
+
+    def score_all(self) -> Scores:
+        """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf."""
+        scores = np.full(len(self._known), -np.inf)
+        allowed = np.flatnonzero(self._allowed)
+        scores[allowed] = self.score(allowed)
+        return scores
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions; reads the tokens of those not scored before."""
+        missing = positions[np.isnan(self._known[positions])]
+        starts = self._snapshot.starts
+        for start, end, segment in zip(starts[:-1], starts[1:], self._snapshot.segments, strict=True):
+            local = missing[(missing >= start) & (missing < end)] - start
+            for block in np.array_split(local, max(1, len(local) // _DOCUMENTS)):
+                if len(block):
+                    passages, counts = _passages_of(segment.first_passages, block)
+                    found = self._maxsim(segment.tokens, segment.token_offsets, passages)
+                    firsts = np.cumsum(counts) - counts
+                    self._known[start + block] = np.maximum.reduceat(found, firsts)
+        return self._known[positions]
+
+    def _maxsim(self, tokens: NDArray[np.int8], offsets: NDArray[np.int64], passages: Positions) -> Scores:
+        query = self._query.tokens(self._scale)
+        if passages[-1] - passages[0] + 1 == len(passages):  # neighbours: no copy
+            chosen = offsets[passages[0] : passages[-1] + 2]
+            scores = maxsim(query, tokens[chosen[0] : chosen[-1]], chosen - chosen[0])
+        else:
+            parts = [tokens[offsets[p] : offsets[p + 1]] for p in passages]
+            lengths = offsets[passages + 1] - offsets[passages]
+            scores = maxsim(query, np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths)]))
+        return scores * self._scale**2
+
+    def scale(self) -> float:
+        """Give 1: a similarity is taken as it is."""
+        return 1.0
+
+    def best_passages(self, positions: Sequence[int]) -> list[Passage]:
+        """Give the passage of each document that matches the query's tokens best; the first of equals."""
+        segments = self._snapshot.segments
+
+        def score(number: int, passages: Positions) -> Scores:
+            return self._maxsim(segments[number].tokens, segments[number].token_offsets, passages)
+
+        return _best_passages(self._snapshot, positions, score)
+
+
+_DOCUMENTS = 2000  # scored at a time, to bound the memory of the gathered tokens
+
+
+def make_scorer(
+    leaf: Leaf,
+    snapshot: Snapshot,
+    query: PreparedQuery,
+    allowed: NDArray[np.bool_],
+    scales: tuple[float, float],
+) -> ScoresDocuments:
+    """Make the scorer of a leaf; ``scales`` are the int8 steps of pooled and of token vectors.
+
+    Raises:
+        PipelineError: the leaf needs the token view and the collection has none.
+    """
+    match leaf:
+        case BM25() | TFIDF():
+            return LexicalScorer(snapshot, query, leaf)
+        case Dense():
+            return DenseScorer(snapshot, query, scales[0])
+        case MaxSim():
+            if not all(segment.has_tokens for segment in snapshot.segments):
+                raise PipelineError(
+                    "this collection has no token vectors, which late interaction reads",
+                    hint="index it again without --no-tokens, or use --pipeline hybrid",
+                )
+            return LateScorer(snapshot, query, scales[1], allowed)
+
+
+def _best_passages(
+    snapshot: Snapshot, positions: Sequence[int], score: Callable[[int, Positions], NDArray[Any]]
+) -> list[Passage]:
+    """Give each document's best passage; ``score`` takes a segment's number and passages in it."""
+    best = []
+    for position in positions:
+        number, document = snapshot.locate(position)
+        passages, _ = _passages_of(snapshot.segments[number].first_passages, np.array([document]))
+        chosen = 0 if len(passages) == 1 else int(score(number, passages).argmax())
+        best.append(snapshot.passages(position)[chosen])
+    return best
+
+
+def _passages_of(first_passages: NDArray[np.int64], documents: Positions) -> tuple[Positions, Positions]:
+    """Give the passages of documents, joined, and how many each has."""
+    firsts, counts = first_passages[documents], first_passages[documents + 1] - first_passages[documents]
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(firsts, counts), counts

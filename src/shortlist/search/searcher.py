@@ -1,0 +1,160 @@
+"""Search a snapshot: one query at a time, or a whole run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection import Analyzer, Filter, Snapshot, StoreSettings
+from shortlist.errors import PipelineError
+from shortlist.models import Encoder
+from shortlist.protocols import Progress, ScoresDocuments
+from shortlist.scoring import dot_products
+from shortlist.search.execution import Execution, timed
+from shortlist.search.notation import NAMES, name_of
+from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves
+from shortlist.search.query import PreparedQuery, prepare
+from shortlist.search.scorers import DenseScorer, make_scorer
+from shortlist.types import Document, Hit, Query, Ranking, Run
+
+__all__ = ["Result", "Searcher"]
+
+QUERIES_AT_ONCE = 32  # share one pass over the vectors
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hold what a search found and how.
+
+    ``pipeline`` is what ran (deepened, if ``k`` asked for more than it passes on). ``timings_ms`` has the
+    time of every step and the ``total``; ``seen`` how many documents each retriever passed on.
+    """
+
+    query: str
+    ranking: Ranking
+    documents: Mapping[str, Document]
+    pipeline: Pipeline
+    timings_ms: Mapping[str, float]
+    seen: Mapping[str, int]
+    generation: int
+
+    def __iter__(self) -> Iterator[tuple[Hit, Document]]:
+        return ((hit, self.documents[hit.doc_id]) for hit in self.ranking)
+
+
+class Searcher:
+    """Bind pipelines to a snapshot and its encoder, which is asked for when a pipeline needs vectors."""
+
+    def __init__(
+        self, snapshot: Snapshot, settings: StoreSettings, analyzer: Analyzer, encoder: Callable[[], Encoder]
+    ) -> None:
+        self.snapshot = snapshot
+        self._settings = settings
+        self._analyzer = analyzer
+        self._encoder = encoder
+
+    @property
+    def default_pipeline(self) -> Pipeline:
+        """``hybrid+late``, or ``hybrid`` in a collection without token vectors."""
+        return NAMES["hybrid+late" if self._settings.token_dimensions else "hybrid"]
+
+    def search(
+        self,
+        query: str | PreparedQuery,
+        k: int = 10,
+        *,
+        pipeline: Pipeline | None = None,
+        condition: Filter | None = None,
+    ) -> Result:
+        """Find the ``k`` best documents; fewer only where fewer qualify.
+
+        A lexical retriever qualifies documents that share a term with the query, the others all documents
+        that ``condition`` lets through.
+
+        Raises:
+            PipelineError: ``k`` is below 1, or the pipeline needs a view that the collection lacks.
+        """
+        begin = time.perf_counter()
+        if isinstance(query, str):
+            query = PreparedQuery(query, self._analyzer, self._encoder)
+        return self._search(query, _checked(k), pipeline or self.default_pipeline, condition, None, begin)
+
+    def run(
+        self,
+        queries: Sequence[Query],
+        k: int = 1000,
+        *,
+        pipeline: Pipeline | None = None,
+        condition: Filter | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Rank documents for many queries: the same rankings as one search each, in less time."""
+        chosen = deepen(pipeline or self.default_pipeline, _checked(k))
+        needs_vectors = any(leaf.needs_vectors for leaf in leaves(chosen))
+        dense = any(isinstance(leaf, Dense) for leaf in leaves(chosen))
+        rankings: dict[str, Ranking] = {}
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            part = queries[start : start + QUERIES_AT_ONCE]
+            texts = [query.text for query in part]
+            if needs_vectors:
+                prepared = prepare(texts, self._analyzer, self._encoder, threads=threads)
+            else:
+                prepared = [PreparedQuery(text, self._analyzer, self._encoder) for text in texts]
+            products = self._dense_products(prepared) if dense else [None] * len(part)
+            for query, ready, known in zip(part, prepared, products, strict=True):
+                begin = time.perf_counter()
+                rankings[query.query_id] = self._search(ready, k, chosen, condition, known, begin).ranking
+                if progress is not None:
+                    progress(1)
+        return Run(rankings, name=name_of(pipeline or self.default_pipeline).replace(" ", ""))
+
+    def _dense_products(self, prepared: Sequence[PreparedQuery]) -> list[list[NDArray[np.float32]] | None]:
+        vectors = np.stack([query.dense[0] for query in prepared])
+        by_segment = [dot_products(segment.dense, vectors) for segment in self.snapshot.segments]
+        return [[products[index] for products in by_segment] for index in range(len(prepared))]
+
+    def _search(
+        self,
+        query: PreparedQuery,
+        k: int,
+        pipeline: Pipeline,
+        condition: Filter | None,
+        products: list[NDArray[np.float32]] | None,
+        begin: float,
+    ) -> Result:
+        timings_ms: dict[str, float] = {}
+        pipeline = deepen(pipeline, k)
+        with timed(timings_ms, "filter"):
+            allowed = self.snapshot.allowed(condition)
+        if any(leaf.needs_vectors for leaf in leaves(pipeline)):
+            with timed(timings_ms, "load"):  # the first search only
+                self._encoder()
+            with timed(timings_ms, "encode"):
+                _ = query.vectors
+        scales = self._settings.dense_scale, self._settings.token_scale
+
+        def scorer(leaf: Leaf) -> ScoresDocuments:
+            if isinstance(leaf, Dense) and products is not None:
+                return DenseScorer(self.snapshot, query, scales[0], products)
+            return make_scorer(leaf, self.snapshot, query, allowed, scales)
+
+        execution = Execution(self.snapshot, scorer, allowed, timings_ms)
+        ranking = execution.rank(pipeline, k)
+        with timed(timings_ms, "fetch"):
+            ids = [hit.doc_id for hit in ranking]
+            documents = dict(zip(ids, self.snapshot.documents(execution.positions(ids)), strict=True))
+        timings_ms["total"] = (time.perf_counter() - begin) * 1000
+        return Result(
+            query.text, ranking, documents, pipeline, timings_ms, execution.seen, self.snapshot.generation
+        )
+
+
+def _checked(k: int) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise PipelineError(f"k must be a whole number from 1, not {k!r}")
+    return k
