@@ -88,7 +88,8 @@ def snippet(text: str, terms: set[str], analyzer: Analyzer, room: int) -> str:
         if inside > best:
             best, begin = inside, left
     if begin:
-        begin = text.find(" ", begin) + 1
+        sentence = text.rfind(". ", max(0, begin - room // 4), begin + room // 5)
+        begin = sentence + 2 if sentence >= 0 else text.find(" ", begin) + 1
     end = text.rfind(" ", begin, begin + room - 2) if begin + room < len(text) else len(text)
     return f"{'… ' if begin else ''}{text[begin:end]}{' …' if end < len(text) else ''}"
 

@@ -41,6 +41,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._relative_lengths: dict[float, NDArray[np.float64]] = {}
         self._lock = ReaderLock(path / "readers.lock")
         try:
             self._database = connect(path / "collection.db")
@@ -105,6 +106,13 @@ class Snapshot:
         """The number of terms of every position."""
         return np.concatenate([np.empty(0, np.int32), *(segment.lengths for segment in self.segments)])
 
+    def relative_lengths(self, b: float) -> NDArray[np.float64]:
+        """Give ``1 - b + b * length / average`` of every position, as BM25 divides by it."""
+        if b not in self._relative_lengths:
+            average = self.average_length or 1.0
+            self._relative_lengths[b] = 1 - b + b * (self.lengths / average)
+        return self._relative_lengths[b]
+
     @cached_property
     def document_count(self) -> int:
         """The number of live documents."""
@@ -131,13 +139,16 @@ class Snapshot:
 
     def postings(self, term: str) -> tuple[Positions, NDArray[np.float64]]:
         """Give the live positions that have ``term``, ascending, and how often each has it."""
-        positions, frequencies = [np.empty(0, np.int64)], [np.empty(0)]
+        positions, frequencies = [], []
         for start, segment in zip(self.starts, self.segments, strict=False):
             found = segment.postings.find(term)
             if found is not None:
-                positions.append(segment.postings.documents[found] + np.int64(start))
-                frequencies.append(segment.postings.frequencies[found])
-        joined, counts = np.concatenate(positions), np.concatenate(frequencies)
+                positions.append(np.add(segment.postings.documents[found], start, dtype=np.int64))
+                frequencies.append(segment.postings.frequencies[found].astype(np.float64))
+        if not positions:
+            return np.empty(0, np.int64), np.empty(0)
+        joined = positions[0] if len(positions) == 1 else np.concatenate(positions)
+        counts = frequencies[0] if len(frequencies) == 1 else np.concatenate(frequencies)
         if self.all_live:
             return joined, counts
         kept = self.live[joined]

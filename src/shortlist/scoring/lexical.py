@@ -21,24 +21,19 @@ def bm25_idf(documents_with_term: int, documents: int) -> float:
     return math.log(1 + (documents - documents_with_term + 0.5) / (documents_with_term + 0.5))
 
 
-def bm25_weights(
-    frequencies: NDArray[Any],
-    lengths: NDArray[Any],
-    average_length: float,
-    idf: float,
-    *,
-    k1: float,
-    b: float,
-) -> Float:
+def bm25_weights(frequencies: Float, relative_lengths: Float, idf: float, *, k1: float) -> Float:
     """Give what one query term adds to the score of each document that has it.
 
-    ``frequencies`` and ``lengths`` (in terms) are ``[documents]``. The result lies in ``[0, idf)``.
+    ``frequencies`` and ``relative_lengths`` (``1 - b + b * length / average``) are ``[documents]``. The
+    result lies in ``[0, idf)``; it is a new array.
 
     Source: Robertson and Zaragoza 2009, equation 3.15.
     Deviation: without the factor ``k1 + 1``, which changes no ranking; as Lucene since version 8.
     """
-    norm = k1 * (1 - b + b * (lengths / average_length if average_length else 0.0))
-    result: Float = idf * (frequencies / (frequencies + norm))
+    result = relative_lengths * k1
+    result += frequencies
+    np.divide(frequencies, result, out=result)
+    result *= idf
     return result
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,16 @@ UNREAD_GAP = 1.0
 """How far below the last document that a judge read the first unread one is put."""
 
 
+@lru_cache(1024)
 def leaf_name(leaf: Leaf) -> str:
     """Name a scorer in results and timings: ``bm25``, ``late``, or its text form if it has settings."""
-    plain = replace(leaf, depth=DEPTH)
-    return "late" if isinstance(plain, MaxSim) else str(plain)
+    return "late" if isinstance(leaf, MaxSim) else str(_without_depth(leaf))
+
+
+@lru_cache(1024)
+def _without_depth(leaf: Leaf) -> Leaf:
+    """Give what identifies a scorer: how many documents it passes on changes no score."""
+    return replace(leaf, depth=DEPTH)
 
 
 class Execution:
@@ -51,6 +58,7 @@ class Execution:
         self._make_scorer = scorers
         self._scorers: dict[Leaf, ScoresDocuments] = {}
         self._allowed = allowed
+        self._all_allowed = bool(allowed.all())
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self.timings_ms = timings_ms
@@ -105,11 +113,10 @@ class Execution:
         scorer = self._scorer(leaf)
         with self._timed(leaf_name(leaf)):
             scores = scorer.score_all()
-            if scorer.absent is not None:
-                scores = np.where(self._allowed & (scores > scorer.absent), scores, -np.inf)
-            elif not self._allowed.all():
+            if not self._all_allowed:
                 scores = np.where(self._allowed, scores, -np.inf)
-            positions = at_least_kth(scores, leaf.depth)
+            absent = -np.inf if scorer.absent is None else scorer.absent
+            positions = at_least_kth(scores, leaf.depth, above=absent)
         return self._ranking(positions, scores[positions], leaf.depth, leaf_name(leaf))
 
     def _fuse(self, stage: Fuse, positions: Positions) -> Scores:
@@ -140,7 +147,7 @@ class Execution:
         return Ranking.of(pairs)
 
     def _scorer(self, leaf: Leaf) -> ScoresDocuments:
-        key = replace(leaf, depth=DEPTH)
+        key = _without_depth(leaf)
         if key not in self._scorers:
             self._scorers[key] = self._make_scorer(key)
         return self._scorers[key]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import ClassVar
 
 from shortlist.errors import PipelineError
@@ -150,6 +151,7 @@ Leaf = BM25 | TFIDF | Dense | MaxSim
 Pipeline = Leaf | Fuse | Rerank
 
 
+@lru_cache(1024)
 def leaves(pipeline: Pipeline) -> tuple[Leaf, ...]:
     """Give the scorers of a pipeline, each once, at its default depth."""
     match pipeline:
@@ -162,6 +164,7 @@ def leaves(pipeline: Pipeline) -> tuple[Leaf, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@lru_cache(1024)
 def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
     """Give the pipeline that passes on at least ``depth`` documents everywhere."""
     match pipeline:

@@ -47,6 +47,11 @@ class PreparedQuery:
         views = self._encoder().views([self.text], prompt="query", threads=1)
         return views.dense.data[0], views.tokens[0]
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the vectors are known already."""
+        return "vectors" in self.__dict__
+
     @cached_property
     def dense(self) -> tuple[NDArray[np.int8], float]:
         """The pooled vector in int8 and its own scale: it depends on this query alone."""

@@ -47,11 +47,9 @@ class LexicalScorer:
                 continue
             if isinstance(kind, BM25):
                 idf = bm25_idf(len(positions), snapshot.document_count)
-                lengths = snapshot.lengths[positions]
-                weights = bm25_weights(
-                    frequencies, lengths, snapshot.average_length, idf, k1=kind.k1, b=kind.b
-                )
-                scores[positions] += count * weights
+                lengths = snapshot.relative_lengths(kind.b)[positions]
+                weights = bm25_weights(frequencies, lengths, idf * count, k1=kind.k1)
+                np.add.at(scores, positions, weights)
             else:
                 idf = tfidf_idf(len(positions), snapshot.document_count)
                 query_weight = float(tfidf_weights(np.array([count]), idf)[0])
@@ -70,6 +68,11 @@ class LexicalScorer:
                 squares += float(weight[0]) ** 2
         return squares**0.5 or 1.0
 
+    @cached_property
+    def _idf(self) -> dict[str, float]:
+        snapshot = self._snapshot
+        return {t: bm25_idf(len(snapshot.postings(t)[0]), snapshot.document_count) for t in self._query.terms}
+
     def score_all(self) -> Scores:
         """Give the scores of all positions."""
         return self._scores
@@ -86,12 +89,12 @@ class LexicalScorer:
 
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
         """Give the passage of each document whose distinct query terms weigh most; the first of equals."""
-        snapshot, terms = self._snapshot, self._query.terms
-        weights = {t: bm25_idf(len(snapshot.postings(t)[0]), snapshot.document_count) for t in terms}
         best = []
-        for position, document in zip(positions, snapshot.documents(positions), strict=True):
-            passages = snapshot.passages(position)
+        for position in positions:
+            passages = self._snapshot.passages(position)
             if len(passages) > 1:
+                (document,) = self._snapshot.documents([position])
+                weights = self._idf
                 found = [
                     set(self._query.analyzer.terms(document.text[p.start : p.end])) & weights.keys()
                     for p in passages

@@ -131,7 +131,7 @@ class Searcher:
         pipeline = deepen(pipeline, k)
         with timed(timings_ms, "filter"):
             allowed = self.snapshot.allowed(condition)
-        if any(leaf.needs_vectors for leaf in leaves(pipeline)):
+        if any(leaf.needs_vectors for leaf in leaves(pipeline)) and not query.is_encoded:
             with timed(timings_ms, "load"):  # the first search only
                 self._encoder()
             with timed(timings_ms, "encode"):

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Run every benchmark, one after the other, and rewrite the tables. $1: the bin folder of the environment.
+set -eu
+bin=${1:-.venv/bin}
+cd "$(dirname "$0")/.."
+: "${SHORTLIST_DATA:?set it to the folder that holds retrieval/ and train/ (see benchmarks/README.md)}"
+# The CPU build, where the platform has one to choose; the plain wheel pulls gigabytes of CUDA.
+"$bin/python" -c "import torch" 2>/dev/null || "$bin/python" -m pip install --quiet torch==2.13.0
+"$bin/python" -m pip install --quiet --group bench
+export PYTHONPATH=benchmarks
+"$bin/python" benchmarks/install_size.py
+"$bin/python" benchmarks/demo_speed.py
+"$bin/python" benchmarks/search_speed.py --vectors build/search-speed-vectors.npy
+for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
+for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done
+"$bin/python" benchmarks/tables.py

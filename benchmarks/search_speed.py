@@ -1,0 +1,201 @@
+"""How fast are exact dense search and BM25 at 100,000 passages, beside faiss and bm25s? One thread.
+
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/search_speed.py --data FOLDER
+
+Passages are those that the data set's questions ask about, filled up with arXiv abstracts: real texts, real
+vectors (encoding takes 15 minutes; --vectors keeps them for the next run). Query vectors are given, so the
+encoder is not timed. BM25 is asked 100 questions and 100 paper titles, whose words are rarer. Candidates are
+timed in turn, query by query, in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"  # before numpy and faiss read them
+
+import bm25s
+import faiss
+import numpy as np
+from measuring import arguments, data_folder, summary, write_results
+from tqdm import tqdm
+
+from shortlist.collection import Analyzer, Postings, SegmentData, Store, StoreSettings
+from shortlist.models import Encoder
+from shortlist.scoring import dot_products
+from shortlist.search import PreparedQuery, Searcher, parse
+from shortlist.types import Document
+from shortlist.vectors import quantize
+
+PASSAGES = 100_000
+QUERIES = 100
+
+
+def read_pairs(data: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Give 100,000 different passages, and queries of two kinds that belong to some of them."""
+    passages: dict[str, None] = {}
+    queries: dict[str, list[str]] = {}
+    for kind, name in (("questions", "question_passage"), ("titles", "arxiv_title_abstract")):
+        lines = (data / "train" / f"{name}.jsonl").read_text().splitlines()
+        random.Random(0).shuffle(lines)
+        pairs = [json.loads(line) for line in lines]
+        passages.update(dict.fromkeys(pair["passage"] for pair in pairs))
+        queries[kind] = [pair["query"] for pair in pairs[:QUERIES]]
+    texts = list(passages)[:PASSAGES]
+    random.Random(0).shuffle(texts)
+    return texts, queries
+
+
+def make_vectors(encoder: Encoder, texts: list[str], kept: Path | None) -> np.ndarray:
+    """Encode all passages, or take the vectors that an earlier run kept."""
+    if kept and kept.exists():
+        return np.load(kept)
+    with tqdm(total=len(texts), unit=" passages") as bar:
+        parts = [
+            encoder.views(texts[i : i + 1000], progress=bar.update).dense.data
+            for i in range(0, len(texts), 1000)
+        ]
+    vectors = np.concatenate(parts)
+    if kept:
+        np.save(kept, vectors)
+    return vectors
+
+
+def build(path: Path, texts: list[str], vectors: np.ndarray, encoder: Encoder) -> Store:
+    about = encoder.settings
+    store = Store.create(path, StoreSettings(
+        "english", "", about.name, about.fingerprint, "fast", "cosine", about.dimensions, about.dense_scale, 0, 0.0,
+    ))  # fmt: skip
+    analyzer = Analyzer()
+    terms = [analyzer.terms(text) for text in texts]
+    with store.writer() as writer:
+        writer.add(
+            [Document(f"d{number:06d}", text) for number, text in enumerate(texts)],
+            SegmentData(
+                rows=writer.next_rows(len(texts)),
+                lengths=np.array([len(t) for t in terms], np.int32),
+                postings=Postings.build(terms),
+                passages=np.array([(n, 0, len(t)) for n, t in enumerate(texts)], np.int32),
+                dense=quantize(vectors, about.dense_scale),
+                dimensions=about.dimensions,
+                tokens=None,
+                token_offsets=None,
+                token_dimensions=0,
+            ),
+        )
+    return store
+
+
+def time_each(runs: dict[str, list]) -> dict[str, dict[str, float]]:
+    """Time lists of calls in turn: the first of every candidate, the second of every candidate, ..."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for calls in zip(*runs.values(), strict=True):
+        for name, call in zip(runs, calls, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: summary(values[5:]) for name, values in seconds.items()}
+
+
+def measure_dense(searcher: Searcher, vectors: np.ndarray, queries: np.ndarray) -> dict[str, object]:
+    flat = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    faiss.omp_set_num_threads(1)
+    prepared = [PreparedQuery("", Analyzer(), _no_encoder, (query, query[None])) for query in queries]
+    dense = parse("dense(depth=10)")
+    segment = searcher.snapshot.segments[0].dense
+    timings = time_each({
+        "shortlist dense, whole search": [lambda p=p: searcher.search(p, 10, pipeline=dense) for p in prepared],
+        "shortlist dense, scan alone": [lambda p=p: dot_products(segment, p.dense[0][None]) for p in prepared],
+        "faiss IndexFlatIP": [lambda q=q: flat.search(q[None], 10) for q in queries],
+    })  # fmt: skip
+    _, expected = flat.search(queries, 10)
+    found = [
+        {int(hit.doc_id[1:]) for hit in searcher.search(p, 10, pipeline=dense).ranking}
+        for p in [PreparedQuery("", Analyzer(), _no_encoder, (q, q[None])) for q in queries]
+    ]
+    recall = statistics.mean(len(f & set(e.tolist())) / 10 for f, e in zip(found, expected, strict=True))
+    ratio = timings["shortlist dense, whole search"]["p50_ms"] / timings["faiss IndexFlatIP"]["p50_ms"]
+    return {
+        "timings": timings,
+        "recall@10 against float": round(recall, 4),
+        "p50 over faiss": round(ratio, 2),
+    }
+
+
+def index_peer(texts: list[str]) -> bm25s.BM25:
+    """Index the same terms with bm25s."""
+    analyzer = Analyzer()
+    peer = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+    peer.index([analyzer.terms(text) for text in texts], show_progress=False)
+    return peer
+
+
+def measure_bm25(searcher: Searcher, peer: bm25s.BM25, queries: list[str]) -> dict[str, object]:
+    analyzer = Analyzer()
+    stemmer = analyzer._stem
+
+    def ask_peer(query: str) -> object:
+        tokens = bm25s.tokenize([query], stopwords="en", stemmer=lambda words: [stemmer(w) for w in words],
+                                show_progress=False, return_ids=False)  # fmt: skip
+        return peer.retrieve(tokens, k=10, show_progress=False)
+
+    bm25 = parse("bm25(depth=10)")
+    timings = time_each({
+        "shortlist bm25, whole search": [lambda q=q: searcher.search(q, 10, pipeline=bm25) for q in queries],
+        "bm25s, tokenising included": [lambda q=q: ask_peer(q) for q in queries],
+        "bm25s, tokens given": [
+            lambda t=analyzer.terms(q): peer.retrieve([t], k=10, show_progress=False) for q in queries
+        ],
+    })  # fmt: skip
+    worst = 0.0
+    for query in queries:
+        expected = peer.get_scores(analyzer.terms(query))
+        result = searcher.search(query, 1000, pipeline=parse("bm25(depth=1000)"))
+        for hit in result.ranking:
+            worst = max(worst, abs(hit.score - float(expected[int(hit.doc_id[1:])])))
+    ours = timings["shortlist bm25, whole search"]["p50_ms"]
+    return {
+        "timings": timings,
+        "largest score difference": worst,
+        "times faster than bm25s": round(timings["bm25s, tokenising included"]["p50_ms"] / ours, 1),
+        "times faster than bm25s with tokens given": round(
+            timings["bm25s, tokens given"]["p50_ms"] / ours, 1
+        ),
+    }
+
+
+def _no_encoder() -> Encoder:
+    raise AssertionError("vectors are given")
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--vectors", type=Path, help="an .npy file to keep the passages' vectors in")
+    given = parser.parse_args()
+    texts, queries = read_pairs(data_folder(given.data, parser))
+    encoder = Encoder.load()
+    vectors = make_vectors(encoder, texts, given.vectors)
+    query_vectors = encoder.encode(queries["questions"], prompt="query")
+    peer = index_peer(texts)
+    with tempfile.TemporaryDirectory() as temporary:
+        store = build(Path(temporary) / "c.shortlist", texts, vectors, encoder)
+        with store.snapshot() as snapshot:
+            searcher = Searcher(snapshot, store.settings, Analyzer(), _no_encoder)
+            results = {
+                "dense": measure_dense(searcher, vectors, query_vectors),
+                **{f"bm25, {kind}": measure_bm25(searcher, peer, queries[kind]) for kind in queries},
+            }
+    print(json.dumps(results, indent=1))
+    write_results("search-speed", results, ["faiss-cpu", "bm25s"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Make the tables of the README from the files in results/.
+
+    python benchmarks/tables.py [--check]
+
+With ``--check`` it only says whether the README is up to date, and fails if it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+START, END = "<!-- tables -->", "<!-- /tables -->"
+SETS = {
+    "squad_dev": "SQuAD heldout",
+    "nfcorpus": "NFCorpus",
+    "cranfield": "Cranfield",
+    "cisi": "CISI",
+    "med": "MED",
+}
+PIPELINES = ("bm25", "tfidf", "dense", "late", "hybrid", "hybrid+late")
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def note(name: str, record: dict[str, Any]) -> str:
+    return f"`{name}`, commit {record['commit']}, {record['machine']}"
+
+
+def quality() -> list[str]:
+    record = load("quality-exact")
+    lines = [
+        f"**Quality**, nDCG@10, mode exact ({note('quality.py', record)}).",
+        "",
+        "| set | queries | " + " | ".join(PIPELINES) + " |",
+        "|---|---|" + "---|" * len(PIPELINES),
+    ]
+    for key, values in record["results"].items():
+        best = max(values[p] for p in PIPELINES)
+        cells = [f"**{values[p]:.3f}**" if values[p] == best else f"{values[p]:.3f}" for p in PIPELINES]
+        lines.append(f"| {SETS[key]} | {values['queries']:,} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def encoders() -> list[str]:
+    record = load("encoders-1")
+    lines = [
+        f"**Encoding** SQuAD passages, one thread ({note('encoders.py', record)}). Overlap: share of",
+        "sentence-transformers' top 10 found again.",
+        "",
+        "| engine | passages a second | one query | cosine, mean (min) | top-10 overlap | changed by the batch |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, r in record["results"].items():
+        changed = "no" if r["largest change by batch"] == 0 else f"{r['largest change by batch']:.0e}"
+        lines.append(
+            f"| {name} | {r['passages a second']} ({r['times sentence-transformers']}x) | "
+            f"{r['one query, ms']} ms ({r['times sentence-transformers, query']}x) | "
+            f"{r['cosine mean']:.5f} ({r['cosine min']:.5f}) | {r['top-10 overlap']:.3f} | {changed} |"
+        )
+    return lines
+
+
+def speed() -> list[str]:
+    record, demo = load("search-speed"), load("demo-speed")
+    found, small = record["results"], demo["results"]
+    lines = [
+        f"**Searching 100,000 passages**, one thread, vectors given ({note('search_speed.py', record)})",
+        "",
+        "| | p50 | p95 | |",
+        "|---|---|---|---|",
+    ]
+    for group, title in (
+        ("dense", ""),
+        ("bm25, questions", ", questions"),
+        ("bm25, titles", ", paper titles"),
+    ):
+        values = found[group]
+        remark = (
+            f"recall@10 {values['recall@10 against float']}, {values['p50 over faiss']}x faiss"
+            if group == "dense"
+            else f"{values['times faster than bm25s']}x as fast; scores within {values['largest score difference']:.0e}"
+        )
+        for index, (name, t) in enumerate(values["timings"].items()):
+            cells = [name + title, f"{t['p50_ms']:.2f} ms", f"{t['p95_ms']:.2f} ms", "" if index else remark]
+            lines.append(f"| {' | '.join(cells)} |")
+    cold, late = small["cold command line, open and first search"], small["later searches, hybrid+late"]
+    built = f"{small['documents']:,} pages indexed in {small['build_s']:.0f} s"
+    lines += [
+        "",
+        f"**The demo** ({note('demo_speed.py', demo)}): {built}; a cold command line answers in",
+        f"{cold['p50_ms']:.0f} ms, later searches with `hybrid+late` take {late['p50_ms']:.1f} ms (p50, encoding included).",
+    ]
+    return lines
+
+
+def size() -> list[str]:
+    record = load("install-size")["results"]
+    total, model = record["total_mb"], record["model_mb"]
+    return [f"**Installed**: {total:.0f} MB with everything it pulls, and {model:.0f} MB of model."]
+
+
+def main() -> int:
+    text = README.read_text()
+    before, rest = text.split(START)
+    _, after = rest.split(END)
+    tables = "\n\n".join("\n".join(part) for part in (quality(), encoders(), speed(), size()))
+    made = f"{before}{START}\n{tables}\n{END}{after}"
+    if "--check" in sys.argv:
+        if made != text:
+            print("README.md: its tables are not those of benchmarks/results; run benchmarks/tables.py")
+            return 1
+        return 0
+    README.write_text(made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

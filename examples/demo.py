@@ -1,0 +1,84 @@
+"""Index the tldr command pages, then ask them questions and show what each pipeline finds.
+
+    make demo                                  (or: python examples/demo.py [FOLDER])
+
+Needs no network and no GPU. The collection stays in FOLDER (default: build/tldr.shortlist), so that a
+second run only searches.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from shortlist import Collection
+from shortlist.cli.render import Style, counted, size
+
+HERE = Path(__file__).parent
+QUESTIONS = (
+    "which process is listening on a port",
+    "see what is filling up my disk",
+    "shrink a picture so that I can mail it",
+    "keep a program going after I log out",
+    "look up who owns a domain name",
+)
+PIPELINES = ("bm25", "dense", "late", "hybrid+late")
+
+
+def build(folder: Path) -> Collection:
+    """Index the pages, or open the collection that an earlier run left."""
+    if (folder / "collection.db").exists():
+        collection = Collection.open(folder)
+        if collection.info().documents:
+            return collection
+        collection.close()
+        shutil.rmtree(folder)
+    print("Indexing 6,825 command pages (CC BY 4.0, tldr-pages): words, vectors, token vectors.")
+    collection = Collection.create(folder)
+    begin = time.perf_counter()
+    with tqdm(total=6825, unit=" pages", leave=False) as bar:
+        report = collection.add(HERE / "tldr", progress=bar.update)
+    seconds = time.perf_counter() - begin
+    total = sum(collection.info().size_bytes.values())
+    print(f"{counted(report.added, 'page')} in {seconds:.0f} s, {report.added / seconds:.0f} a second, {size(total)}.")
+    return collection
+
+
+def ask(collection: Collection, question: str, style: Style) -> None:
+    """Show the first three pages that each pipeline finds, and the time it took."""
+    collection.search(question, 3, pipeline="dense")  # warm caches, so that the first column isn't charged
+    results = {name: collection.search(question, 3, pipeline=name) for name in PIPELINES}
+    width = (style.width - 6) // len(PIPELINES)
+    print(f"\n{style.bold(question)}")
+    heads = [f"{name}, {result.timings_ms['total']:.1f} ms" for name, result in results.items()]
+    print("      " + style.dim("".join(head.ljust(width) for head in heads)))
+    for rank in range(3):
+        cells = [result.ranking[rank].doc_id if rank < len(result.ranking) else "-" for result in results.values()]
+        print(f"   {rank + 1}  " + "".join(textwrap.shorten(cell, width - 2).ljust(width) for cell in cells))
+    best = results["hybrid+late"].ranking[0]
+    text = results["hybrid+late"].documents[best.doc_id].text
+    print("      " + style.dim(textwrap.shorten(f"{best.doc_id}: {text}", style.width - 6, placeholder=" …")))
+
+
+def main() -> None:
+    """Build, ask, and say how to go on."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / "build" / "tldr.shortlist"
+    style = Style.of(sys.stdout)
+    begin = time.perf_counter()
+    with build(folder) as collection:
+        for question in QUESTIONS:
+            ask(collection, question, style)
+    print(f"\nDone in {time.perf_counter() - begin:.0f} s. Ask something yourself:")
+    command = Path(sys.executable).parent / "shortlist"
+    shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print(f'  {shown} search {place} "how big is this folder"')
+
+
+if __name__ == "__main__":
+    main()
