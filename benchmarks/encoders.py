@@ -1,6 +1,6 @@
 """Which engine encodes fastest, how near to sentence-transformers, and does the batch change a vector?
 
-    python benchmarks/encoders.py --data FOLDER [--threads 1 2]
+    python benchmarks/encoders.py --data FOLDER [--threads N]
 
 The same SQuAD passages and questions through every engine, interleaved in one process; every engine gets its
 usual way of batching. sentence-transformers in torch float32 with its defaults is the reference.

@@ -45,7 +45,9 @@ def build(folder: Path) -> Collection:
         report = collection.add(HERE / "tldr", progress=bar.update)
     seconds = time.perf_counter() - begin
     total = sum(collection.info().size_bytes.values())
-    print(f"{counted(report.added, 'page')} in {seconds:.0f} s, {report.added / seconds:.0f} a second, {size(total)}.")
+    print(
+        f"{counted(report.added, 'page')} in {seconds:.0f} s, {report.added / seconds:.0f} a second, {size(total)}."
+    )
     return collection
 
 
@@ -58,7 +60,9 @@ def ask(collection: Collection, question: str, style: Style) -> None:
     heads = [f"{name}, {result.timings_ms['total']:.1f} ms" for name, result in results.items()]
     print("      " + style.dim("".join(head.ljust(width) for head in heads)))
     for rank in range(3):
-        cells = [result.ranking[rank].doc_id if rank < len(result.ranking) else "-" for result in results.values()]
+        cells = [
+            result.ranking[rank].doc_id if rank < len(result.ranking) else "-" for result in results.values()
+        ]
         print(f"   {rank + 1}  " + "".join(textwrap.shorten(cell, width - 2).ljust(width) for cell in cells))
     best = results["hybrid+late"].ranking[0]
     text = results["hybrid+late"].documents[best.doc_id].text

@@ -11,15 +11,16 @@ from typing import Any, Self
 
 from shortlist.collection import Analyzer, Filter, Snapshot, Store, StoreSettings, as_filter
 from shortlist.collection.check import find_problems
-from shortlist.errors import ModelMismatchError
+from shortlist.errors import ModelError, ModelMismatchError
 from shortlist.formats import open_source
 from shortlist.indexing import Indexer, Report
 from shortlist.models import Encoder
 from shortlist.models.encoder import Mode
 from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.protocols import Progress
+from shortlist.scoring import MAX_DIMENSIONS
 from shortlist.search import Pipeline, Result, Searcher, parse
-from shortlist.types import Document, Query, Run
+from shortlist.types import Document, Query, Run, check_text
 
 __all__ = ["Collection", "Info"]
 
@@ -90,6 +91,10 @@ class Collection:
         Analyzer(language)
         encoder = Encoder.load(model, mode=mode)
         about = encoder.settings
+        if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
+            raise ModelError(
+                f"model {about.name} has {about.dimensions} dimensions, a collection holds up to {MAX_DIMENSIONS}"
+            )
         settings = StoreSettings(
             language=language,
             model="" if model is None else str(Path(model).resolve()),
@@ -123,14 +128,20 @@ class Collection:
         """The collection's encoder, loaded when first needed."""
         if self._encoder is None:
             settings = self._store.settings
-            encoder = Encoder.load(self._model, mode=settings.mode)  # type: ignore[arg-type]
-            if encoder.settings.fingerprint != settings.fingerprint:
-                raise ModelMismatchError(
-                    f"{self._store.path}: encoded by {settings.model_name} ({settings.fingerprint}), "
-                    f"not by {encoder.settings.name} ({encoder.settings.fingerprint})",
-                    hint="name its model with --model FOLDER, or index the documents again into a new collection",
+            try:
+                found = fingerprint(self._model or DEFAULT)
+                if found != settings.fingerprint:
+                    raise ModelMismatchError(
+                        f"encoded by {settings.model_name} ({settings.fingerprint}), "
+                        f"not by {(self._model or DEFAULT).name} ({found})",
+                        hint="name its model with --model FOLDER, or index into a new collection",
+                    )
+                self._encoder = Encoder.load(self._model, mode=settings.mode)  # type: ignore[arg-type]
+            except ModelError as error:
+                hint = (
+                    error.hint or "if the collection's model has moved, name its folder with --model FOLDER"
                 )
-            self._encoder = encoder
+                raise type(error)(f"{self._store.path}: {error}", hint=hint) from error
         return self._encoder
 
     def add(
@@ -157,7 +168,7 @@ class Collection:
 
     def delete(self, doc_ids: Iterable[str] = (), *, condition: Condition = None) -> int:
         """Delete documents by id, or all that a filter lets through; give how many there were."""
-        chosen = list(doc_ids)
+        chosen = [check_text(doc_id, "an id") for doc_id in doc_ids]
         with self._store.writer() as writer:
             if condition is not None:
                 with self._store.snapshot() as snapshot:

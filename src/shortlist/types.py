@@ -12,9 +12,24 @@ from dataclasses import dataclass, field
 
 from shortlist.errors import DataError
 
-__all__ = ["Document", "Hit", "MetadataValue", "Passage", "Qrels", "Query", "Ranking", "Run"]
+__all__ = ["Document", "Hit", "MetadataValue", "Passage", "Qrels", "Query", "Ranking", "Run", "check_text"]
 
 MetadataValue = str | int | float | bool | list["str | int | float | bool"]
+
+
+def check_text(text: str, what: str) -> str:
+    """Give ``text`` back if it can be written as UTF-8.
+
+    Raises:
+        DataError: it holds a lone surrogate, as Python makes of bytes that are not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} is not UTF-8 at character {error.start + 1}", hint="write it in UTF-8"
+        ) from None
+    return text
 
 
 @dataclass(frozen=True, slots=True)

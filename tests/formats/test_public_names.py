@@ -10,6 +10,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "Rejected",
         "Source",
         "document_from_mapping",
+        "join_sources",
         "open_source",
         "read_corpus",
         "read_qrels",

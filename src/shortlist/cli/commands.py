@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from shortlist.api import Collection
 from shortlist.cli.render import Style, counted, show_result, size
+from shortlist.cli.terminal import UsageError, say
 from shortlist.collection import parse_filter
-from shortlist.errors import CollectionError, DataError
+from shortlist.errors import CollectionError
 from shortlist.formats import Rejected, join_sources, open_source, read_queries, write_run
 from shortlist.indexing import Report, passage_text
 from shortlist.models import Encoder
@@ -31,10 +32,6 @@ __all__ = ["COMMANDS"]
 DAMAGED = 3
 SHOWN_PROBLEMS = 10
 TEXTS_AT_ONCE = 1024
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _print_json(value: object) -> None:
@@ -95,25 +92,25 @@ def _add_source(collection: Collection, source: Any, arguments: argparse.Namespa
     parts += [f"{report.replaced:,} replaced"] if report.replaced else []
     parts += [f"{report.unchanged:,} unchanged"] if report.unchanged else []
     rate = done / max(seconds, 1e-9)
-    _say(
+    say(
         f"{', '.join(parts)} ({counted(report.passages, 'passage')}) in {seconds:.1f} s, {rate:,.0f} a second"
     )
     total = size(sum(info.size_bytes.values()))
-    _say(f"{info.path}: {counted(info.documents, 'document')}, {total}, generation {info.generation}")
+    say(f"{info.path}: {counted(info.documents, 'document')}, {total}, generation {info.generation}")
 
 
 def _say_problems(report: Report) -> None:
     if report.rejected:
-        _say(f"{counted(report.rejected, 'record')} skipped:")
+        say(f"{counted(report.rejected, 'record')} skipped:")
     if report.duplicates:
-        _say(f"{counted(report.duplicates, 'record')} with an id that stands before; the last one counts:")
+        say(f"{counted(report.duplicates, 'record')} with an id that stands before; the last one counts:")
     for problem in report.problems[:SHOWN_PROBLEMS]:
-        _say(f"  {problem}")
+        say(f"  {problem}")
     more = report.rejected + report.duplicates - SHOWN_PROBLEMS
     if more > 0:
-        _say(f"  and {more:,} more (--json lists up to 1,000)")
+        say(f"  and {more:,} more (--json lists up to 1,000)")
     if report.truncated_tokens:
-        _say(
+        say(
             f"{report.truncated_tokens:,} tokens of long titles are beyond the model's limit: "
             "BM25 finds them, vectors don't"
         )
@@ -121,7 +118,7 @@ def _say_problems(report: Report) -> None:
 
 def _delete(arguments: argparse.Namespace) -> None:
     if bool(arguments.ids) == bool(arguments.filter):
-        raise DataError(
+        raise UsageError(
             "name the ids to delete, or a --filter",
             hint="shortlist delete COLLECTION ID ... | --filter FILTER",
         )
@@ -129,14 +126,14 @@ def _delete(arguments: argparse.Namespace) -> None:
         if arguments.filter and not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty():
             count = collection.count(arguments.filter)
             print(f"delete {counted(count, 'document')}? [y/N] ", end="", file=sys.stderr, flush=True)
-            if input().strip().lower() not in ("y", "yes"):
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 raise CollectionError("nothing was deleted")
         deleted = collection.delete(arguments.ids, condition=arguments.filter)
     missing = len(set(arguments.ids)) - deleted if arguments.ids else 0
     if arguments.json:
         _print_json({"deleted": deleted, "not_found": missing})
     else:
-        _say(
+        say(
             f"{counted(deleted, 'document')} deleted"
             + (f", {counted(missing, 'id')} not found" if missing else "")
         )
@@ -201,7 +198,7 @@ def _run(arguments: argparse.Namespace) -> None:
         seconds = time.perf_counter() - begin
     write_run(run, sys.stdout if arguments.output == "-" else arguments.output)
     for problem in skipped[:SHOWN_PROBLEMS]:
-        _say(f"skipped {problem}")
+        say(f"skipped {problem}")
     rate = len(queries) / max(seconds, 1e-9)
     if arguments.json:
         record = {
@@ -212,7 +209,7 @@ def _run(arguments: argparse.Namespace) -> None:
         }
         print(json.dumps(record), file=sys.stderr if arguments.output == "-" else sys.stdout)
     else:
-        _say(
+        say(
             f"{len(queries):,} queries in {seconds:.1f} s, {rate:,.0f} a second; "
             f"{len(skipped):,} skipped; wrote {arguments.output}"
         )
@@ -220,12 +217,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _encode(arguments: argparse.Namespace) -> None:
     if bool(arguments.sources) == bool(arguments.text):
-        raise DataError(
+        raise UsageError(
             "name sources to encode, or texts with --text", hint="shortlist encode SOURCE ... | --text TEXT"
         )
     output = Path(arguments.output) if arguments.output else None
     if output and output.suffix not in (".npy", ".jsonl"):
-        raise DataError(f"{output}: the ending must be .npy or .jsonl")
+        raise UsageError(f"{output}: the ending must be .npy or .jsonl")
     encoder = Encoder.load(arguments.model, mode=arguments.mode)
     ids, texts, skipped = _texts(arguments)
     vectors, truncated = [], 0
@@ -250,7 +247,7 @@ def _encode(arguments: argparse.Namespace) -> None:
             for line in lines:
                 print(line)
     for problem in skipped[:SHOWN_PROBLEMS]:
-        _say(f"skipped {problem}")
+        say(f"skipped {problem}")
     record = {
         "texts": len(texts),
         "dimensions": matrix.shape[1],
@@ -260,7 +257,7 @@ def _encode(arguments: argparse.Namespace) -> None:
     if arguments.json and output:
         _print_json(record)
     elif output or skipped or truncated:
-        _say(f"{len(texts):,} texts x {matrix.shape[1]} dimensions; {len(skipped):,} skipped; "
+        say(f"{len(texts):,} texts x {matrix.shape[1]} dimensions; {len(skipped):,} skipped; "
              f"{truncated:,} longer than {encoder.settings.max_tokens} tokens were cut")  # fmt: skip
 
 
@@ -308,7 +305,7 @@ def _check(arguments: argparse.Namespace) -> int:
         for problem in problems:
             print(problem)
     else:
-        _say(f"{arguments.collection}: sound")
+        say(f"{arguments.collection}: sound")
     return DAMAGED if problems else 0
 
 
@@ -320,7 +317,7 @@ def _compact(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json({"compacted": changed, "size_bytes_before": before, "size_bytes_after": after})
     else:
-        _say(f"{size(before)} before, {size(after)} after" if changed else "nothing to do")
+        say(f"{size(before)} before, {size(after)} after" if changed else "nothing to do")
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from shortlist import __version__
+from shortlist.cli.terminal import UsageError, say
 from shortlist.errors import FilterError, PipelineError, ShortlistError
 
 __all__ = ["build_parser", "main"]
@@ -28,6 +30,8 @@ _FILTER_HELP = """metadata filter, as in 'lang = "en" and (year >= 2020 or tag i
 _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
 )
+_MODEL_HELP = "a model folder (default: the one that comes along)"
+_MOVED_HELP = "where the collection's model is now, if it moved"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,32 +73,33 @@ def _writing_commands(commands: Commands) -> None:
         parser.add_argument(
             "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
         )
-        parser.add_argument(
-            "--model", metavar="FOLDER", help="a model folder (default: the one that comes along)"
-        )
+    index.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+    add.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
     index.add_argument(
         "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
     )
-    index.add_argument("--language", default="english", help="of the stemmer (default: english)")
+    index.add_argument(
+        "--language", default="english", metavar="NAME", help="of the stemmer (default: english)"
+    )
     index.add_argument(
         "--no-tokens", action="store_true", help="leave token vectors out: smaller, no late interaction"
     )
 
     delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
-    delete.add_argument("collection", metavar="COLLECTION")
-    delete.add_argument("ids", metavar="ID", nargs="*")
+    delete.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+    delete.add_argument("ids", metavar="ID", nargs="*", help="the ids to delete")
     delete.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
     delete.add_argument("--yes", action="store_true", help="don't ask on a terminal")
 
 
 def _reading_commands(commands: Commands) -> None:
     search = _command(commands, "search", "find the documents that answer a query")
-    search.add_argument("collection", metavar="COLLECTION")
-    search.add_argument("query", metavar="QUERY")
+    search.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+    search.add_argument("query", metavar="QUERY", help="the question, in quotes")
     search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
 
     run = _command(commands, "run", "search for many queries and write a TREC run")
-    run.add_argument("collection", metavar="COLLECTION")
+    run.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
     run.add_argument("queries", metavar="QUERIES", help="a BEIR queries.jsonl, or id<TAB>text lines")
     run.add_argument("-o", "--output", metavar="FILE", required=True, help="the run to write ('-': stdout)")
     run.add_argument("-k", type=_positive, default=100, metavar="N", help="documents a query (default: 100)")
@@ -102,9 +107,7 @@ def _reading_commands(commands: Commands) -> None:
     for parser in (search, run):
         parser.add_argument("--pipeline", metavar="PIPELINE", help=_PIPELINE_HELP)
         parser.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
-        parser.add_argument(
-            "--model", metavar="FOLDER", help="where the collection's model is now, if it moved"
-        )
+        parser.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
 
     encode = _command(commands, "encode", "turn texts into vectors")
     encode.add_argument("sources", metavar="SOURCE", nargs="*", help=_SOURCE_HELP)
@@ -118,9 +121,7 @@ def _reading_commands(commands: Commands) -> None:
         default="document",
         help="which prefix the model adds, if it has any",
     )
-    encode.add_argument(
-        "--model", metavar="FOLDER", help="a model folder (default: the one that comes along)"
-    )
+    encode.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
     encode.add_argument(
         "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
     )
@@ -133,11 +134,16 @@ def _care_commands(commands: Commands) -> None:
         ("check", "read a collection whole and say whether it is sound"),
         ("compact", "join segments and remove what deleted documents left"),
     ):
-        _command(commands, name, text).add_argument("collection", metavar="COLLECTION")
+        _command(commands, name, text).add_argument(
+            "collection", metavar="COLLECTION", help="the collection's folder"
+        )
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
     return value
@@ -145,16 +151,20 @@ def _positive(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a title may have what the terminal can't show
     arguments = build_parser().parse_args(argv)
     try:
         command = importlib.import_module("shortlist.cli.commands").COMMANDS[arguments.command]
-        return int(command(arguments) or 0)
+        code = int(command(arguments) or 0)
+        sys.stdout.flush()
+        return code
     except ShortlistError as error:
         if arguments.debug:
             raise
-        return _fail(
-            str(error), error.hint, USAGE if isinstance(error, PipelineError | FilterError) else FAILED
-        )
+        wrong_usage = isinstance(error, PipelineError | FilterError | UsageError)
+        return _fail(str(error), error.hint, USAGE if wrong_usage else FAILED)
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -168,9 +178,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}")
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        say(f"hint: {hint}")
     return code
 
 

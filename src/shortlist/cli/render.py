@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
 from typing import TextIO
 
+from shortlist.cli.terminal import printable
 from shortlist.collection import Analyzer
 from shortlist.search import Result, name_of
 from shortlist.types import Document, Hit
@@ -17,7 +17,6 @@ from shortlist.types import Document, Hit
 __all__ = ["Style", "counted", "show_result", "size", "snippet"]
 
 SNIPPET_LINES = 3
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Style:
     def of(cls, stream: TextIO) -> Style:
         """Give the style that suits ``stream``."""
         colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        return cls(colour, min(shutil.get_terminal_size((100, 24)).columns, 110))
+        return cls(colour, max(20, min(shutil.get_terminal_size((100, 24)).columns, 110)))
 
     def bold(self, text: str) -> str:
         """Mark a title."""
@@ -89,8 +88,12 @@ def snippet(text: str, terms: set[str], analyzer: Analyzer, room: int) -> str:
             best, begin = inside, left
     if begin:
         sentence = text.rfind(". ", max(0, begin - room // 4), begin + room // 5)
-        begin = sentence + 2 if sentence >= 0 else text.find(" ", begin) + 1
-    end = text.rfind(" ", begin, begin + room - 2) if begin + room < len(text) else len(text)
+        space = text.find(" ", begin, begin + room // 5)
+        begin = next((found for found in (sentence + 2, space + 1) if found > 1), begin)
+    end = len(text)
+    if begin + room < end:
+        space = text.rfind(" ", begin + room // 2, begin + room - 2)
+        end = space if space > 0 else begin + room - 2
     return f"{'… ' if begin else ''}{text[begin:end]}{' …' if end < len(text) else ''}"
 
 
@@ -105,7 +108,7 @@ def _marked(text: str, terms: set[str], analyzer: Analyzer, style: Style) -> str
 
 def _clean(text: str) -> str:
     """Make one line of a text, without what could steer a terminal."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return " ".join(printable(text).split())
 
 
 def counted(count: int, noun: str) -> str:
@@ -120,7 +123,7 @@ def counted(count: int, noun: str) -> str:
 def size(count: float) -> str:
     """Write a number of bytes for people.
 
-    >>> size(3_150_000)
+    >>> size(3_170_000)
     '3.2 MB'
     """
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -32,6 +32,8 @@ def find_problems(path: Path, settings: StoreSettings) -> list[str]:
             ]
     except CollectionError as error:
         return [error.message]
+    except sqlite3.DatabaseError as error:
+        return [f"{path / 'collection.db'}: {error}"]
 
 
 def _database_problems(path: Path) -> Iterator[str]:
@@ -77,7 +79,8 @@ def _document_problems(path: Path, snapshot: Snapshot) -> Iterator[str]:
     database = sqlite3.connect(path / "collection.db")
     try:
         at = {"generation": snapshot.generation}
-        rows = {row for (row,) in database.execute(f"SELECT row FROM documents WHERE {LIVE}", at)}
+        # Reads every column: bytes that are no text show only then.
+        rows = {row for row, *_ in database.execute(f"SELECT * FROM documents WHERE {LIVE}", at)}
         (counted,) = database.execute(
             "SELECT live_documents FROM generations WHERE generation = :generation", at
         ).fetchone()

@@ -31,6 +31,9 @@ class Compare:
     relation: str
     value: Value
 
+    def __post_init__(self) -> None:
+        _check(self.field, self.value)
+
     def sql(self) -> Sql:
         """Give the query for the rows that match, and its parameters."""
         kind = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
@@ -61,6 +64,9 @@ class Exists:
     """Let through documents that have ``field``."""
 
     field: str
+
+    def __post_init__(self) -> None:
+        _check(self.field)
 
     def sql(self) -> Sql:
         """Give the query for the rows that match, and its parameters."""
@@ -246,6 +252,18 @@ class _Parser:
         if kind == "word":
             return {"true": 1, "false": 0}.get(text.lower(), text)
         return _unquote(text)
+
+
+def _check(*values: Value) -> None:
+    """Refuse what no metadata can hold."""
+    for value in values:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise FilterError(f"filter: {value} needs more than 64 bits, which no metadata holds")
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise FilterError(f"filter: {value!r} is not UTF-8") from None
 
 
 def _unquote(text: str) -> str:

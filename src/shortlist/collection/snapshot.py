@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ class Snapshot:
 
     def is_newest(self) -> bool:
         """Say whether no generation has been committed since."""
-        (newest,) = self._database.execute("SELECT max(generation) FROM generations").fetchone()
+        ((newest,),) = self._fetch("SELECT max(generation) FROM generations", ())
         return bool(newest == self.generation)
 
     @cached_property
@@ -93,7 +93,7 @@ class Snapshot:
         """Which positions belong to this generation."""
         mask = np.ones(len(self.rows), np.bool_)
         query = "SELECT row FROM documents WHERE died <= :generation"
-        mask[self._positions(self._database.execute(query, self._at))] = False
+        mask[self._positions(self._fetch(query, self._at))] = False
         return mask
 
     @cached_property
@@ -160,7 +160,7 @@ class Snapshot:
             return self.live
         query, values = condition.sql()
         mask = np.zeros(len(self.rows), np.bool_)
-        mask[self._positions(self._database.execute(query, values))] = True
+        mask[self._positions(self._fetch(query, values))] = True
         return mask & self.live
 
     def locate(self, position: int) -> tuple[int, int]:
@@ -190,15 +190,21 @@ class Snapshot:
         rows = self.rows[np.asarray(positions, np.int64)].tolist()
         # json_each takes any number of rows in one statement.
         query = f"SELECT row, {columns} FROM documents WHERE row IN (SELECT value FROM json_each(?))"
-        found = {row: values for row, *values in self._database.execute(query, [json.dumps(rows)])}
+        found = {row: values for row, *values in self._fetch(query, [json.dumps(rows)])}
         try:
             return [tuple(found[row]) for row in rows]
         except KeyError as error:
             raise CollectionDamagedError(f"{self.path}: document row {error} is missing") from None
 
-    def _positions(self, cursor: sqlite3.Cursor) -> Positions:
-        """Turn the rows that a query gives into positions; rows outside this snapshot are left out."""
-        rows = np.fromiter((row for (row,) in cursor), np.int64)
+    def _fetch(self, query: str, values: Any) -> list[Any]:
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise CollectionDamagedError(f"{self.path / 'collection.db'}: {error}") from error
+
+    def _positions(self, found: list[Any]) -> Positions:
+        """Turn the rows that a query gave into positions; rows outside this snapshot are left out."""
+        rows = np.fromiter((row for (row,) in found), np.int64, len(found))
         positions = np.searchsorted(self.rows, rows)
         known = positions < len(self.rows)
         known[known] = self.rows[positions[known]] == rows[known]

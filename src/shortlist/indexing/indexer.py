@@ -11,7 +11,7 @@ import numpy as np
 from shortlist.collection import Analyzer, Postings, SegmentData, Store, Writer
 from shortlist.errors import DataError
 from shortlist.formats import Rejected, Source
-from shortlist.indexing.passages import passage_text, split_passages
+from shortlist.indexing.passages import fit_title, passage_text, split_passages
 from shortlist.models import Encoder
 from shortlist.protocols import Progress
 from shortlist.types import Document
@@ -126,9 +126,12 @@ class Indexer:
         """Analyse and encode documents, in document order."""
         settings = self._store.settings
         terms = [self._analyzer.terms(f"{document.title} {document.text}") for document in documents]
+        fitted = [fit_title(document, self._encoder.tokenizer) for document in documents]
+        report.truncated_tokens += sum(cut for _, cut in fitted)
+        readable = [document for document, _ in fitted]
         passages = [
             (number, passage)
-            for number, document in enumerate(documents)
+            for number, document in enumerate(readable)
             for passage in split_passages(document, self._encoder.tokenizer)
         ]
         remaining = Counter(number for number, _ in passages)
@@ -136,7 +139,7 @@ class Indexer:
         for start in range(0, len(passages), PASSAGES_AT_ONCE):
             part = passages[start : start + PASSAGES_AT_ONCE]
             views = self._encoder.views(
-                [passage_text(documents[number], passage) for number, passage in part], threads=self._threads
+                [passage_text(readable[number], passage) for number, passage in part], threads=self._threads
             )
             dense.append(views.dense.quantized(settings.dense_scale).data)
             if settings.token_dimensions:

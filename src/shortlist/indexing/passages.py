@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from shortlist.types import Document, Passage
 
-__all__ = ["CountsTokens", "passage_text", "split_passages"]
+__all__ = ["CountsTokens", "fit_title", "passage_text", "split_passages"]
 
 OVERLAP = 0.2
 SENTENCE_SEARCH = 0.4  # how much of a window may be given up to end at a sentence
-TITLE_SHARE = 0.25  # of a window that a title may take in a document of several passages
+TITLE_SHARE = 0.25  # of the model's tokens that a title may take from a text that needs them
 
 _SENTENCE_END = re.compile(r"(?:[.!?…]['\")\]]*(?=\s)|[。！？]|\n{2,})")
 
@@ -42,45 +44,72 @@ def passage_text(document: Document, passage: Passage) -> str:
     return f"{document.title} {span}" if document.title else span
 
 
+def fit_title(document: Document, tokenizer: CountsTokens) -> tuple[Document, int]:
+    """Cut a title that leaves the text too little room, for the model's eyes only.
+
+    Gives the document to make passages of, and how many tokens of its title were cut off.
+    """
+    budget = tokenizer.max_tokens - tokenizer.overhead
+    if len(document.title) <= budget * TITLE_SHARE:  # a token is at least one character
+        return document, 0
+    spans = tokenizer.offsets(document.title)
+    room = max(int(budget * TITLE_SHARE), budget - tokenizer.count(document.text))
+    if len(spans) <= room:
+        return document, 0
+    cut = document.title[: spans[room - 1][1]]
+    while cut and tokenizer.count(cut) > room:  # a word cut in two can have more tokens than its part of it
+        cut = cut[:-1]
+    return replace(document, title=cut), len(spans) - room
+
+
 def split_passages(document: Document, tokenizer: CountsTokens) -> list[Passage]:
     """Cut a document into passages that fit the model with its title; at least one, even of no text.
 
-    The passages cover the whole text. Only a title of more tokens than fit is cut, by the encoder, which
-    counts what it cut.
+    The passages cover the whole text. The title must leave room (:func:`fit_title`).
     """
-    text = document.text
     budget = tokenizer.max_tokens - tokenizer.overhead
-    title_tokens = tokenizer.count(document.title) if document.title else 0
+    whole = Passage(0, len(document.text))
+    content = passage_text(document, whole)
     # A token is at least one character: most short texts need no look at their tokens.
-    if len(text) + title_tokens <= budget:
-        return [Passage(0, len(text))]
+    if len(content) <= budget or tokenizer.count(content) <= budget:
+        return [whole]
+    return list(_windows(document, tokenizer, budget))
+
+
+def _windows(document: Document, tokenizer: CountsTokens, budget: int) -> Iterator[Passage]:
+    text = document.text
     tokens = tokenizer.offsets(text)
-    if len(tokens) + title_tokens <= budget:
-        return [Passage(0, len(text))]
-    window = budget - min(title_tokens, int(budget * TITLE_SHARE))
-    sentence_ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    return list(_windows(text, tokens, window, sentence_ends))
-
-
-def _windows(
-    text: str, tokens: list[tuple[int, int]], window: int, sentence_ends: list[int]
-) -> list[Passage]:
     starts = [start for start, _ in tokens]
-    passages, first, begin = [], 0, 0
-    while first + window < len(tokens):
-        end = _last_boundary(
-            text,
-            tokens[first + int(window * (1 - SENTENCE_SEARCH))][0],
-            tokens[first + window][0],
-            sentence_ends,
-        )
-        passages.append(Passage(begin, end))
-        past = bisect_left(starts, end)  # the first token after this passage
-        back = max(first + 1, past - int(window * OVERLAP))
-        begin = _first_boundary(text, tokens[back][0], end, sentence_ends)
-        first = max(bisect_left(starts, begin), first + 1)
-    passages.append(Passage(begin, len(text)))
-    return passages
+    window = max(1, budget - tokenizer.count(document.title))
+    sentence_ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    begin = first = 0
+    # The rest is counted only where it is short: counting it for every window would take quadratic time.
+    while (
+        len(starts) - first > window
+        or tokenizer.count(passage_text(document, Passage(begin, len(text)))) > budget
+    ):
+        high = starts[first + window] if first + window < len(starts) else len(text)
+        near = starts[min(first + int(window * (1 - SENTENCE_SEARCH)), len(starts) - 1)]
+        end = _last_boundary(text, max(begin, near), high, sentence_ends)
+        end = _fit(document, Passage(begin, max(end, begin + 1)), tokenizer, budget)
+        yield Passage(begin, end)
+        past = bisect_left(starts, end)
+        back = starts[max(0, past - int(window * OVERLAP))] if past < len(starts) else end
+        overlapped = _first_boundary(text, back, end, sentence_ends)
+        begin = overlapped if begin < overlapped <= end else end
+        first = bisect_left(starts, begin)
+    yield Passage(begin, len(text))
+
+
+def _fit(document: Document, passage: Passage, tokenizer: CountsTokens, budget: int) -> int:
+    """Give an end at which the passage fits; cutting inside a long word can make more tokens of it."""
+    begin, end = passage.start, passage.end
+    while end - begin > 1:
+        count = tokenizer.count(passage_text(document, Passage(begin, end)))
+        if count <= budget:
+            break
+        end = begin + max(1, min(end - begin - 1, (end - begin) * budget // count))
+    return end
 
 
 def _last_boundary(text: str, low: int, high: int, sentence_ends: list[int]) -> int:

@@ -36,9 +36,15 @@ class Forward:
 
 
 class Backbone:
-    """Wrap an ONNX session whatever its inputs and outputs are called."""
+    """Wrap an ONNX session whatever its inputs and outputs are called.
 
-    def __init__(self, session: onnxruntime.InferenceSession, name: str) -> None:
+    ``batch_tokens`` is how many tokens of texts of one length may run together without changing a byte: our
+    own graphs hold that (the tests check it); of a graph that a user brings nobody knows, so its texts run
+    one by one.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, name: str, *, batch_tokens: int) -> None:
+        self.batch_tokens = batch_tokens
         self._session = session
         self._inputs = [node.name for node in session.get_inputs()]
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from shortlist.errors import DataError, ModelError
 from shortlist.models.backbone import Backbone, Forward
 from shortlist.models.folders import DEFAULT, load_folder
-from shortlist.models.pooling import POOLINGS, normalize
+from shortlist.models.pooling import normalize, pool
 from shortlist.models.settings import Settings
 from shortlist.models.tokenizer import Tokenized, Tokenizer
+from shortlist.types import check_text
 from shortlist.vectors import DenseVectors, TokenVectors
 
 __all__ = ["Encoder", "Mode", "Views"]
 
 Mode = Literal["fast", "exact"]
-BATCH_TOKENS = 512  # more buys nothing on a CPU and costs cache: benchmarks/encoders.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Encoder:
         none). Texts beyond ``settings.max_tokens`` are cut; :meth:`views` counts what was cut.
 
         Raises:
-            DataError: a text is not a string, or the model gave NaN for it.
+            DataError: a text is not a string, the prompt is not known, or the model gave NaN.
         """
         result: NDArray[np.float32] = self.views(texts, prompt=prompt, threads=threads).dense.data
         return result
@@ -110,14 +110,14 @@ class Encoder:
                 results[index] = pooled, tokens
             return len(batch)
 
+        batches = _batches(tokenized, self._backbone.batch_tokens)
         workers = min(threads or _cores(), len(texts))
         if workers <= 1:
-            finished: Iterator[int] = map(run, _batches(tokenized))
-            for count in finished:
+            for count in map(run, batches):
                 _ = progress and progress(count)
         else:
             with ThreadPoolExecutor(workers) as pool:
-                for count in pool.map(run, _batches(tokenized)):
+                for count in pool.map(run, batches):
                     _ = progress and progress(count)
         return self._assemble(results, tokenized)
 
@@ -125,15 +125,15 @@ class Encoder:
         for index, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"text {index} is {type(text).__name__}, expected str")
+            check_text(text, f"text {index}")
+        if prompt not in ("query", "document", *self.settings.prompts):
+            known = ", ".join(sorted({"query", "document", *self.settings.prompts}))
+            raise DataError(f"model {self.settings.name} has no prompt {prompt!r}", hint=f"it has: {known}")
         prefix = self.settings.prompts.get(prompt, "")
         return self.tokenizer([prefix + text for text in texts] if prefix else list(texts))
 
     def _pool(self, forward: Forward) -> NDArray[np.float32]:
-        if self.settings.pooling == "pooler":
-            assert forward.pooler is not None  # the folder was refused otherwise
-            pooled = forward.pooler
-        else:
-            pooled = POOLINGS[self.settings.pooling](forward.hidden)
+        pooled = pool(forward, self.settings.pooling)
         return normalize(pooled) if self.settings.similarity == "cosine" else pooled
 
     def _tokens(self, forward: Forward) -> NDArray[np.float32]:
@@ -165,12 +165,12 @@ class Encoder:
 _NOTHING = (np.empty(0, np.float32), np.empty((0, 0), np.float32))
 
 
-def _batches(tokenized: Sequence[Tokenized]) -> Iterator[list[int]]:
-    """Group texts of the same number of tokens, up to ``BATCH_TOKENS`` together, longest first."""
+def _batches(tokenized: Sequence[Tokenized], batch_tokens: int) -> Iterator[list[int]]:
+    """Group texts of the same number of tokens, up to ``batch_tokens`` together, longest first."""
     order = sorted(range(len(tokenized)), key=lambda index: -len(tokenized[index].ids))
     for length, same in groupby(order, key=lambda index: len(tokenized[index].ids)):
         indices = list(same)
-        size = max(1, BATCH_TOKENS // max(1, length))
+        size = max(1, batch_tokens // max(1, length))
         yield from (indices[start : start + size] for start in range(0, len(indices), size))
 
 

@@ -7,11 +7,15 @@ with an ONNX graph). Nothing in a folder is ever executed; a module that is not 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, bind_weights, open_graph
+from shortlist.models.pooling import pool
 from shortlist.models.settings import Settings, read_json
 from shortlist.models.tokenizer import Tokenizer
 
@@ -19,6 +23,7 @@ __all__ = ["DEFAULT", "fingerprint", "load_folder"]
 
 DEFAULT = Path(__file__).parent / "default"
 FORMAT = 1
+BATCH_TOKENS = 512  # more buys nothing on a CPU and costs cache: docs/decisions/0002-no-padding.md
 
 # Where the graph of a sentence-transformers folder lies: as its own exporter and optimum write it.
 _GRAPHS = ("onnx/model.onnx", "model.onnx")
@@ -96,7 +101,7 @@ def _load_own(folder: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
     except OSError as error:
         raise ModelError(f"{folder}: can't be read: {error}") from error
     weights = bind_weights(folder / "weights.safetensors", group=group, fast=mode == "fast")
-    backbone = Backbone(open_graph(folder / graph, weights), settings.name)
+    backbone = Backbone(open_graph(folder / graph, weights), settings.name, batch_tokens=BATCH_TOKENS)
     return settings, Tokenizer(folder / "tokenizer.json", settings.max_tokens), backbone
 
 
@@ -120,38 +125,62 @@ def _load_sentence_transformers(folder: Path, mode: str) -> tuple[Settings, Toke
     )
     if tokenizer_file is None:
         raise ModelError(f"{folder}: no tokenizer.json", hint="save the tokenizer with its fast version")
-    backbone = Backbone(open_graph(graph), folder.name)
+    backbone = Backbone(open_graph(graph), folder.name, batch_tokens=1)
     if pooling == "pooler" and not backbone.has_pooler:
         raise ModelError(f"{folder}: pools with the model's pooler, but its graph has no pooler_output")
     extra = _optional(folder / "config_sentence_transformers.json")
-    similarity = extra.get("similarity_fn_name") or ("cosine" if normalized else "dot")
+    similarity = str(extra.get("similarity_fn_name") or "cosine")  # its default
     if similarity == "dot" and normalized:
         similarity = "cosine"  # the same number on vectors of length 1
+    lower_case = bool(_optional(transformer / "sentence_bert_config.json").get("do_lower_case"))
+    max_tokens = _max_tokens(transformer)
+    prompts = {name: text for name, text in (extra.get("prompts") or {}).items() if text}
+    tokenizer = Tokenizer(tokenizer_file, max_tokens, lower_case=lower_case)
+    identity = [_digest(graph), _digest(tokenizer_file), pooling, similarity, max_tokens, lower_case, prompts]
     settings = Settings(
         name=folder.name,
         dimensions=backbone.dimensions,
         token_dimensions=backbone.dimensions,
-        max_tokens=_max_tokens(transformer),
+        max_tokens=max_tokens,
         pooling=pooling,
         similarity=similarity,
-        # Any unit vector fits into steps of 1/127; a model of ours has a finer, measured constant.
-        dense_scale=1 / 127,
+        # Any vector of length 1 fits into steps of 1/127; a model of ours has a finer, measured constant.
+        dense_scale=1 / 127 if similarity == "cosine" else _probed_scale(tokenizer, backbone, pooling),
         token_scale=1 / 127,
-        fingerprint=_fingerprint_files(folder, graph, tokenizer_file),
-        prompts={name: text for name, text in (extra.get("prompts") or {}).items() if text},
+        fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
+        prompts=prompts,
     )
-    return settings, Tokenizer(tokenizer_file, settings.max_tokens), backbone
+    return settings, tokenizer, backbone
+
+
+# Texts of several kinds whose vectors give the range of a model that compares by dot product.
+_PROBES = (
+    "What is the capital of Norway?",
+    "my card isn't working abroad",
+    "International transaction declined: switch on regional usage and try again by chip and PIN.",
+    "def add(left, right):\n    return left + right",
+    "The mitochondrion is the organelle in which most of a cell's adenosine triphosphate is made.",
+    "In 1815, after the battle, some 40,000 men lay on the field; it rained for two days more.",
+    "a",
+)
+
+
+def _probed_scale(tokenizer: Tokenizer, backbone: Backbone, pooling: str) -> float:
+    """Give an int8 step for vectors of unknown length: half as much again as fixed texts need.
+
+    The texts never change, so the step is a constant of the model, like that of the others.
+    """
+    forwards = [backbone(np.array([one.ids], np.int64)) for one in tokenizer(_PROBES)]
+    return 1.5 * max(float(np.abs(pool(forward, pooling)).max()) for forward in forwards) / 127
 
 
 def _modules(folder: Path) -> dict[str, str]:
     """Give the paths of the modules by their class name; refuse what is not known."""
-    import json
-
     try:
         listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         found = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in listed}
         types = [str(module["type"]) for module in listed]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder / 'modules.json'}: can't be read: {error}") from error
     for name in types:
         kind = name.rsplit(".", 1)[-1]
@@ -215,10 +244,3 @@ def _max_tokens(transformer: Path) -> int:
 
 def _optional(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
-
-
-def _fingerprint_files(folder: Path, *files: Path) -> str:
-    digest = hashlib.sha256()
-    for path in (*files, *sorted(folder.glob("*/config.json")), *sorted(folder.glob("*sentence*.json"))):
-        digest.update(_digest(path).encode())
-    return digest.hexdigest()[:16]

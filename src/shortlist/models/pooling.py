@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["POOLINGS", "normalize"]
+from shortlist.models.backbone import Forward
+
+__all__ = ["POOLINGS", "normalize", "pool"]
 
 Float = NDArray[np.float32]
 
@@ -35,6 +37,14 @@ POOLINGS: dict[str, Callable[[Float], Float]] = {"cls": _cls, "mean": _mean, "ma
 
 ``pooler``, the fourth that a model folder may name, is BERT's own layer on [CLS] and comes from the graph.
 """
+
+
+def pool(forward: Forward, pooling: str) -> Float:
+    """Give one vector a text, ``[B, H]``, by the pooling of this name."""
+    if pooling == "pooler":
+        assert forward.pooler is not None  # a folder whose graph lacks it was refused
+        return forward.pooler
+    return POOLINGS[pooling](forward.hidden)
 
 
 def normalize(vectors: NDArray[Any]) -> Float:

@@ -25,10 +25,11 @@ class Tokenized:
 class Tokenizer:
     """Wrap a ``tokenizer.json``.
 
-    ``overhead`` is the number of special tokens that surround a text.
+    ``overhead`` is the number of special tokens that surround a text; ``lower_case`` is for models that want
+    their texts so although their tokenizer doesn't do it.
     """
 
-    def __init__(self, path: Path, max_tokens: int) -> None:
+    def __init__(self, path: Path, max_tokens: int, *, lower_case: bool = False) -> None:
         try:
             loaded = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises Exception itself
@@ -38,9 +39,12 @@ class Tokenizer:
         self._tokenizer = loaded
         self.overhead = loaded.num_special_tokens_to_add(False)
         self.max_tokens = max_tokens
+        self._lower_case = lower_case
 
     def __call__(self, texts: Sequence[str]) -> list[Tokenized]:
         """Tokenise texts, each cut to ``max_tokens``; give the ids and what was cut."""
+        if self._lower_case:
+            texts = [text.lower() for text in texts]
         result = []
         for text, encoding in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
             excess = len(encoding) - self.max_tokens
@@ -62,4 +66,6 @@ class Tokenizer:
 
     def count(self, text: str) -> int:
         """Count the tokens of the whole text, without special tokens."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        return len(
+            self._tokenizer.encode(text.lower() if self._lower_case else text, add_special_tokens=False)
+        )

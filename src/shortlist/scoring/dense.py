@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["dot_products"]
+__all__ = ["MAX_DIMENSIONS", "dot_products"]
+
+MAX_DIMENSIONS = 2**24 // (127 * 127)  # beyond, float32 can't hold every sum exactly
 
 BLOCK = 4096  # rows expanded at a time: 6 MB of float32 at 384 dimensions, which stays in cache
 
@@ -21,7 +23,7 @@ def dot_products(vectors: NDArray[np.int8], queries: NDArray[np.int8]) -> NDArra
     Raises:
         ValueError: the vectors have too many dimensions for exact sums, or differ in them.
     """
-    if vectors.shape[1] != queries.shape[1] or vectors.shape[1] * 127 * 127 > 2**24:
+    if vectors.shape[1] != queries.shape[1] or vectors.shape[1] > MAX_DIMENSIONS:
         raise ValueError(f"can't compare {vectors.shape[1]} with {queries.shape[1]} dimensions exactly")
     expanded = queries.astype(np.float32)
     result = np.empty((len(queries), len(vectors)), np.float32)

@@ -50,5 +50,5 @@ def tfidf_weights(frequencies: NDArray[Any], idf: float) -> Float:
 
     Source: Salton and Buckley 1988, weighting "l t"; the cosine length is the caller's.
     """
-    result: Float = (1 + np.log(frequencies)) * idf
+    result: Float = (1 + np.log(frequencies, dtype=np.float64)) * idf
     return result

@@ -34,7 +34,7 @@ NAMES: dict[str, Pipeline] = {
     "dense": Dense(),
     "late": MaxSim(),
     "hybrid": _HYBRID,
-    "hybrid+late": Rerank(_HYBRID, Fuse((BM25(), MaxSim(), Dense()), weights=(1, 2, 1))),
+    "hybrid+late": Rerank(_HYBRID, Fuse((BM25(), MaxSim(), Dense()), weights=(1, 4, 1))),
 }
 """Short names. The weights were fixed before they were measured here; see docs/scoring.md."""
 
@@ -51,10 +51,12 @@ def parse(text: str) -> Pipeline:
     if text.strip() in NAMES:
         return NAMES[text.strip()]
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise PipelineError(f"pipeline {text!r} can't be read", hint=_HINT) from None
-    return _stage(tree, 0)
+        return _stage(ast.parse(text.strip(), mode="eval").body, 0)
+    except PipelineError:
+        raise
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError):
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        raise PipelineError(f"pipeline {shown!r} can't be read", hint=_HINT) from None
 
 
 def name_of(pipeline: Pipeline) -> str:
@@ -73,10 +75,15 @@ def to_text(pipeline: Pipeline) -> str:
         elif field.default is MISSING:
             arguments.append(to_text(value))
         elif value != field.default:
-            shown = list(value) if isinstance(value, tuple) else value
+            shown = [_plain(one) for one in value] if isinstance(value, tuple) else _plain(value)
             settings.append(f"{field.name}={shown!r}")
     inner = ", ".join([*arguments, *settings])
     return f"{_WORDS[type(pipeline)]}({inner})" if inner else _WORDS[type(pipeline)]
+
+
+def _plain(value: Any) -> Any:
+    """Give a number of numpy as one of Python, which prints as it reads."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _stage(node: ast.expr, depth: int) -> Pipeline:
@@ -91,6 +98,9 @@ def _stage(node: ast.expr, depth: int) -> Pipeline:
         raise PipelineError(f"pipeline: {ast.unparse(node)!r} is not a stage", hint=_HINT)
     word = node.func.id
     if word not in _KINDS:
+        if word in NAMES:
+            hint = f"{word!r} is a short name and takes no settings; write them into {to_text(NAMES[word])}"
+            raise PipelineError(f"pipeline: there is no stage {word!r}", hint=hint)
         near = difflib.get_close_matches(word, [*NAMES, *_KINDS], n=1)
         hint = f"did you mean {near[0]!r}? {_HINT}" if near else _HINT
         raise PipelineError(f"pipeline: there is no stage {word!r}", hint=hint)

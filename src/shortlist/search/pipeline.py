@@ -166,12 +166,12 @@ def leaves(pipeline: Pipeline) -> tuple[Leaf, ...]:
 
 @lru_cache(1024)
 def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
-    """Give the pipeline that passes on at least ``depth`` documents everywhere."""
+    """Give the pipeline whose retrievers pass on at least ``depth`` documents; judges read no more."""
     match pipeline:
         case Fuse(stages=stages):
             return replace(pipeline, stages=tuple(deepen(stage, depth) for stage in stages))
         case Rerank(first=first):
-            return replace(pipeline, first=deepen(first, depth), depth=max(depth, pipeline.depth))
+            return replace(pipeline, first=deepen(first, depth))
         case _:
             return replace(pipeline, depth=max(depth, pipeline.depth))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection import Analyzer
 from shortlist.models import Encoder
+from shortlist.types import check_text
 from shortlist.vectors import quantize, quantize_rows
 
 __all__ = ["PreparedQuery", "prepare"]
@@ -30,7 +31,7 @@ class PreparedQuery:
         encoder: Callable[[], Encoder],
         vectors: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> None:
-        self.text = text
+        self.text = check_text(text, "the query")
         self.analyzer = analyzer
         self._encoder = encoder
         if vectors is not None:

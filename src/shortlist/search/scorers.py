@@ -183,7 +183,7 @@ class LateScorer:
 
     def score(self, positions: Positions) -> Scores:
         """Give the scores of some positions; reads the tokens of those not scored before."""
-        missing = positions[np.isnan(self._known[positions])]
+        missing = np.unique(positions[np.isnan(self._known[positions])])
         starts = self._snapshot.starts
         for start, end, segment in zip(starts[:-1], starts[1:], self._snapshot.segments, strict=True):
             local = missing[(missing >= start) & (missing < end)] - start

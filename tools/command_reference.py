@@ -1,0 +1,57 @@
+"""Write docs/commands.md from the command line's own parser.
+
+python tools/command_reference.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from shortlist.cli.main import build_parser
+
+TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
+
+HEAD = """# Commands
+
+Made by `tools/command_reference.py` from the parser itself; `shortlist COMMAND --help` says the same.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done (skipped records are counted and shown; with
+`--strict` they fail), 1 failed, 2 wrong usage, 3 `check` found damage, 130 interrupted.
+"""
+
+
+def shown(action: argparse.Action) -> str:
+    if not action.option_strings:
+        dots = " ..." if action.nargs in ("*", "+") else ""
+        return f"`{action.metavar or action.dest}{dots}`"
+    value = (
+        ""
+        if action.nargs == 0
+        else f" {action.metavar or '{' + ','.join(map(str, action.choices or ())) + '}'}"
+    )
+    return ", ".join(f"`{option}{value}`" for option in action.option_strings)
+
+
+def reference() -> str:
+    (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    parts = [HEAD]
+    for name, parser in commands.choices.items():
+        parts.append(f"\n## {name}\n\n{parser.description}\n\n| argument | meaning |\n|---|---|\n")
+        for action in parser._actions:
+            if not isinstance(action, argparse._HelpAction):
+                meaning = (action.help or "").replace("|", "\\|")
+                parts.append(f"| {shown(action)} | {meaning} |\n")
+    return "".join(parts)
+
+
+def main() -> int:
+    if "--check" in sys.argv:
+        return int(not TARGET.exists() or TARGET.read_text() != reference())
+    TARGET.write_text(reference())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
