@@ -95,7 +95,7 @@ def speed() -> list[str]:
     lines += [
         "",
         f"**The demo** ({note('demo_speed.py', demo)}): {built}; a cold command line answers in",
-        f"{cold['p50_ms']:.0f} ms, later searches with `hybrid+late` take {late['p50_ms']:.1f} ms (p50, encoding included).",
+        f"{cold['p50_ms']:.0f} ms, later searches with `hybrid+late` take {late['p50_ms']:.1f} ms (p50).",
     ]
     return lines
 

@@ -8,7 +8,6 @@ second run only searches.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 import time
@@ -20,6 +19,7 @@ from shortlist import Collection
 from shortlist.cli.render import Style, counted, size
 
 HERE = Path(__file__).parent
+PAGES = 6825
 QUESTIONS = (
     "which process is listening on a port",
     "see what is filling up my disk",
@@ -31,17 +31,13 @@ PIPELINES = ("bm25", "dense", "late", "hybrid+late")
 
 
 def build(folder: Path) -> Collection:
-    """Index the pages, or open the collection that an earlier run left."""
-    if (folder / "collection.db").exists():
-        collection = Collection.open(folder)
-        if collection.info().documents:
-            return collection
-        collection.close()
-        shutil.rmtree(folder)
-    print("Indexing 6,825 command pages (CC BY 4.0, tldr-pages): words, vectors, token vectors.")
-    collection = Collection.create(folder)
+    """Index the pages, or open the collection that an earlier run left; pages it has are skipped."""
+    collection = Collection.open(folder) if (folder / "collection.db").exists() else Collection.create(folder)
+    if collection.info().documents == PAGES:
+        return collection
+    print(f"Indexing {PAGES:,} command pages (CC BY 4.0, tldr-pages): words, vectors, token vectors.")
     begin = time.perf_counter()
-    with tqdm(total=6825, unit=" pages", leave=False) as bar:
+    with tqdm(total=PAGES, unit=" pages", leave=False) as bar:
         report = collection.add(HERE / "tldr", progress=bar.update)
     seconds = time.perf_counter() - begin
     total = sum(collection.info().size_bytes.values())

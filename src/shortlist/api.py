@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +14,7 @@ from typing import Any, Self
 
 from shortlist.collection import Analyzer, Filter, Snapshot, Store, StoreSettings, as_filter
 from shortlist.collection.check import find_problems
-from shortlist.errors import ModelError, ModelMismatchError
+from shortlist.errors import DataError, ModelError, ModelMismatchError
 from shortlist.formats import open_source
 from shortlist.indexing import Indexer, Report
 from shortlist.models import Encoder
@@ -65,6 +68,8 @@ class Collection:
         self._encoder = encoder
         self._model = model
         self._snapshot: Snapshot | None = None
+        self._users: Counter[Snapshot] = Counter()
+        self._lock = threading.Lock()
         self.analyzer = Analyzer(store.settings.language)
 
     @classmethod
@@ -81,7 +86,7 @@ class Collection:
 
         ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
-        the space for vectors and has no late interaction. None of these can be changed later.
+        the space and has no late interaction. None of these can be changed later.
 
         Raises:
             CollectionExistsError: there is something at ``path`` already.
@@ -121,7 +126,14 @@ class Collection:
         folder = (
             Path(model) if model is not None else Path(store.settings.model) if store.settings.model else None
         )
-        return cls(store, None, folder)
+        collection = cls(store, None, folder)
+        if model is not None:
+            try:
+                collection._check_model()
+            except BaseException:
+                collection.close()
+                raise
+        return collection
 
     @property
     def encoder(self) -> Encoder:
@@ -129,13 +141,7 @@ class Collection:
         if self._encoder is None:
             settings = self._store.settings
             try:
-                found = fingerprint(self._model or DEFAULT)
-                if found != settings.fingerprint:
-                    raise ModelMismatchError(
-                        f"encoded by {settings.model_name} ({settings.fingerprint}), "
-                        f"not by {(self._model or DEFAULT).name} ({found})",
-                        hint="name its model with --model FOLDER, or index into a new collection",
-                    )
+                self._check_model()
                 self._encoder = Encoder.load(self._model, mode=settings.mode)  # type: ignore[arg-type]
             except ModelError as error:
                 hint = (
@@ -143,6 +149,15 @@ class Collection:
                 )
                 raise type(error)(f"{self._store.path}: {error}", hint=hint) from error
         return self._encoder
+
+    def _check_model(self) -> None:
+        settings, folder = self._store.settings, self._model or DEFAULT
+        found = fingerprint(folder)
+        if found != settings.fingerprint:
+            raise ModelMismatchError(
+                f"encoded by {settings.model_name} ({settings.fingerprint}), not by {folder.name} ({found})",
+                hint="name its model with --model FOLDER, or index into a new collection",
+            )
 
     def add(
         self,
@@ -162,13 +177,22 @@ class Collection:
             CollectionBusyError: another process is writing.
         """
         source = open_source(documents)
+        self._let_go()
         return Indexer(self._store, self.encoder, threads=threads).add(
             source, strict=strict, progress=progress
         )
 
     def delete(self, doc_ids: Iterable[str] = (), *, condition: Condition = None) -> int:
-        """Delete documents by id, or all that a filter lets through; give how many there were."""
+        """Delete documents by id, or all that a filter lets through; give how many there were.
+
+        Raises:
+            CollectionBusyError: another process is writing.
+            FilterError: the condition makes no sense.
+        """
+        if isinstance(doc_ids, str):
+            raise DataError(f"ids must be a list of ids, not the text {doc_ids!r}")
         chosen = [check_text(doc_id, "an id") for doc_id in doc_ids]
+        self._let_go()
         with self._store.writer() as writer:
             if condition is not None:
                 with self._store.snapshot() as snapshot:
@@ -192,7 +216,9 @@ class Collection:
         Raises:
             PipelineError, FilterError: the pipeline or the condition makes no sense.
         """
-        return self._searcher().search(query, k, pipeline=_pipeline(pipeline), condition=as_filter(condition))
+        chosen, checked = _pipeline(pipeline), as_filter(condition)
+        with self._searching() as searcher:
+            return searcher.search(query, k, pipeline=chosen, condition=checked)
 
     def run(
         self,
@@ -205,10 +231,11 @@ class Collection:
         progress: Progress | None = None,
     ) -> Run:
         """Rank documents for many queries: the same rankings as one search each, in less time."""
-        return self._searcher().run(
-            queries, k, pipeline=_pipeline(pipeline), condition=as_filter(condition),
-            threads=threads, progress=progress,
-        )  # fmt: skip
+        chosen, checked = _pipeline(pipeline), as_filter(condition)
+        with self._searching() as searcher:
+            return searcher.run(
+                queries, k, pipeline=chosen, condition=checked, threads=threads, progress=progress
+            )
 
     def info(self) -> Info:
         """Describe the newest generation."""
@@ -237,20 +264,31 @@ class Collection:
     def check(self) -> list[str]:
         """Read everything and give what is wrong with it, a line each; nothing, if nothing is."""
         problems = find_problems(self._store.path, self._store.settings)
-        if self._store.settings.fingerprint != fingerprint(self._model or DEFAULT):
-            problems.append(f"the model at hand is not {self._store.settings.model_name}, which encoded this")
+        try:
+            self._check_model()
+        except ModelError as error:
+            problems.append(str(error))
         return problems
 
     def compact(self) -> bool:
-        """Join all segments into one without deleted documents; give whether there was anything to do."""
+        """Join all segments into one without deleted documents; give whether there was anything to do.
+
+        Raises:
+            CollectionBusyError: another process is writing.
+        """
+        self._let_go()
         with self._store.writer() as writer:
             return writer.compact()
 
     def close(self) -> None:
         """Let go of files and locks."""
-        if self._snapshot is not None:
-            self._snapshot.close()
+        self._let_go()
         self._store.close()
+
+    def discard_if_empty(self) -> None:
+        """Remove the collection if nothing has ever been committed to it."""
+        self._let_go()
+        self._store.discard_if_empty()
 
     def __enter__(self) -> Self:
         return self
@@ -260,13 +298,33 @@ class Collection:
     ) -> None:
         self.close()
 
-    def _searcher(self) -> Searcher:
-        if self._snapshot is not None and not self._snapshot.is_newest():
+    @contextmanager
+    def _searching(self) -> Iterator[Searcher]:
+        """Lend a searcher on the newest generation; a snapshot closes when its last user has gone."""
+        with self._lock:
+            if self._snapshot is not None and not self._snapshot.is_newest():
+                self._retire()
+            if self._snapshot is None:
+                self._snapshot = self._store.snapshot()
+            snapshot = self._snapshot
+            self._users[snapshot] += 1
+        try:
+            yield Searcher(snapshot, self._store.settings, self.analyzer, lambda: self.encoder)
+        finally:
+            with self._lock:
+                self._users[snapshot] -= 1
+                if not self._users[snapshot] and snapshot is not self._snapshot:
+                    snapshot.close()
+
+    def _let_go(self) -> None:
+        """Give the current snapshot up, so that a writer can remove what only it needs."""
+        with self._lock:
+            self._retire()
+
+    def _retire(self) -> None:
+        if self._snapshot is not None and not self._users[self._snapshot]:
             self._snapshot.close()
-            self._snapshot = None
-        if self._snapshot is None:
-            self._snapshot = self._store.snapshot()
-        return Searcher(self._snapshot, self._store.settings, self.analyzer, lambda: self.encoder)
+        self._snapshot = None
 
 
 def _pipeline(value: Pipeline | str | None) -> Pipeline | None:

@@ -6,10 +6,12 @@ Shapes: N documents of a snapshot (its positions), P of them, Q query tokens, H 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shortlist.types import Passage
 
 __all__ = ["EncodesTexts", "Progress", "ScoresDocuments"]
 
@@ -31,10 +33,12 @@ class ScoresDocuments(Protocol):
     """Score documents of a snapshot for one query; higher is better.
 
     ``absent`` is the score of a document that is no candidate at all (0 for words that don't occur), or
-    ``None`` where every document is one. ``scale`` divides scores before they are added to others'.
+    ``None`` where every document is one. ``closeness`` orders scorers by how closely they read; the closest
+    of a pipeline names each hit's passage.
     """
 
     absent: float | None
+    closeness: int
 
     def score_all(self) -> NDArray[np.float64]:
         """Give the scores of all positions, ``[N]``."""
@@ -48,6 +52,6 @@ class ScoresDocuments(Protocol):
         """Give what scores are divided by before they are fused; 1 where they are similarities."""
         ...
 
-    def best_passages(self, positions: Sequence[int]) -> list[Any]:
+    def best_passages(self, positions: Sequence[int]) -> list[Passage]:
         """Give the passage of each document that this scorer finds best."""
         ...

@@ -69,8 +69,8 @@ class Hit:
     """Hold one document of a ranking.
 
     ``rank`` counts from 1; ``score`` is higher for better. ``stages`` has the score that every stage
-    gave the document, by the stage's name, in the units of that stage. ``span`` is the best passage by
-    the vectors, in code points of the text; ``None`` where only words were compared.
+    gave the document, by the stage's name, in the units of that stage. ``span`` is the passage that matched
+    best, in code points of the text; ``None`` in rankings read from a file.
     """
 
     rank: int

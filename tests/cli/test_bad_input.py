@@ -331,13 +331,21 @@ class TestBadCollections:
         assert outcome.code == 3
         assert outcome.out
 
-    @pytest.mark.parametrize("command", ["search", "info", "check", "compact", "delete"])
+    @pytest.mark.parametrize("command", ["search", "info", "compact", "delete"])
     def test_a_database_that_is_none_makes_no_traceback(
         self, shortlist: Shortlist, collection: Path, command: str
     ) -> None:
         (collection / "collection.db").write_bytes(b"no database" * 1000)
         rest = ("card",) if command in ("search", "delete") else ()
         shortlist(command, collection, *rest).failed_with(f"{collection}/collection.db")
+
+    def test_check_names_a_database_that_is_none_as_damage(
+        self, shortlist: Shortlist, collection: Path
+    ) -> None:
+        (collection / "collection.db").write_bytes(b"no database" * 1000)
+        outcome = shortlist("check", collection)
+        assert outcome.code == 3
+        assert outcome.out == f"{collection}/collection.db: file is not a database\n"
 
     def test_a_busy_collection_says_who_is_writing(
         self, shortlist: Shortlist, collection: Path, articles: Path

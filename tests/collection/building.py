@@ -48,6 +48,7 @@ def segment_data(documents: Sequence[Document], rows: Any, *, with_tokens: bool 
         tokens=np.concatenate([np.empty((0, TOKEN_DIMENSIONS), np.int8), *tokens]) if with_tokens else None,
         token_offsets=np.cumsum([0, *counts]) if with_tokens else None,
         token_dimensions=TOKEN_DIMENSIONS if with_tokens else 0,
+        digests=np.array([zlib.crc32(d.doc_id.encode()) for d in documents], np.uint64),
     )
 
 

@@ -42,13 +42,12 @@ FIELDS = st.sampled_from(
         "",
     ]
 )
-VALUES = st.sampled_from(
-    [
+BOUNDARIES: list[str | int | float] = [
         "en", "fr", "", "2020", "true", "in", 'say "x"', "it's", "a\\", "tab\t", "日本語", "2020-01-31", "2020-2",
         0, 1, 2020, 2020.0, 2020.5, -1.5, -0.0, 1e300, 5e-324, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63),
         True, False,
-    ]
-)  # fmt: skip
+]  # fmt: skip
+VALUES = st.sampled_from(BOUNDARIES)
 ANY_VALUE = (
     VALUES
     | st.text(st.characters(exclude_categories=["Cs"]))
@@ -230,23 +229,40 @@ def test_no_text_raises_anything_else(text: str) -> None:
         parse_filter(text)
 
 
-@pytest.mark.parametrize("text", ["(" * 5000 + "a = 1", "not (" * 51 + "a = 1" + ")" * 51])
+@pytest.mark.parametrize("text", ["(" * 5000 + "a = 1", "not (" * 20 + "a = 1" + ")" * 20])
 def test_nesting_beyond_the_limit_is_refused(text: str) -> None:
-    with pytest.raises(FilterError, match="nested deeper than 50"):
+    with pytest.raises(FilterError, match="nested deeper than 20"):
         parse_filter(text)
 
 
 DEEP = {
-    "brackets": "(" * 49 + "lang = fr" + ")" * 49,
-    "not": "not (" * 48 + "lang = fr" + ")" * 48,
-    "and": "(exists(lang) and " * 48 + "lang = fr" + ")" * 48,
-    "or not": "(lang = fr or not (" * 24 + "lang = fr" + "))" * 24,
+    "brackets": "(" * 19 + "lang = fr" + ")" * 19,
+    "not": "not (" * 18 + "lang = fr" + ")" * 18,
+    "and": "(exists(lang) and " * 19 + "lang = fr" + ")" * 19,
+    "or not": "(lang = fr or not (" * 8 + "lang = fr" + "))" * 8,
 }
 
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_nesting_up_to_the_limit_is_searched(articles: Store, text: str) -> None:
     assert found(articles, text) == ["fr2020"]
+
+
+def test_a_tree_built_in_python_may_nest_deeper_or_is_refused(articles: Store) -> None:
+    condition: Filter = Compare("lang", "=", "fr")
+    for _ in range(100):
+        condition = Not(condition)
+    with contextlib.suppress(FilterError):
+        assert found(articles, condition) == ["fr2020"]
+
+
+def test_in_lets_through_what_equality_does_for_every_value(tmp_path: Path) -> None:
+    values = [value for value in BOUNDARIES if not isinstance(value, bool)]
+    store = create(tmp_path / "c", [document(f"d{n:02}", x=value) for n, value in enumerate(values)])
+    for value in values:
+        same = found(store, Compare("x", "=", value))
+        assert found(store, In("x", (value,))) == found(store, In("x", (value, "no", 7))) == same != []
+    store.close()
 
 
 MANY = {
@@ -265,6 +281,7 @@ def test_a_filter_may_have_thousands_of_parts(articles: Store, text: str) -> Non
 UNSTORABLE = {
     "integer beyond 64 bits": "year < 99999999999999999999",
     "integer of thousands of digits": "year < " + "9" * 5000,
+    "infinity": "year in (1e999, 2020)",
     "lone surrogate as JSON": '"lang" = "\\ud800"',
     "lone surrogate from the command line": "lang = \udcff",
     "lone surrogate in a field": "la\udcffng = en",

@@ -76,6 +76,7 @@ def test_a_grown_collection_ranks_as_one_built_from_what_is_left(
             else:
                 assert act == "compact"
                 grown.compact()
+            hits(grown, QUERIES[0], "bm25", None)  # an open collection goes on to the newest generation
         fresh.add([article(doc_id, content) for doc_id, content in left.items()])
         assert grown.count() == fresh.count() == len(left)
         assert grown.check() == []

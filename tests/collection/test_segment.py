@@ -21,7 +21,8 @@ DOCUMENTS = [
     document("d", "Cats and dogs."),
 ]
 FILES = (
-    "rows", "lengths", "passages", "terms", "term_offsets", "posting_offsets", "documents", "frequencies",
+    "rows", "lengths",
+    "digests", "passages", "terms", "term_offsets", "posting_offsets", "documents", "frequencies",
     "dense", "tokens", "token_offsets",
 )  # fmt: skip
 
@@ -40,8 +41,8 @@ def segment(written: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
 
 
 def arrays(segment: Segment | SegmentData) -> dict[str, Any]:
-    names = ("rows", "lengths", "passages", "dense", "tokens", "token_offsets")
-    postings = {name: getattr(segment.postings, name) for name in FILES[3:8]}
+    names = ("rows", "lengths", "digests", "passages", "dense", "tokens", "token_offsets")
+    postings = {name: getattr(segment.postings, name) for name in FILES[4:9]}
     return {**{name: getattr(segment, name) for name in names}, **postings}
 
 

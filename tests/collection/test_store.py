@@ -97,6 +97,29 @@ class TestCreating:
             assert caught.value.hint
         assert [path.name for path in (tmp_path / "notes").iterdir()] == ["a.txt"]
 
+    def test_what_is_not_ours_is_never_removed(self, tmp_path: Path) -> None:
+        (tmp_path / "video" / "segments").mkdir(parents=True)
+        (tmp_path / "video" / "segments" / "00000001.ts").write_bytes(b"precious")
+        with pytest.raises(CollectionExistsError, match="is not empty"):
+            Store.create(tmp_path / "video", SETTINGS)
+        assert (tmp_path / "video" / "segments" / "00000001.ts").read_bytes() == b"precious"
+
+    def test_the_working_folder_may_become_a_collection(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        store = create(Path(), [document("a")])
+        assert ids(store) == ["a"]
+        store.close()
+        assert (tmp_path / "collection.db").is_file()
+
+    def test_what_a_crash_in_creating_has_left_is_not_in_the_way(self, tmp_path: Path) -> None:
+        (tmp_path / "c" / "segments").mkdir(parents=True)
+        (tmp_path / "c" / "collection.db.new").write_bytes(b"half a database")
+        store = create(tmp_path / "c", [document("a")])
+        assert ids(store) == ["a"]
+        store.close()
+
 
 class TestOpening:
     def test_a_path_without_a_collection_says_what_is_there_and_how_to_create_one(
@@ -214,7 +237,7 @@ class TestFailing:
 
     def test_a_document_that_the_database_refuses_leaves_nothing(self, store: Store) -> None:
         bad = Document("b", cast("str", None))
-        with store.writer() as writer, pytest.raises(sqlite3.IntegrityError):
+        with store.writer() as writer, pytest.raises((TypeError, sqlite3.IntegrityError)):
             writer.add([document("x"), bad], segment_data([document("x")] * 2, writer.next_rows(2)))
 
     def test_a_metadata_value_that_the_database_refuses_leaves_nothing(self, store: Store) -> None:
@@ -401,7 +424,6 @@ class TestWritingOneByOne:
 class TestLeftovers:
     def test_a_folder_that_no_generation_names_is_removed_by_the_next_writer(self, store: Store) -> None:
         shutil.copytree(store.path / "segments" / "00000001", store.path / "segments" / "00000003")
-        (store.path / "segments" / "half.tmp").mkdir()
         assert ids(store) == ["a", "b", "c", "d"], "readers don't mind"
         with store.writer():
             assert segment_folders(store) == ["00000001", "00000002"]

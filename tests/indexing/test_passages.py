@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.indexing import passage_text, split_passages
+from shortlist.indexing import fit_title, passage_text, split_passages
 from shortlist.models import Encoder
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.types import Document, Passage
@@ -56,7 +56,8 @@ TEXTS = st.lists(PIECES, max_size=60).map("".join)
 
 @given(st.lists(PIECES, max_size=200).map("".join), st.lists(PIECES, max_size=12).map("".join))
 def test_passages_cover_the_whole_text_in_order_and_without_a_gap(text: str, title: str) -> None:
-    assert_covers(split_passages(Document("a", text, title), Words()), text)
+    document, _ = fit_title(Document("a", text, title), Words())
+    assert_covers(split_passages(document, Words()), text)
 
 
 @given(st.lists(PIECES, max_size=200).map("".join), st.integers(3, 40))
@@ -71,9 +72,20 @@ def test_no_passage_has_more_tokens_than_fit(text: str, max_tokens: int) -> None
 def test_every_passage_with_its_title_fits_the_model(
     tokenizer: Tokenizer, piece: str, times: int, title: str
 ) -> None:
-    document = Document("a", f"{piece} " * times, title)
+    document, _ = fit_title(Document("a", f"{piece} " * times, title), tokenizer)
     assert_covers(split_passages(document, tokenizer), document.text)
     assert set(excess(document, tokenizer)) == {0}
+
+
+@given(st.lists(PIECES, max_size=30).map("".join), st.lists(PIECES, max_size=60).map("".join))
+def test_a_title_is_cut_only_where_the_text_needs_the_room(text: str, title: str) -> None:
+    words = Words(max_tokens=22, overhead=2)
+    document = Document("a", text, title)
+    fitted, cut = fit_title(document, words)
+    assert title.startswith(fitted.title)
+    assert (fitted == document) == (cut == 0)
+    assert words.count(fitted.title) <= max(5, 20 - words.count(text))
+    assert cut == 0 or words.count(title) + words.count(text) > 20
 
 
 def test_a_text_that_fits_is_one_passage_and_one_token_more_makes_two() -> None:

@@ -154,8 +154,13 @@ def test_a_collection_of_the_model_that_comes_along_refuses_another(tmp_path: Pa
 
 def test_checking_a_collection_says_that_the_model_at_hand_is_another(path: Path, tmp_path: Path) -> None:
     other = write_folder(tmp_path / "other", pooling=new_pooling("cls"))
-    with Collection.open(path, model=other) as opened:
-        assert opened.check() == ["the model at hand is not tiny, which encoded this"]
+    with pytest.raises(ModelMismatchError, match="encoded by tiny"):
+        Collection.open(path, model=other)
+    folder = write_folder(tmp_path / "changing")
+    with Collection.create(tmp_path / "small", model=folder, mode="exact") as made:
+        write_folder(folder, pooling=new_pooling("cls"))
+        (problem,) = made.check()
+    assert problem.startswith("encoded by changing")
 
 
 def test_a_model_that_changed_in_its_place_is_refused(tmp_path: Path) -> None:

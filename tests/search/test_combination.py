@@ -239,6 +239,6 @@ def test_the_default_is_hybrid_reread_by_all_three(collection: Collection) -> No
     query = TYPED[0]
     bm25, dense = scores_of(collection, query, BM25()), scores_of(collection, query, Dense())
     late = scores_of(collection, query, MaxSim())
-    expected = {d: math.fsum([bm25[d] / max(bm25.values()), 2 * late[d], dense[d]]) for d in ALL}
+    expected = {d: math.fsum([bm25[d] / max(bm25.values()), 4 * late[d], dense[d]]) for d in ALL}
     found = {hit.doc_id: hit.score for hit in collection.search(query, k=1000).ranking}
     assert found == pytest.approx(expected, rel=1e-12)

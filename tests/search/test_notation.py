@@ -67,7 +67,7 @@ SHORT_NAMES = {
     "dense": "dense",
     "late": "maxsim",
     "hybrid": "fuse(bm25, dense, weights=[1, 4])",
-    "hybrid+late": "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, maxsim, dense, weights=[1, 2, 1]))",
+    "hybrid+late": "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, maxsim, dense, weights=[1, 4, 1]))",
 }
 
 

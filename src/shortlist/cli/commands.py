@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from shortlist.api import Collection
 from shortlist.cli.render import Style, counted, show_result, size
 from shortlist.cli.terminal import UsageError, say
 from shortlist.collection import parse_filter
-from shortlist.errors import CollectionError
+from shortlist.errors import CollectionDamagedError, CollectionError, ShortlistError
 from shortlist.formats import Rejected, join_sources, open_source, read_queries, write_run
 from shortlist.indexing import Report, passage_text
 from shortlist.models import Encoder
@@ -49,23 +48,20 @@ def _progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]
 
 def _index(arguments: argparse.Namespace) -> None:
     source = join_sources([open_source(path) for path in arguments.sources])
-    path = Path(arguments.collection)
     collection = Collection.create(
-        path,
+        arguments.collection,
         model=arguments.model,
         mode=arguments.mode,
         language=arguments.language,
         token_vectors=not arguments.no_tokens,
     )
-    try:
-        with collection:
+    with collection:
+        try:
             _add_source(collection, source, arguments)
-    except BaseException:
-        with Collection.open(path) as left:
-            empty = left.info().generation == 0
-        if empty:  # ours, and nothing in it: don't leave it in the way of the next try
-            shutil.rmtree(path)
-        raise
+        except BaseException:
+            with suppress(ShortlistError, OSError):
+                collection.discard_if_empty()  # don't leave it in the way of the next try
+            raise
 
 
 def _add(arguments: argparse.Namespace) -> None:
@@ -297,8 +293,11 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    with Collection.open(arguments.collection) as collection:
-        problems = collection.check()
+    try:
+        with Collection.open(arguments.collection) as collection:
+            problems = collection.check()
+    except CollectionDamagedError as error:
+        problems = [str(error)]
     if arguments.json:
         _print_json({"sound": not problems, "problems": problems})
     elif problems:

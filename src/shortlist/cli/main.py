@@ -173,6 +173,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", "", FAILED)
+    except Exception as error:
+        if arguments.debug:
+            raise
+        return _fail(
+            f"{type(error).__name__}: {error}",
+            "this is ours to mend: run it with --debug and report it",
+            FAILED,
+        )
     except KeyboardInterrupt:
         return _fail("interrupted", "what was committed is kept", INTERRUPTED)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from shortlist.collection.database import LIVE
-from shortlist.collection.segment import Segment
+from shortlist.collection.database import DAMAGE, LIVE
+from shortlist.collection.segment import Segment, document_digest
 from shortlist.collection.snapshot import Snapshot
-from shortlist.collection.store import StoreSettings
+from shortlist.collection.store import StoreSettings, metadata_values
 from shortlist.errors import CollectionError
 
 __all__ = ["find_problems"]
@@ -32,7 +34,7 @@ def find_problems(path: Path, settings: StoreSettings) -> list[str]:
             ]
     except CollectionError as error:
         return [error.message]
-    except sqlite3.DatabaseError as error:
+    except (*DAMAGE, ValueError) as error:  # ValueError: metadata that is no JSON
         return [f"{path / 'collection.db'}: {error}"]
 
 
@@ -57,6 +59,7 @@ def _segment_problems(segment: Segment, settings: StoreSettings) -> Iterator[str
     postings = segment.postings
     counted = np.bincount(postings.documents, postings.frequencies, minlength=documents)
     rules = {
+        "one digest a document": len(segment.digests) == documents,
         "rows ascend": bool(np.all(np.diff(segment.rows) > 0)),
         "one length a document, and the postings add up to it": np.array_equal(counted, segment.lengths),
         "every document has a passage": np.array_equal(
@@ -79,15 +82,30 @@ def _document_problems(path: Path, snapshot: Snapshot) -> Iterator[str]:
     database = sqlite3.connect(path / "collection.db")
     try:
         at = {"generation": snapshot.generation}
-        # Reads every column: bytes that are no text show only then.
-        rows = {row for row, *_ in database.execute(f"SELECT * FROM documents WHERE {LIVE}", at)}
-        (counted,) = database.execute(
+        digests = dict(zip(snapshot.rows.tolist(), _digests(snapshot), strict=True))
+        fields: dict[int, set[tuple[str, object]]] = defaultdict(set)
+        for field, value, row in database.execute("SELECT field, value, row FROM metadata"):
+            fields[row].add((field, value))
+        found = set()
+        query = f"SELECT row, doc_id, title, text, metadata FROM documents WHERE {LIVE}"
+        for row, doc_id, title, text, metadata in database.execute(query, at):
+            found.add(row)
+            if row in digests and document_digest(doc_id, title, text, metadata) != digests[row]:
+                yield f"{path}: document {doc_id!r} or its metadata is not the one that was indexed"
+            elif set(metadata_values(json.loads(metadata))) != fields[row]:
+                yield f"{path}: the metadata table disagrees with document {doc_id!r}"
+        ((counted,),) = database.execute(
             "SELECT live_documents FROM generations WHERE generation = :generation", at
-        ).fetchone()
+        ).fetchall()
     finally:
         database.close()
     indexed = set(snapshot.rows[snapshot.live].tolist())
-    if rows != indexed:
-        yield f"{path}: {len(rows - indexed)} documents are not indexed, {len(indexed - rows)} indexed ones are gone"
-    if counted != len(rows):
-        yield f"{path}: generation {snapshot.generation} counts {counted} documents, there are {len(rows)}"
+    if found != indexed:
+        missing, gone = len(found - indexed), len(indexed - found)
+        yield f"{path}: {missing} documents are not indexed, {gone} indexed ones are gone"
+    if counted != len(found):
+        yield f"{path}: generation {snapshot.generation} counts {counted} documents, there are {len(found)}"
+
+
+def _digests(snapshot: Snapshot) -> list[int]:
+    return [digest for segment in snapshot.segments for digest in segment.digests.tolist()]

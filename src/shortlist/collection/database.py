@@ -10,7 +10,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-__all__ = ["LIVE", "connect", "create"]
+from shortlist.errors import CollectionDamagedError
+
+__all__ = ["DAMAGE", "LIVE", "connect", "create"]
 
 FORMAT = 1
 
@@ -52,6 +54,9 @@ CREATE TABLE metadata (
 CREATE INDEX metadata_rows ON metadata (row);
 """
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What reading a damaged database raises; its messages may quote bytes that are no text."""
+
 LIVE = "born <= :generation AND (died IS NULL OR died > :generation)"
 """The rows of a generation, for a WHERE clause."""
 
@@ -68,6 +73,10 @@ def create(path: Path) -> None:
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database; a commit returns only when it is on the disk."""
     database = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+    except DAMAGE as error:
+        database.close()
+        raise CollectionDamagedError(f"{path}: {error}") from error
     return database

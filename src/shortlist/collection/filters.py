@@ -11,16 +11,16 @@ A field with a list of values matches if any of them does. Numbers compare with 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shortlist.errors import FilterError
 
-__all__ = ["All", "Any", "Compare", "Exists", "Filter", "In", "Not", "as_filter", "parse_filter"]
+__all__ = ["All", "Any", "Compare", "Exists", "Filter", "In", "Not", "as_filter", "parse_filter", "to_sql"]
 
 Value = str | int | float
-Sql = tuple[str, list[Value]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Compare:
     def __post_init__(self) -> None:
         _check(self.field, self.value)
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
         kind = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
         where = f"field = ? AND value {self.relation} ? AND typeof(value) IN {kind}"
-        return f"SELECT row FROM metadata WHERE {where}", [self.field, self.value]
+        return query.define(f"SELECT row FROM metadata WHERE {where}", self.field, self.value)
 
     def __str__(self) -> str:
         return f"{_name(self.field)} {self.relation} {json.dumps(self.value, ensure_ascii=False)}"
@@ -51,9 +51,17 @@ class In:
     field: str
     values: tuple[Value, ...]
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
-        return Any(tuple(Compare(self.field, "=", value) for value in self.values)).sql()
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise FilterError(f"filter: nothing to combine: no values for {self.field!r}")
+        _check(self.field, *self.values)
+
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
+        where = "field = ? AND value IN (SELECT value FROM json_each(?))"
+        # JSON has no infinity, and no metadata either.
+        values = [value for value in self.values if not isinstance(value, float) or math.isfinite(value)]
+        return query.define(f"SELECT row FROM metadata WHERE {where}", self.field, json.dumps(values))
 
     def __str__(self) -> str:
         return f"{_name(self.field)} in ({', '.join(json.dumps(v, ensure_ascii=False) for v in self.values)})"
@@ -68,9 +76,9 @@ class Exists:
     def __post_init__(self) -> None:
         _check(self.field)
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
-        return "SELECT row FROM metadata WHERE field = ?", [self.field]
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
+        return query.define("SELECT row FROM metadata WHERE field = ?", self.field)
 
     def __str__(self) -> str:
         return f"exists({_name(self.field)})"
@@ -82,10 +90,9 @@ class Not:
 
     inner: Filter
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
-        query, values = self.inner.sql()
-        return f"SELECT row FROM documents EXCEPT SELECT row FROM ({query})", values
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
+        return query.define(f"SELECT row FROM documents EXCEPT SELECT row FROM {self.inner.define(query)}")
 
     def __str__(self) -> str:
         return f"not ({self.inner})"
@@ -97,9 +104,9 @@ class All:
 
     parts: tuple[Filter, ...]
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
-        return _join(self.parts, "INTERSECT")
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
+        return query.join([part.define(query) for part in self.parts], "INTERSECT")
 
     def __str__(self) -> str:
         return " and ".join(f"({part})" for part in self.parts)
@@ -111,9 +118,9 @@ class Any:
 
     parts: tuple[Filter, ...]
 
-    def sql(self) -> Sql:
-        """Give the query for the rows that match, and its parameters."""
-        return _join(self.parts, "UNION")
+    def define(self, query: _Query) -> str:
+        """Add the rows that match to a query, and give their name in it."""
+        return query.join([part.define(query) for part in self.parts], "UNION")
 
     def __str__(self) -> str:
         return " or ".join(f"({part})" for part in self.parts)
@@ -122,15 +129,50 @@ class Any:
 Filter = Compare | In | Exists | Not | All | Any
 
 
+class _Query:
+    """Collect a filter's parts as named queries, one after the other; nesting would overflow SQLite's parser."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._values: list[Value] = []
+
+    def define(self, query: str, *values: Value) -> str:
+        name = f"part{len(self._parts)}"
+        self._parts.append(f"{name} AS MATERIALIZED ({query})")
+        self._values.extend(values)
+        return name
+
+    def join(self, names: list[str], operator: str) -> str:
+        if not names:
+            raise FilterError("filter: nothing to combine")
+        while len(names) > _MAX_TERMS:  # SQLite takes 500 in a row
+            names = [self.join(names[:_MAX_TERMS], operator), *names[_MAX_TERMS:]]
+        return self.define(f" {operator} ".join(f"SELECT row FROM {name}" for name in names))
+
+    def whole(self, name: str) -> tuple[str, list[Value]]:
+        return f"WITH {', '.join(self._parts)} SELECT row FROM {name}", self._values
+
+
+def to_sql(condition: Filter) -> tuple[str, list[Value]]:
+    """Give the query for the rows that a filter lets through, of any generation, and its parameters."""
+    query = _Query()
+    return query.whole(condition.define(query))
+
+
 def as_filter(value: Filter | str | Mapping[str, Value | list[Value]] | None) -> Filter | None:
     """Take a filter as a tree, as text, or as a mapping of fields to the value (or values) they must have."""
     if value is None or isinstance(value, Filter):
         return value
     if isinstance(value, str):
         return parse_filter(value)
-    parts = (
-        In(name, tuple(v)) if isinstance(v, list) else Compare(name, "=", v) for name, v in value.items()
-    )
+    if not isinstance(value, Mapping):
+        raise FilterError(
+            f"filter: {value!r} is neither a filter, its text, nor a mapping of fields to values"
+        )
+    parts: list[Filter] = []
+    for name, wanted in value.items():
+        many = isinstance(wanted, list | tuple)
+        parts.append(In(name, tuple(wanted)) if many else Compare(name, "=", wanted))  # type: ignore[arg-type]
     return All(tuple(parts))
 
 
@@ -147,7 +189,9 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.-]))"""
     r"""|(?P<sign><=|>=|!=|==|=|<|>|\(|\)|,)|(?P<word>[^\s<>=!(),"']+))"""
 )
-_MAX_DEPTH = 50
+_MAX_DEPTH = 20
+_MAX_TERMS = 100
+_MAX_DIGITS = 400
 
 
 class _Parser:
@@ -225,9 +269,10 @@ class _Parser:
             raise self._error(position, "expected a field name")
         self._index += 1
         if kind == "word" and field.lower() == "exists" and self._take("("):
-            name = self._value()
+            kind, field, _ = self._tokens[self._index]
+            self._value()
             self._need(")")
-            return Exists(str(name))
+            return Exists(_unquote(field) if kind == "string" else field)
         field = _unquote(field) if kind == "string" else field
         if self._take("in"):
             self._need("(")
@@ -248,6 +293,8 @@ class _Parser:
             raise self._error(position, "expected a value")
         self._index += 1
         if kind == "number":
+            if len(text) > _MAX_DIGITS:
+                raise self._error(position, "a number of too many digits")
             return float(text) if re.search("[.eE]", text) else int(text)
         if kind == "word":
             return {"true": 1, "false": 0}.get(text.lower(), text)
@@ -257,6 +304,8 @@ class _Parser:
 def _check(*values: Value) -> None:
     """Refuse what no metadata can hold."""
     for value in values:
+        if not isinstance(value, str | int | float):
+            raise FilterError(f"filter: {value!r} is no text and no number")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise FilterError(f"filter: {value} needs more than 64 bits, which no metadata holds")
         if isinstance(value, str):
@@ -284,12 +333,3 @@ def _name(field: str) -> str:
         "exists",
     )
     return field if plain else json.dumps(field, ensure_ascii=False)
-
-
-def _join(parts: tuple[Filter, ...], operator: str) -> Sql:
-    if not parts:
-        raise FilterError("filter: nothing to combine")
-    compiled = [part.sql() for part in parts]
-    # Wrapped one by one: SQLite evaluates a chain of set operators from left to right.
-    query = f" {operator} ".join(f"SELECT row FROM ({query})" for query, _ in compiled)
-    return query, [value for _, values in compiled for value in values]

@@ -4,6 +4,7 @@
 
     rows.npy        int64 [documents]       document rows in the database, ascending
     lengths.npy     int32 [documents]       terms of each document
+    digests.npy     uint64 [documents]      of each document's row in the database, for `check`
     terms.npy ...                           the inverted index, see postings.py
     passages.npy    int32 [passages, 3]     document within the segment, start, end of its span in the text
     dense.npy       int8 [passages, H]      one vector a passage
@@ -20,7 +21,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ from numpy.typing import NDArray
 from shortlist.collection.postings import Postings
 from shortlist.errors import CollectionDamagedError
 
-__all__ = ["Segment", "SegmentData", "merge_segments", "segment_folder", "write_segment"]
+__all__ = ["Segment", "SegmentData", "document_digest", "merge_segments", "segment_folder", "write_segment"]
 
 MANIFEST = "manifest.json"
-_POSTINGS = tuple(field.name for field in fields(Postings))
+_POSTINGS = tuple(one.name for one in fields(Postings))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class SegmentData:
     """Hold the arrays of a segment that is about to be written; see the module for shapes.
 
     ``dense`` and ``tokens`` may be iterables of blocks instead of one array, for what does not fit into
-    memory; then ``passages`` and ``token_offsets`` say how many rows will come.
+    memory; then ``passages`` and ``token_offsets`` say how many rows will come. The writer adds ``digests``.
     """
 
     rows: NDArray[np.int64]
@@ -54,6 +55,7 @@ class SegmentData:
     tokens: NDArray[np.int8] | Iterable[NDArray[np.int8]] | None
     token_offsets: NDArray[np.int64] | None
     token_dimensions: int
+    digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 class Segment:
@@ -78,7 +80,7 @@ class Segment:
         path = self.folder / f"{name}.npy"
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a damaged header makes numpy raise anything that Python's parser can
             raise CollectionDamagedError(f"{path}: can't be read: {error}", hint=_REBUILD) from error
 
     @cached_property
@@ -90,6 +92,11 @@ class Segment:
     def lengths(self) -> NDArray[np.int32]:
         """The number of terms of every document."""
         return np.asarray(self._map("lengths"))
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """What :func:`document_digest` gave for every document."""
+        return np.asarray(self._map("digests"))
 
     @cached_property
     def postings(self) -> Postings:
@@ -143,6 +150,12 @@ class Segment:
 _REBUILD = "restore the collection from a backup, or index the documents again"
 
 
+def document_digest(doc_id: str, title: str, text: str, metadata: str) -> int:
+    """Give 64 bits that stand for what the database holds of a document."""
+    content = "\0".join((doc_id, title, text, metadata)).encode()  # none of them holds a NUL
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+
+
 def segment_folder(segments: Path, number: int) -> Path:
     """Name the folder of the segment that generation ``number`` wrote."""
     return segments / f"{number:08d}"
@@ -155,6 +168,7 @@ def write_segment(folder: Path, data: SegmentData) -> str:
     arrays: dict[str, NDArray[Any]] = {
         "rows": data.rows,
         "lengths": data.lengths,
+        "digests": data.digests,
         "passages": data.passages,
         **{name: getattr(data.postings, name) for name in _POSTINGS},
     }
@@ -213,6 +227,7 @@ def merge_segments(parts: list[Segment], live: list[NDArray[np.bool_]]) -> Segme
     return SegmentData(
         rows=np.concatenate([part.rows[mask] for part, mask in zip(parts, live, strict=True)]),
         lengths=np.concatenate([part.lengths[mask] for part, mask in zip(parts, live, strict=True)]),
+        digests=np.concatenate([part.digests[mask] for part, mask in zip(parts, live, strict=True)]),
         postings=Postings.merge([part.postings for part in parts], renumber),
         passages=np.concatenate(passages).astype(np.int32),
         dense=(part.dense[kept] for part, kept in zip(parts, kept_passages, strict=True)),

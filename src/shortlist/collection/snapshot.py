@@ -18,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.database import LIVE, connect
-from shortlist.collection.filters import Filter
+from shortlist.collection.database import DAMAGE, LIVE, connect
+from shortlist.collection.filters import Filter, to_sql
 from shortlist.collection.locks import ReaderLock
 from shortlist.collection.segment import Segment, segment_folder
 from shortlist.collection.statistics import tfidf_lengths
@@ -45,24 +45,25 @@ class Snapshot:
         self._lock = ReaderLock(path / "readers.lock")
         try:
             self._database = connect(path / "collection.db")
+        except BaseException:
+            self._lock.close()
+            raise
+        try:
             # One transaction: the generation and its segments belong together.
             with self._database:
                 self._database.execute("BEGIN")
-                (self.generation,) = self._database.execute(
-                    "SELECT max(generation) FROM generations"
-                ).fetchone()
+                ((self.generation,),) = self._fetch("SELECT max(generation) FROM generations", ())
+                if self.generation is None:
+                    raise CollectionDamagedError(f"{path / 'collection.db'}: names no generation")
                 self._at = {"generation": self.generation}
-                named = self._database.execute(
+                named = self._fetch(
                     f"SELECT segment, checksum FROM segments WHERE {LIVE} ORDER BY segment", self._at
-                ).fetchall()
+                )
             self.segments: tuple[Segment, ...] = tuple(
                 Segment(segment_folder(path / "segments", number), checksum) for number, checksum in named
             )
-        except sqlite3.DatabaseError as error:
-            self._lock.close()
-            raise CollectionError(f"{path / 'collection.db'}: {error}") from error
         except BaseException:
-            self._lock.close()
+            self.close()
             raise
 
     def close(self) -> None:
@@ -158,7 +159,7 @@ class Snapshot:
         """Give the live positions that a metadata filter lets through."""
         if condition is None:
             return self.live
-        query, values = condition.sql()
+        query, values = to_sql(condition)
         mask = np.zeros(len(self.rows), np.bool_)
         mask[self._positions(self._fetch(query, values))] = True
         return mask & self.live
@@ -199,7 +200,9 @@ class Snapshot:
     def _fetch(self, query: str, values: Any) -> list[Any]:
         try:
             return self._database.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except sqlite3.ProgrammingError as error:
+            raise CollectionError(f"{self.path}: {error}") from error  # closed
+        except DAMAGE as error:
             raise CollectionDamagedError(f"{self.path / 'collection.db'}: {error}") from error
 
     def _positions(self, found: list[Any]) -> Positions:

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from shortlist.collection.locks import no_readers, writer_lock
 from shortlist.collection.segment import (
     Segment,
     SegmentData,
+    document_digest,
     merge_segments,
     segment_folder,
     sync_folder,
@@ -36,14 +37,16 @@ from shortlist.collection.segment import (
 )
 from shortlist.collection.snapshot import Snapshot
 from shortlist.errors import (
+    CollectionDamagedError,
     CollectionError,
     CollectionExistsError,
     CollectionNotFoundError,
 )
 from shortlist.types import Document, MetadataValue
 
-__all__ = ["Store", "StoreSettings", "Writer"]
+__all__ = ["Store", "StoreSettings", "Writer", "metadata_values"]
 
+_UNFINISHED = {"segments", *(f"collection.db.new{ending}" for ending in ("", "-wal", "-shm", "-journal"))}
 _VARIABLES = 500  # of one SQL statement; SQLite allows more, but not every build
 
 
@@ -80,8 +83,8 @@ class Store:
         if not (path / "collection.db").is_file():
             what = "is not a collection" if path.exists() else "does not exist"
             raise CollectionNotFoundError(f"{path}: {what}", hint=f"create it: shortlist index {path} SOURCE")
+        self._database = database.connect(path / "collection.db")
         try:
-            self._database = database.connect(path / "collection.db")
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version != database.FORMAT:
                 raise CollectionError(
@@ -89,9 +92,16 @@ class Store:
                     hint="upgrade shortlist, or index the documents again",
                 )
             rows = self._database.execute("SELECT key, value FROM settings").fetchall()
-        except sqlite3.DatabaseError as error:
-            raise CollectionError(f"{path / 'collection.db'}: {error}") from error
-        self.settings = StoreSettings(**{key: json.loads(value) for key, value in rows})
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, database.DAMAGE):
+                raise CollectionDamagedError(f"{path / 'collection.db'}: {error}") from error
+            raise
+        try:
+            self.settings = StoreSettings(**{key: json.loads(value) for key, value in rows})
+        except (ValueError, TypeError) as error:
+            self._database.close()
+            raise CollectionDamagedError(f"{path / 'collection.db'}: its settings: {error}") from error
 
     @classmethod
     def create(cls, path: Path, settings: StoreSettings) -> Store:
@@ -100,6 +110,16 @@ class Store:
         Raises:
             CollectionExistsError: there is a file or a non-empty folder at ``path``.
         """
+        if path.is_dir():
+            found = {entry.name for entry in path.iterdir()}
+            if (
+                "collection.db.new" in found
+                and found <= _UNFINISHED
+                and not any((path / "segments").iterdir())
+            ):
+                for name in found - {"segments"}:  # what a crash in this very function has left
+                    (path / name).unlink()
+                (path / "segments").rmdir()
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             if (path / "collection.db").exists():
                 raise CollectionExistsError(
@@ -107,7 +127,7 @@ class Store:
                 )
             what = "is not empty" if path.is_dir() else "is a file"
             raise CollectionExistsError(f"{path}: {what}", hint="choose another path")
-        (path / "segments").mkdir(parents=True)
+        (path / "segments").mkdir(parents=True, exist_ok=True)
         unfinished = path / "collection.db.new"
         database.create(unfinished)
         connection = database.connect(unfinished)
@@ -118,7 +138,16 @@ class Store:
         connection.close()
         unfinished.rename(path / "collection.db")
         sync_folder(path)
+        sync_folder(path.absolute().parent)
         return cls(path)
+
+    def discard_if_empty(self) -> None:
+        """Remove the collection if nothing has ever been committed to it."""
+        with writer_lock(self.path / "writer.lock"):
+            (newest,) = self._database.execute("SELECT max(generation) FROM generations").fetchone()
+            if newest == 0:
+                self.close()
+                shutil.rmtree(self.path)
 
     def snapshot(self) -> Snapshot:
         """Open the newest generation for reading; close it when done."""
@@ -175,29 +204,23 @@ class Writer:
             documents
         ):
             raise CollectionError("a commit needs one row a document and every document once")
-        with self._new_segment(generation, data):
+        columns = [
+            (d.doc_id, d.title, d.text, json.dumps(dict(d.metadata), ensure_ascii=False)) for d in documents
+        ]
+        digests = np.array([document_digest(*values) for values in columns], np.uint64)
+        with self._new_segment(generation, replace(data, digests=digests)):
             replaced = self._kill([document.doc_id for document in documents], generation)
             rows = [int(row) for row in data.rows]
             self._database.executemany(
                 "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (
-                    (
-                        row,
-                        d.doc_id,
-                        d.title,
-                        d.text,
-                        json.dumps(dict(d.metadata), ensure_ascii=False),
-                        generation,
-                    )
-                    for row, d in zip(rows, documents, strict=True)
-                ),
+                ((row, *values, generation) for row, values in zip(rows, columns, strict=True)),
             )
             self._database.executemany(
                 "INSERT OR IGNORE INTO metadata VALUES (?, ?, ?)",
                 (
                     (field, value, row)
                     for row, document in zip(rows, documents, strict=True)
-                    for field, value in _values(document.metadata)
+                    for field, value in metadata_values(document.metadata)
                 ),
             )
             self._generation(generation, next_row + len(rows), live - replaced + len(rows))
@@ -234,9 +257,9 @@ class Writer:
 
     def remove_leftovers(self) -> None:
         """Remove folders that no generation names and, while nobody reads, what only old generations need."""
-        named = {number for (number,) in self._database.execute("SELECT segment FROM segments")}
+        named = self._named_segments()
         for folder in self._segments.iterdir():
-            if not folder.name.isdigit() or int(folder.name) not in named:
+            if folder.name.isdigit() and int(folder.name) not in named:
                 shutil.rmtree(folder)
         with no_readers(self._path / "readers.lock") as alone:
             if alone:
@@ -250,20 +273,16 @@ class Writer:
         living = self._database.execute(
             "SELECT segment, checksum FROM segments WHERE died IS NULL"
         ).fetchall()
-        mentioned = {
-            int(row)
-            for number, checksum in living
-            for row in Segment(segment_folder(self._segments, number), checksum).rows
-        }
-        gone = [
-            (row,)
-            for (row,) in self._database.execute("SELECT row FROM documents WHERE died IS NOT NULL")
-            if row not in mentioned
-        ]
+        mentioned = [Segment(segment_folder(self._segments, n), checksum).rows for n, checksum in living]
+        found = self._database.execute("SELECT row FROM documents WHERE died IS NOT NULL").fetchall()
+        dead_rows = np.array([row for (row,) in found], np.int64)
+        kept = np.isin(dead_rows, np.concatenate([np.empty(0, np.int64), *mentioned]))
+        gone = [(row,) for row in dead_rows[~kept].tolist()]
         with self._database:
             self._database.executemany("DELETE FROM metadata WHERE row = ?", gone)
             self._database.executemany("DELETE FROM documents WHERE row = ?", gone)
             self._database.executemany("DELETE FROM segments WHERE segment = ?", [(n,) for n in dead])
+        self._database.execute("VACUUM")  # gives the space of the dead documents back
         for number in dead:
             shutil.rmtree(segment_folder(self._segments, number), ignore_errors=True)
 
@@ -279,8 +298,13 @@ class Writer:
                     self._database.execute("INSERT INTO segments VALUES (?, ?, NULL, ?)", values)
                 yield
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            # The database decides: a commit that was interrupted, or reported as failed, may still be there.
+            if not self._database.in_transaction and generation not in self._named_segments():
+                shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _named_segments(self) -> set[int]:
+        return {number for (number,) in self._database.execute("SELECT segment FROM segments")}
 
     def _newest(self) -> tuple[int, int, int]:
         query = (
@@ -302,7 +326,8 @@ class Writer:
         )
 
 
-def _values(metadata: Mapping[str, MetadataValue]) -> Iterator[tuple[str, str | int | float]]:
+def metadata_values(metadata: Mapping[str, MetadataValue]) -> Iterator[tuple[str, str | int | float]]:
+    """Give the rows of the metadata table that a document's fields make: one a value."""
     for field, value in metadata.items():
         for one in value if isinstance(value, list) else [value]:
             yield field, int(one) if isinstance(one, bool) else one

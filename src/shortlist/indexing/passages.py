@@ -50,7 +50,7 @@ def fit_title(document: Document, tokenizer: CountsTokens) -> tuple[Document, in
     Gives the document to make passages of, and how many tokens of its title were cut off.
     """
     budget = tokenizer.max_tokens - tokenizer.overhead
-    if len(document.title) <= budget * TITLE_SHARE:  # a token is at least one character
+    if len(document.title.encode()) <= budget * TITLE_SHARE:  # a token is at least one byte
         return document, 0
     spans = tokenizer.offsets(document.title)
     room = max(int(budget * TITLE_SHARE), budget - tokenizer.count(document.text))
@@ -70,8 +70,8 @@ def split_passages(document: Document, tokenizer: CountsTokens) -> list[Passage]
     budget = tokenizer.max_tokens - tokenizer.overhead
     whole = Passage(0, len(document.text))
     content = passage_text(document, whole)
-    # A token is at least one character: most short texts need no look at their tokens.
-    if len(content) <= budget or tokenizer.count(content) <= budget:
+    # A token is at least one byte: most short texts need no look at their tokens.
+    if len(content.encode()) <= budget or tokenizer.count(content) <= budget:
         return [whole]
     return list(_windows(document, tokenizer, budget))
 
@@ -124,11 +124,16 @@ def _last_boundary(text: str, low: int, high: int, sentence_ends: list[int]) -> 
 
 
 def _first_boundary(text: str, low: int, high: int, sentence_ends: list[int]) -> int:
-    """Give the first start of a sentence in ``[low, high)``, else of a word, else ``high``."""
+    """Give the first start of a sentence in ``[low, high)``, else of a word, else ``low``."""
     index = bisect_left(sentence_ends, low)
-    position = sentence_ends[index] if index < len(sentence_ends) and sentence_ends[index] < high else low
-    while 0 < position < high and not text[position - 1].isspace():
-        position += 1
+    if index < len(sentence_ends) and sentence_ends[index] < high:
+        position = sentence_ends[index]
+    else:
+        position = low
+        while 0 < position < high and not text[position - 1].isspace():
+            position += 1
+        if position >= high:
+            return low
     while position < high and text[position].isspace():
         position += 1
     return position

@@ -110,6 +110,8 @@ class Encoder:
                 results[index] = pooled, tokens
             return len(batch)
 
+        if threads is not None and threads < 1:
+            raise DataError(f"threads must be at least 1, not {threads}")
         batches = _batches(tokenized, self._backbone.batch_tokens)
         workers = min(threads or _cores(), len(texts))
         if workers <= 1:
@@ -122,6 +124,8 @@ class Encoder:
         return self._assemble(results, tokenized)
 
     def _tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        if isinstance(texts, str):
+            raise DataError("texts must be a list of texts, not one text")
         for index, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"text {index} is {type(text).__name__}, expected str")

@@ -59,7 +59,13 @@ def load_folder(folder: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]
 
 
 def fingerprint(folder: Path) -> str:
-    """Give the identity of the model in ``folder`` without loading it."""
+    """Give the identity of the model in ``folder``; of one of ours without loading it.
+
+    Raises:
+        ModelError: the folder is not a model.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder")
     if (folder / "model.json").exists():
         return _digest(folder / "model.json")[:16]
     return _load_sentence_transformers(folder, "exact")[0].fingerprint

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import tokenizers
+from tokenizers import normalizers
 
 from shortlist.errors import ModelError
 
@@ -34,17 +35,17 @@ class Tokenizer:
             loaded = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises Exception itself
             raise ModelError(f"{path}: can't be read: {error}") from error
+        if lower_case:
+            own = [loaded.normalizer] if loaded.normalizer else []
+            loaded.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         loaded.no_padding()
         loaded.no_truncation()
         self._tokenizer = loaded
         self.overhead = loaded.num_special_tokens_to_add(False)
         self.max_tokens = max_tokens
-        self._lower_case = lower_case
 
     def __call__(self, texts: Sequence[str]) -> list[Tokenized]:
         """Tokenise texts, each cut to ``max_tokens``; give the ids and what was cut."""
-        if self._lower_case:
-            texts = [text.lower() for text in texts]
         result = []
         for text, encoding in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
             excess = len(encoding) - self.max_tokens
@@ -66,6 +67,4 @@ class Tokenizer:
 
     def count(self, text: str) -> int:
         """Count the tokens of the whole text, without special tokens."""
-        return len(
-            self._tokenizer.encode(text.lower() if self._lower_case else text, add_special_tokens=False)
-        )
+        return len(self._tokenizer.encode(text, add_special_tokens=False))

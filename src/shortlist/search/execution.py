@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,8 +141,8 @@ class Execution:
             scores = _blend(scores, np.array([hit.score for hit in read]), stage.weight)
         pairs = [(hit.doc_id, score) for hit, score in zip(read, scores.tolist(), strict=True)]
         if unread:
-            below = float(scores.min()) - UNREAD_GAP - unread[0].score
-            pairs += [(hit.doc_id, below + hit.score) for hit in unread]
+            below = float(scores.min()) - UNREAD_GAP
+            pairs += [(hit.doc_id, below - index) for index, hit in enumerate(unread)]
         return Ranking.of(pairs)
 
     def _scorer(self, leaf: Leaf) -> ScoresDocuments:
@@ -165,10 +164,8 @@ class Execution:
 
     def _best_passages(self, found: tuple[Leaf, ...], positions: Positions) -> list[Passage]:
         """Ask the scorer that reads closest: late before dense before lexical."""
-        order = {"MaxSim": 0, "Dense": 1}
-        closest = min(found, key=lambda leaf: order.get(type(leaf).__name__, 2))
-        result: list[Any] = self._scorer(closest).best_passages(positions.tolist())
-        return result
+        closest = max(map(self._scorer, found), key=lambda scorer: scorer.closeness)
+        return closest.best_passages(positions.tolist())
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

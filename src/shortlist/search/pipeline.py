@@ -133,7 +133,7 @@ class Rerank(_Stage):
     """Let ``judge`` score the first ``depth`` documents of ``first``; the rest keep their order below.
 
     With ``weight`` below 1 the result is ``weight * judge + (1 - weight) * first``, both brought to the
-    range from 0 to 1 over the documents that were read.
+    range from 0 to 1 over the documents that were read; so such a score depends on which ones were.
     """
 
     first: Pipeline

@@ -31,6 +31,7 @@ class LexicalScorer:
     """Score by shared terms; a document that shares none scores 0 and is no candidate."""
 
     absent: float | None = 0.0
+    closeness = 0
 
     def __init__(self, snapshot: Snapshot, query: PreparedQuery, kind: BM25 | TFIDF) -> None:
         self._snapshot = snapshot
@@ -112,6 +113,7 @@ class DenseScorer:
     """
 
     absent: float | None = None
+    closeness = 1
 
     def __init__(
         self,
@@ -164,6 +166,7 @@ class LateScorer:
     """Score by MaxSim over token vectors; a document is its best passage, and every one is a candidate."""
 
     absent: float | None = None
+    closeness = 2
 
     def __init__(
         self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
