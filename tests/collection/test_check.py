@@ -17,8 +17,9 @@ from .building import SETTINGS, add, compact, create, delete, document, flip_byt
 SEGMENT_FILES = [
     f"{name}.npy"
     for name in (
-        "rows", "lengths", "digests", "passages", "terms", "term_offsets", "posting_offsets", "documents", "frequencies",
-        "dense", "tokens", "token_offsets",
+        "rows", "lengths", "digests", "passages",
+        "terms", "term_offsets", "posting_offsets", "documents",
+        "frequencies", "dense", "tokens", "token_offsets",
     )
 ]  # fmt: skip
 

@@ -153,6 +153,8 @@ def test_a_filter_lets_through_what_its_definition_says(
         ("(year = 2019 or year = 2021) and lang = en", ["en2019", "en2021"]),
         ("year = '2020'", ["text"]),
         ("year <= 1e9", ["en2019", "en2021", "fr2020"]),
+        ("year in (1e999, 2019)", ["en2019"]),
+        ("year < 1e999", ["en2019", "en2021", "fr2020"]),
         ('tag in (faq, "to do")', ["en2019", "en2021"]),
         ("tag in (faq) or tag = news", ["en2019", "en2021"]),
         ("draft = true", ["en2021"]),
@@ -281,7 +283,6 @@ def test_a_filter_may_have_thousands_of_parts(articles: Store, text: str) -> Non
 UNSTORABLE = {
     "integer beyond 64 bits": "year < 99999999999999999999",
     "integer of thousands of digits": "year < " + "9" * 5000,
-    "infinity": "year in (1e999, 2020)",
     "lone surrogate as JSON": '"lang" = "\\ud800"',
     "lone surrogate from the command line": "lang = \udcff",
     "lone surrogate in a field": "la\udcffng = en",

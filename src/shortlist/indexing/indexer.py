@@ -19,7 +19,7 @@ from shortlist.types import Document
 __all__ = ["Indexer", "Report"]
 
 DOCUMENTS_A_COMMIT = 5000
-PASSAGES_AT_ONCE = 1024  # held as float32 between the encoder and int8
+PASSAGES_AT_ONCE = 256  # held as float32 between the encoder and int8
 MAX_SHOWN = 1000  # rejected records kept word for word; the rest are only counted
 
 
