@@ -5,6 +5,10 @@ python benchmarks/demo_speed.py
 
 from __future__ import annotations
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command line sets it
+
 import gzip
 import json
 import random

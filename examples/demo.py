@@ -8,12 +8,15 @@ second run only searches.
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: steadier times
 
 from shortlist import Collection
 from shortlist.cli.render import Style, counted, size

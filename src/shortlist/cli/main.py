@@ -154,6 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a title may have what the terminal can't show
+    # One search is too short to share: a second BLAS thread that waits for its core costs more than it gives.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = build_parser().parse_args(argv)
     try:
         command = importlib.import_module("shortlist.cli.commands").COMMANDS[arguments.command]
