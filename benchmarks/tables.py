@@ -82,11 +82,11 @@ def speed() -> list[str]:
         ("bm25, titles", ", paper titles"),
     ):
         values = found[group]
-        remark = (
-            f"recall@10 {values['recall@10 against float']}, {values['p50 over faiss']}x faiss"
-            if group == "dense"
-            else f"{values['times faster than bm25s']}x as fast ({values['ranking alone, times faster than bm25s']}x ranking alone)"
-        )
+        if group == "dense":
+            remark = f"recall@10 {values['recall@10 against float']}, {values['p50 over faiss']}x faiss' time"
+        else:
+            whole, alone = (values[f"{part}times faster than bm25s"] for part in ("", "ranking alone, "))
+            remark = f"{whole}x as fast as bm25s, {alone}x for the ranking alone"
         for index, (name, t) in enumerate(values["timings"].items()):
             cells = [name + title, f"{t['p50_ms']:.2f} ms", f"{t['p95_ms']:.2f} ms", "" if index else remark]
             lines.append(f"| {' | '.join(cells)} |")
