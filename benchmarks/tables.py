@@ -30,7 +30,11 @@ def load(name: str) -> dict[str, Any]:
 
 
 def note(name: str, record: dict[str, Any]) -> str:
-    return f"`{name}`, commit {record['commit']}, {record['machine']}"
+    return f"`{name}`, commit {record['commit']}"
+
+
+def machine() -> list[str]:
+    return [f"On {load('quality-exact')['machine']}."]
 
 
 def quality() -> list[str]:
@@ -110,7 +114,7 @@ def main() -> int:
     text = README.read_text()
     before, rest = text.split(START)
     _, after = rest.split(END)
-    tables = "\n\n".join("\n".join(part) for part in (quality(), encoders(), speed(), size()))
+    tables = "\n\n".join("\n".join(part) for part in (machine(), quality(), encoders(), speed(), size()))
     made = f"{before}{START}\n{tables}\n{END}{after}"
     if "--check" in sys.argv:
         if made != text:
