@@ -1,0 +1,56 @@
+"""The examples show what they say they show."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shortlist import Collection
+from shortlist.formats import read_qrels, read_queries
+from shortlist.types import Query
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+QUESTION = "my card isn't working abroad"
+ANSWER = "international-transaction-declined"
+
+
+@pytest.fixture(scope="module")
+def support(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    with Collection.create(tmp_path_factory.mktemp("support") / "c.shortlist") as collection:
+        report = collection.add(EXAMPLES / "support", strict=True)
+        assert report.added >= 200
+        yield collection
+
+
+@pytest.mark.parametrize("pipeline", ["dense", "late", "hybrid", "hybrid+late"])
+def test_meaning_finds_the_article_that_shares_hardly_a_word(support: Collection, pipeline: str) -> None:
+    assert support.search(QUESTION, pipeline=pipeline).ranking[0].doc_id == ANSWER
+
+
+def test_words_alone_do_not_put_it_first(support: Collection) -> None:
+    assert support.search(QUESTION, pipeline="bm25").ranking[0].doc_id != ANSWER
+
+
+def test_every_question_of_the_help_centre_is_judged_and_every_judged_article_exists(
+    support: Collection,
+) -> None:
+    queries = {
+        q.query_id for q in read_queries(EXAMPLES / "support" / "queries.jsonl") if isinstance(q, Query)
+    }
+    relevance = read_qrels(EXAMPLES / "support" / "qrels" / "test.tsv").relevance
+    assert set(relevance) == queries
+    assert len(queries) == 30
+    corpus = (EXAMPLES / "support" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    ids = {json.loads(line)["_id"] for line in corpus}
+    assert {doc_id for judged in relevance.values() for doc_id in judged} <= ids
+    assert support.count() == len(ids)
+
+
+def test_the_command_pages_are_all_there_and_named_with_their_licence() -> None:
+    with gzip.open(EXAMPLES / "tldr" / "corpus.jsonl.gz", "rt", encoding="utf-8") as file:
+        assert len({json.loads(line)["_id"] for line in file}) == 6825
+    assert "CC BY 4.0" in (EXAMPLES / "tldr" / "README.md").read_text(encoding="utf-8")
