@@ -362,3 +362,8 @@ def test_a_search_sees_what_was_added_and_deleted_since_the_last_one(empty: Coll
 def test_a_query_that_is_not_utf_8_is_refused_with_the_place(collection: Collection, name: str) -> None:
     with pytest.raises(DataError, match="the query is not UTF-8 at character 16"):
         collection.search("half an emoji: \ud83d", pipeline=name)
+
+
+def test_a_query_longer_than_the_model_reads_says_by_how_much(collection: Collection) -> None:
+    assert collection.search("card " * 300, 1).truncated_tokens == 300 + 2 - 256
+    assert collection.search("card", 1).truncated_tokens == 0

@@ -159,12 +159,15 @@ def _as_json(result: Any) -> Mapping[str, object]:
         for hit, document in result
     ]
     timings = {name: round(value, 3) for name, value in result.timings_ms.items()}
-    return {
+    record = {
         "hits": hits,
         "pipeline": str(result.pipeline),
         "timings_ms": timings,
         "generation": result.generation,
     }
+    if result.truncated_tokens:
+        record["truncated_query_tokens"] = result.truncated_tokens
+    return record
 
 
 def _nine(score: float) -> float:

@@ -57,6 +57,9 @@ def show_result(result: Result, analyzer: Analyzer, style: Style) -> None:
     )
     count = len(result.ranking)
     found = counted(count, "document") if count else "nothing found"
+    if result.truncated_tokens:
+        cut = counted(result.truncated_tokens, "token")
+        print(f"the query is {cut} longer than the model reads; words were compared in full", file=sys.stderr)
     print(
         f"{found} · {name_of(result.pipeline)} · {result.timings_ms['total']:.1f} ms ({steps})",
         file=sys.stderr,

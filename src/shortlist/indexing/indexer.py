@@ -19,6 +19,7 @@ from shortlist.types import Document
 __all__ = ["Indexer", "Report"]
 
 DOCUMENTS_A_COMMIT = 5000
+CHARACTERS_A_COMMIT = 32_000_000  # whichever comes first: token vectors take some 30 bytes a character
 PASSAGES_AT_ONCE = 256  # held as float32 between the encoder and int8
 MAX_SHOWN = 1000  # rejected records kept word for word; the rest are only counted
 
@@ -61,8 +62,8 @@ class Indexer:
     def add(self, source: Source, *, strict: bool = False, progress: Progress | None = None) -> Report:
         """Add a source's documents; one with a known id replaces the old one.
 
-        Documents are committed 5,000 at a time: what a report counts, and what was committed before an
-        error, is there. With ``strict`` the source is read once before, and nothing is committed if any
+        Documents are committed 5,000 at a time, or 32 million characters; what was committed before an error
+        is there. With ``strict`` the source is read once before, and nothing is committed if any
         record is bad or any id comes twice.
 
         Raises:
@@ -83,6 +84,7 @@ class Indexer:
     ) -> Iterator[list[Document]]:
         """Read documents in commits; in a commit every id stands once, the last of a source's records."""
         batch: dict[str, Document] = {}
+        characters = 0
         for record in source:
             if isinstance(record, Rejected):
                 report.rejected += 1
@@ -95,9 +97,10 @@ class Indexer:
                 _ = record.doc_id in batch and progress and progress(1)
             seen[record.doc_id] = record.place
             batch[record.doc_id] = record
-            if len(batch) == DOCUMENTS_A_COMMIT:
+            characters += len(record.text)
+            if len(batch) == DOCUMENTS_A_COMMIT or characters >= CHARACTERS_A_COMMIT:
                 yield list(batch.values())
-                batch = {}
+                batch, characters = {}, 0
         if batch:
             yield list(batch.values())
 

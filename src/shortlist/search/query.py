@@ -22,7 +22,10 @@ class PreparedQuery:
 
     ``vectors`` is the query's pooled vector ``[H]`` and token vectors ``[Q, D]`` in float32, if they are
     known already; otherwise ``encoder`` is asked for the encoder, which makes them on first use.
+    ``truncated_tokens`` counts what the model could not read of the query, once the vectors are known.
     """
+
+    truncated_tokens: int = 0
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class PreparedQuery:
     def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The pooled vector ``[H]`` and the token vectors ``[Q, D]``."""
         views = self._encoder().views([self.text], prompt="query", threads=1)
+        (self.truncated_tokens,) = views.truncated_tokens
         return views.dense.data[0], views.tokens[0]
 
     @property

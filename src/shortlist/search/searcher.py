@@ -31,7 +31,8 @@ class Result:
     """Hold what a search found and how.
 
     ``pipeline`` is what ran (deepened, if ``k`` asked for more than it passes on). ``timings_ms`` has the
-    time of every step and the ``total``; ``seen`` how many documents each retriever passed on.
+    time of every step and the ``total``; ``seen`` how many documents each retriever passed on;
+    ``truncated_tokens`` how many tokens of the query the model could not read (BM25 reads all).
     """
 
     query: str
@@ -41,6 +42,7 @@ class Result:
     timings_ms: Mapping[str, float]
     seen: Mapping[str, int]
     generation: int
+    truncated_tokens: int = 0
 
     def __iter__(self) -> Iterator[tuple[Hit, Document]]:
         return ((hit, self.documents[hit.doc_id]) for hit in self.ranking)
@@ -150,7 +152,14 @@ class Searcher:
             documents = dict(zip(ids, self.snapshot.documents(execution.positions(ids)), strict=True))
         timings_ms["total"] = (time.perf_counter() - begin) * 1000
         return Result(
-            query.text, ranking, documents, pipeline, timings_ms, execution.seen, self.snapshot.generation
+            query.text,
+            ranking,
+            documents,
+            pipeline,
+            timings_ms,
+            execution.seen,
+            self.snapshot.generation,
+            query.truncated_tokens,
         )
 
 
