@@ -25,10 +25,10 @@ HERE = Path(__file__).parent
 PAGES = 6825
 QUESTIONS = (
     "which process is listening on a port",
-    "see what is filling up my disk",
-    "shrink a picture so that I can mail it",
-    "keep a program going after I log out",
-    "look up who owns a domain name",
+    "how much space is left on my drives",
+    "see who is logged in right now",
+    "merge two PDF documents into one",
+    "copy a folder to another computer over the network",
 )
 PIPELINES = ("bm25", "dense", "late", "hybrid+late")
 
