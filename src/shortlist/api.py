@@ -22,7 +22,7 @@ from shortlist.models.encoder import Mode
 from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.protocols import Progress
 from shortlist.scoring import MAX_DIMENSIONS
-from shortlist.search import Pipeline, Result, Searcher, parse
+from shortlist.search import Pipeline, Result, Searcher, default_pipeline, name_of, parse
 from shortlist.types import Document, Query, Run, check_text
 
 __all__ = ["Collection", "Info"]
@@ -258,7 +258,7 @@ class Collection:
                 model=settings.model or settings.model_name,
                 fingerprint=settings.fingerprint,
                 mode=settings.mode,
-                default_pipeline="hybrid+late" if settings.token_dimensions else "hybrid",
+                default_pipeline=name_of(default_pipeline(settings)),
             )
 
     def check(self) -> list[str]:

@@ -110,16 +110,7 @@ class Store:
         Raises:
             CollectionExistsError: there is a file or a non-empty folder at ``path``.
         """
-        if path.is_dir():
-            found = {entry.name for entry in path.iterdir()}
-            if (
-                "collection.db.new" in found
-                and found <= _UNFINISHED
-                and not any((path / "segments").iterdir())
-            ):
-                for name in found - {"segments"}:  # what a crash in this very function has left
-                    (path / name).unlink()
-                (path / "segments").rmdir()
+        _remove_unfinished(path)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             if (path / "collection.db").exists():
                 raise CollectionExistsError(
@@ -331,6 +322,15 @@ def metadata_values(metadata: Mapping[str, MetadataValue]) -> Iterator[tuple[str
     for field, value in metadata.items():
         for one in value if isinstance(value, list) else [value]:
             yield field, int(one) if isinstance(one, bool) else one
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a crash while creating a collection has left at ``path``, and nothing else."""
+    found = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if "collection.db.new" in found and found <= _UNFINISHED and not any((path / "segments").iterdir()):
+        for name in found - {"segments"}:
+            (path / name).unlink()
+        (path / "segments").rmdir()
 
 
 def _parts(values: list[str]) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from shortlist.search.notation import NAMES, name_of, parse, to_text
 from shortlist.search.pipeline import BM25, TFIDF, Dense, Fuse, MaxSim, Pipeline, Rerank, deepen, leaves
 from shortlist.search.query import PreparedQuery
-from shortlist.search.searcher import Result, Searcher
+from shortlist.search.searcher import Result, Searcher, default_pipeline
 
 __all__ = [
     "BM25",
@@ -18,6 +18,7 @@ __all__ = [
     "Result",
     "Searcher",
     "deepen",
+    "default_pipeline",
     "leaves",
     "name_of",
     "parse",

@@ -21,7 +21,7 @@ from shortlist.search.query import PreparedQuery, prepare
 from shortlist.search.scorers import DenseScorer, make_scorer
 from shortlist.types import Document, Hit, Query, Ranking, Run
 
-__all__ = ["Result", "Searcher"]
+__all__ = ["Result", "Searcher", "default_pipeline"]
 
 QUERIES_AT_ONCE = 32  # share one pass over the vectors
 
@@ -59,11 +59,6 @@ class Searcher:
         self._analyzer = analyzer
         self._encoder = encoder
 
-    @property
-    def default_pipeline(self) -> Pipeline:
-        """``hybrid+late``, or ``hybrid`` in a collection without token vectors."""
-        return NAMES["hybrid+late" if self._settings.token_dimensions else "hybrid"]
-
     def search(
         self,
         query: str | PreparedQuery,
@@ -83,7 +78,11 @@ class Searcher:
         begin = time.perf_counter()
         if isinstance(query, str):
             query = PreparedQuery(query, self._analyzer, self._encoder)
-        return self._search(query, _checked(k), pipeline or self.default_pipeline, condition, None, begin)
+        timings_ms: dict[str, float] = {}
+        with timed(timings_ms, "filter"):
+            allowed = self.snapshot.allowed(condition)
+        chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
+        return self._search(query, k, chosen, allowed, None, timings_ms, begin)
 
     def run(
         self,
@@ -96,9 +95,10 @@ class Searcher:
         progress: Progress | None = None,
     ) -> Run:
         """Rank documents for many queries: the same rankings as one search each, in less time."""
-        chosen = deepen(pipeline or self.default_pipeline, _checked(k))
+        chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
         needs_vectors = any(leaf.needs_vectors for leaf in leaves(chosen))
         dense = any(isinstance(leaf, Dense) for leaf in leaves(chosen))
+        allowed = self.snapshot.allowed(condition)
         rankings: dict[str, Ranking] = {}
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
@@ -110,10 +110,10 @@ class Searcher:
             products = self._dense_products(prepared) if dense else [None] * len(part)
             for query, ready, known in zip(part, prepared, products, strict=True):
                 begin = time.perf_counter()
-                rankings[query.query_id] = self._search(ready, k, chosen, condition, known, begin).ranking
+                rankings[query.query_id] = self._search(ready, k, chosen, allowed, known, {}, begin).ranking
                 if progress is not None:
                     progress(1)
-        return Run(rankings, name=name_of(pipeline or self.default_pipeline).replace(" ", ""))
+        return Run(rankings, name=name_of(pipeline or default_pipeline(self._settings)).replace(" ", ""))
 
     def _dense_products(self, prepared: Sequence[PreparedQuery]) -> list[list[NDArray[np.float32]] | None]:
         vectors = np.stack([query.dense[0] for query in prepared])
@@ -125,14 +125,11 @@ class Searcher:
         query: PreparedQuery,
         k: int,
         pipeline: Pipeline,
-        condition: Filter | None,
+        allowed: NDArray[np.bool_],
         products: list[NDArray[np.float32]] | None,
+        timings_ms: dict[str, float],
         begin: float,
     ) -> Result:
-        timings_ms: dict[str, float] = {}
-        pipeline = deepen(pipeline, k)
-        with timed(timings_ms, "filter"):
-            allowed = self.snapshot.allowed(condition)
         if any(leaf.needs_vectors for leaf in leaves(pipeline)) and not query.is_encoded:
             with timed(timings_ms, "load"):  # the first search only
                 self._encoder()
@@ -161,6 +158,11 @@ class Searcher:
             self.snapshot.generation,
             query.truncated_tokens,
         )
+
+
+def default_pipeline(settings: StoreSettings) -> Pipeline:
+    """Give ``hybrid+late``, or ``hybrid`` for a collection without token vectors."""
+    return NAMES["hybrid+late" if settings.token_dimensions else "hybrid"]
 
 
 def _checked(k: int) -> int:
