@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from shortlist.version import VERSION
+
 if TYPE_CHECKING:
     from shortlist.api import Collection as Collection
     from shortlist.api import Info as Info
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from shortlist.errors import CollectionDamagedError as CollectionDamagedError
     from shortlist.errors import CollectionError as CollectionError
     from shortlist.errors import CollectionExistsError as CollectionExistsError
+    from shortlist.errors import CollectionFormatError as CollectionFormatError
     from shortlist.errors import CollectionNotFoundError as CollectionNotFoundError
+    from shortlist.errors import CollectionStorageError as CollectionStorageError
     from shortlist.errors import DataError as DataError
     from shortlist.errors import FilterError as FilterError
     from shortlist.errors import MissingExtraError as MissingExtraError
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from shortlist.errors import ModelMismatchError as ModelMismatchError
     from shortlist.errors import PipelineError as PipelineError
     from shortlist.errors import ShortlistError as ShortlistError
+    from shortlist.indexing import Repair as Repair
     from shortlist.indexing import Report as Report
     from shortlist.models import Encoder as Encoder
     from shortlist.search import BM25 as BM25
@@ -46,16 +51,16 @@ if TYPE_CHECKING:
     from shortlist.types import Ranking as Ranking
     from shortlist.types import Run as Run
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "shortlist.api": ("Collection", "Info"),
     "shortlist.errors": (
         "CollectionBusyError", "CollectionDamagedError", "CollectionError", "CollectionExistsError",
-        "CollectionNotFoundError", "DataError", "FilterError", "MissingExtraError", "ModelError",
-        "ModelMismatchError", "PipelineError", "ShortlistError",
+        "CollectionFormatError", "CollectionNotFoundError", "CollectionStorageError", "DataError", "FilterError",
+        "MissingExtraError", "ModelError", "ModelMismatchError", "PipelineError", "ShortlistError",
     ),
-    "shortlist.indexing": ("Report",),
+    "shortlist.indexing": ("Repair", "Report"),
     "shortlist.models": ("Encoder",),
     "shortlist.search": ("BM25", "TFIDF", "Dense", "Fuse", "MaxSim", "Rerank", "Result", "parse"),
     "shortlist.types": ("Document", "Hit", "Passage", "Qrels", "Query", "Ranking", "Run"),

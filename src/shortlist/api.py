@@ -6,17 +6,20 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from shortlist.collection import Analyzer, Filter, Snapshot, Store, StoreSettings, as_filter
+from shortlist.collection.array_file import FORMAT
 from shortlist.collection.check import find_problems
-from shortlist.errors import DataError, ModelError, ModelMismatchError
-from shortlist.formats import open_source
-from shortlist.indexing import Indexer, Report
+from shortlist.collection.format_1 import read_format_1, upgrading
+from shortlist.errors import CollectionExistsError, DataError, ModelError, ModelMismatchError, ShortlistError
+from shortlist.formats import Source, open_source
+from shortlist.indexing import Indexer, Repair, Report, repair
 from shortlist.models import Encoder
 from shortlist.models.encoder import Mode
 from shortlist.models.folders import DEFAULT, fingerprint
@@ -47,6 +50,9 @@ class Info:
     fingerprint: str
     mode: str
     default_pipeline: str
+    format: int
+    unfinished: str
+    """The source of a first build that was interrupted, or empty."""
 
 
 class Collection:
@@ -71,6 +77,7 @@ class Collection:
         self._users: Counter[Snapshot] = Counter()
         self._lock = threading.Lock()
         self.analyzer = Analyzer(store.settings.language)
+        _all.add(self)
 
     @classmethod
     def create(
@@ -93,26 +100,82 @@ class Collection:
             ModelError: the model can't be used.
             CollectionError: there is no stemmer for ``language``.
         """
-        Analyzer(language)
-        encoder = Encoder.load(model, mode=mode)
-        about = encoder.settings
-        if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
-            raise ModelError(
-                f"model {about.name} has {about.dimensions} dimensions, a collection holds up to {MAX_DIMENSIONS}"
-            )
-        settings = StoreSettings(
-            language=language,
-            model="" if model is None else str(Path(model).resolve()),
-            model_name=about.name,
-            fingerprint=about.fingerprint,
-            mode=mode,
-            similarity=about.similarity,
-            dimensions=about.dimensions,
-            dense_scale=about.dense_scale,
-            token_dimensions=about.token_dimensions if token_vectors else 0,
-            token_scale=about.token_scale,
-        )
+        encoder, settings = _settings(model, mode, language, token_vectors)
         return cls(Store.create(Path(path), settings), encoder, None if model is None else Path(model))
+
+    @classmethod
+    def build(
+        cls,
+        path: str | os.PathLike[str],
+        documents: str | os.PathLike[str] | Iterable[Document | Mapping[str, object]] | Any,
+        *,
+        model: str | os.PathLike[str] | None = None,
+        mode: Mode = "fast",
+        language: str = "english",
+        token_vectors: bool = True,
+        strict: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Collection, Report]:
+        """Create a collection and add a source's documents; or go on where the same build was interrupted.
+
+        Documents that are there already are counted as ``unchanged`` and not encoded again. If it fails before
+        anything was committed, nothing is left at ``path``. For the arguments see :meth:`create` and :meth:`add`.
+
+        Raises:
+            CollectionExistsError: there is something else at ``path``.
+            CollectionStorageError: the disk has no room for what is to come, or refuses a file.
+        """
+        source = open_source(documents)
+        encoder, settings = _settings(model, mode, language, token_vectors)
+        folder = None if model is None else Path(model)
+        try:
+            store = Store.create(Path(path), settings, unfinished=source.name)
+        except CollectionExistsError:
+            store = Store(Path(path))
+            if not store.unfinished:
+                raise
+            if (store.unfinished, store.settings) != (source.name, settings):
+                raise CollectionExistsError(
+                    f"{path}: its first build, from {store.unfinished}, was interrupted",
+                    hint="index the same source with the same options to go on, or remove the folder",
+                ) from None
+        collection = cls(store, encoder, folder)
+        try:
+            report = collection.add(source, strict=strict, threads=threads, progress=progress)
+            collection._finish()
+        except BaseException:
+            with suppress(ShortlistError, OSError):
+                collection.discard_if_empty()  # don't leave it in the way of the next try
+            collection.close()
+            raise
+        return collection, report
+
+    @classmethod
+    def upgrade(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Bring a collection of an older format to this one, in place; its documents are encoded again.
+
+        Until the new files are whole the old ones stay, and an interrupted upgrade can be run again.
+
+        Raises:
+            CollectionNotFoundError: there is no collection of an older format at ``path``.
+        """
+        folder, report = Path(path), Report()
+        settings, documents = read_format_1(folder)
+        source = Source(f"format 1 of {folder}", None, lambda: documents)
+        chosen = model or settings.model or None
+        with upgrading(folder, settings) as store:
+            collection = cls(store, None, None if chosen is None else Path(chosen))
+            report = collection.add(source, threads=threads, progress=progress)
+            collection._finish()
+        return report
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Collection:
@@ -241,16 +304,16 @@ class Collection:
         """Describe the newest generation."""
         settings = self._store.settings
         with self._store.snapshot() as snapshot:
-            sizes: dict[str, int] = {"collection.db": (self._store.path / "collection.db").stat().st_size}
+            sizes: dict[str, int] = {}
             for segment in snapshot.segments:
                 for name, size in segment.sizes.items():
                     sizes[name] = sizes.get(name, 0) + size
             return Info(
                 path=str(self._store.path),
-                generation=snapshot.generation,
+                generation=snapshot.generation.number,
                 documents=snapshot.document_count,
-                deleted_documents=len(snapshot.rows) - snapshot.document_count,
-                passages=sum(len(segment.passages) for segment in snapshot.segments),
+                deleted_documents=snapshot.size - snapshot.document_count,
+                passages=sum(segment.passage_count for segment in snapshot.segments),
                 token_vectors=sum(len(segment.tokens) for segment in snapshot.segments if segment.has_tokens),
                 segments=len(snapshot.segments),
                 size_bytes=sizes,
@@ -259,36 +322,64 @@ class Collection:
                 fingerprint=settings.fingerprint,
                 mode=settings.mode,
                 default_pipeline=name_of(default_pipeline(settings)),
+                format=FORMAT,
+                unfinished=snapshot.generation.unfinished,
             )
 
-    def check(self) -> list[str]:
-        """Read everything and give what is wrong with it, a line each; nothing, if nothing is."""
-        problems = find_problems(self._store.path, self._store.settings)
+    def check(self, *, deep: bool = False) -> list[str]:
+        """Give what is wrong with the collection, a line each; nothing, if nothing is.
+
+        Looks at what every opening does, for all files: that they are there, whole by their size, and the ones
+        that were committed; and that the model is at hand. ``deep`` reads every byte.
+        """
+        problems = find_problems(self._store.directory, deep=deep)
         try:
             self._check_model()
         except ModelError as error:
             problems.append(str(error))
         return problems
 
+    def repair(
+        self, *, drop: bool = False, threads: int | None = None, progress: Progress | None = None
+    ) -> Repair:
+        """Make postings and vectors of damaged files again from the documents.
+
+        Raises:
+            CollectionDamagedError: documents are lost and ``drop`` doesn't say to go on without them; or the
+                newest generation can't be read.
+            CollectionBusyError: another process or thread is writing.
+        """
+        self._let_go()
+        return repair(self._store, lambda: self.encoder, drop=drop, threads=threads, progress=progress)
+
     def compact(self) -> bool:
         """Join all segments into one without deleted documents; give whether there was anything to do.
 
         Raises:
-            CollectionBusyError: another process is writing.
+            CollectionBusyError: another process or thread is writing.
+            CollectionStorageError: the disk has no room for the new segment beside the old ones.
         """
         self._let_go()
         with self._store.writer() as writer:
             return writer.compact()
 
     def close(self) -> None:
-        """Let go of files and locks."""
+        """Let go of files."""
         self._let_go()
-        self._store.close()
 
     def discard_if_empty(self) -> None:
         """Remove the collection if nothing has ever been committed to it."""
         self._let_go()
         self._store.discard_if_empty()
+
+    def forget_threads(self) -> None:
+        """Start afresh in a process forked from the one that opened this: its threads are not here."""
+        self._lock = threading.Lock()
+        self._users.clear()
+
+    def _finish(self) -> None:
+        with self._store.writer() as writer:
+            writer.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -325,6 +416,43 @@ class Collection:
         if self._snapshot is not None and not self._users[self._snapshot]:
             self._snapshot.close()
         self._snapshot = None
+
+
+_all: WeakSet[Collection] = WeakSet()
+
+
+def _start_afresh_in_child() -> None:
+    """Forget, in a child made by ``fork``, which threads of the parent were searching."""
+    for collection in list(_all):
+        collection.forget_threads()
+
+
+os.register_at_fork(after_in_child=_start_afresh_in_child)
+
+
+def _settings(
+    model: str | os.PathLike[str] | None, mode: Mode, language: str, token_vectors: bool
+) -> tuple[Encoder, StoreSettings]:
+    """Load the encoder of a new collection and say what is fixed by it."""
+    Analyzer(language)
+    encoder = Encoder.load(model, mode=mode)
+    about = encoder.settings
+    if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
+        raise ModelError(
+            f"model {about.name} has {about.dimensions} dimensions, a collection holds up to {MAX_DIMENSIONS}"
+        )
+    return encoder, StoreSettings(
+        language=language,
+        model="" if model is None else str(Path(model).resolve()),
+        model_name=about.name,
+        fingerprint=about.fingerprint,
+        mode=mode,
+        similarity=about.similarity,
+        dimensions=about.dimensions,
+        dense_scale=about.dense_scale,
+        token_dimensions=about.token_dimensions if token_vectors else 0,
+        token_scale=about.token_scale,
+    )
 
 
 def _pipeline(value: Pipeline | str | None) -> Pipeline | None:

@@ -12,7 +12,9 @@
     │   ├── CollectionNotFoundError (FileNotFoundError)
     │   ├── CollectionExistsError   (FileExistsError)
     │   ├── CollectionBusyError     (BlockingIOError)    another process is writing
-    │   └── CollectionDamagedError                       files disagree with what was committed
+    │   ├── CollectionDamagedError                       files disagree with what was committed
+    │   ├── CollectionFormatError                        another version of shortlist made it
+    │   └── CollectionStorageError  (OSError)            the disk is full, the system refuses a file
     └── MissingExtraError           (ImportError)        an optional dependency is not installed
 
 Each is also the builtin that a caller without our names would catch. A message says what failed and
@@ -24,7 +26,9 @@ __all__ = [
     "CollectionDamagedError",
     "CollectionError",
     "CollectionExistsError",
+    "CollectionFormatError",
     "CollectionNotFoundError",
+    "CollectionStorageError",
     "DataError",
     "FilterError",
     "MissingExtraError",
@@ -89,6 +93,17 @@ class CollectionBusyError(CollectionError, BlockingIOError):
 
 class CollectionDamagedError(CollectionError):
     """Files on disk disagree with what was committed."""
+
+
+class CollectionFormatError(CollectionError):
+    """The collection has the format of another version of shortlist."""
+
+
+class CollectionStorageError(CollectionError, OSError):
+    """The system refused to read or write: disk full, quota, too many open files, I/O error, permissions.
+
+    ``errno`` is the system's number, as of any ``OSError``.
+    """
 
 
 class MissingExtraError(ShortlistError, ImportError):

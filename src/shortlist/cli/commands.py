@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from shortlist.api import Collection
 from shortlist.cli.render import Style, counted, show_result, size
 from shortlist.cli.terminal import UsageError, say
 from shortlist.collection import parse_filter
-from shortlist.errors import CollectionDamagedError, CollectionError, ShortlistError
+from shortlist.collection.array_file import FORMAT
+from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.formats import Rejected, join_sources, open_source, read_queries, write_run
-from shortlist.indexing import Report, passage_text
+from shortlist.indexing import DOCUMENTS_A_COMMIT, Report, passage_text
 from shortlist.models import Encoder
 from shortlist.search import parse
 from shortlist.types import Passage, Query
@@ -48,35 +49,37 @@ def _progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]
 
 def _index(arguments: argparse.Namespace) -> None:
     source = join_sources([open_source(path) for path in arguments.sources])
-    collection = Collection.create(
-        arguments.collection,
-        model=arguments.model,
-        mode=arguments.mode,
-        language=arguments.language,
-        token_vectors=not arguments.no_tokens,
-    )
+    begin = time.perf_counter()
+    with _progress(source.expected, "documents") as progress:
+        collection, report = Collection.build(
+            arguments.collection,
+            source,
+            model=arguments.model,
+            mode=arguments.mode,
+            language=arguments.language,
+            token_vectors=not arguments.no_tokens,
+            strict=arguments.strict,
+            threads=arguments.threads,
+            progress=progress,
+        )
     with collection:
-        try:
-            _add_source(collection, source, arguments)
-        except BaseException:
-            with suppress(ShortlistError, OSError):
-                collection.discard_if_empty()  # don't leave it in the way of the next try
-            raise
+        _show_report(collection, report, time.perf_counter() - begin, as_json=arguments.json)
 
 
 def _add(arguments: argparse.Namespace) -> None:
     with Collection.open(arguments.collection, model=arguments.model) as collection:
         source = join_sources([open_source(path) for path in arguments.sources])
-        _add_source(collection, source, arguments)
+        begin = time.perf_counter()
+        with _progress(source.expected, "documents") as progress:
+            report = collection.add(
+                source, strict=arguments.strict, threads=arguments.threads, progress=progress
+            )
+        _show_report(collection, report, time.perf_counter() - begin, as_json=arguments.json)
 
 
-def _add_source(collection: Collection, source: Any, arguments: argparse.Namespace) -> None:
-    begin = time.perf_counter()
-    with _progress(source.expected, "documents") as progress:
-        report = collection.add(source, strict=arguments.strict, threads=arguments.threads, progress=progress)
-    seconds = time.perf_counter() - begin
+def _show_report(collection: Collection, report: Report, seconds: float, *, as_json: bool) -> None:
     info = collection.info()
-    if arguments.json:
+    if as_json:
         counts = {k: v for k, v in asdict(report).items() if k != "problems"}
         problems = [str(problem) for problem in report.problems]
         _print_json({**counts, "problems": problems, "seconds": round(seconds, 3), "documents": info.documents,
@@ -91,6 +94,10 @@ def _add_source(collection: Collection, source: Any, arguments: argparse.Namespa
     say(
         f"{', '.join(parts)} ({counted(report.passages, 'passage')}) in {seconds:.1f} s, {rate:,.0f} a second"
     )
+    if report.commits > 1:
+        say(
+            f"in {report.commits} commits of up to {DOCUMENTS_A_COMMIT:,} documents: each one stands by itself"
+        )
     total = size(sum(info.size_bytes.values()))
     say(f"{info.path}: {counted(info.documents, 'document')}, {total}, generation {info.generation}")
 
@@ -292,23 +299,59 @@ def _info(arguments: argparse.Namespace) -> None:
         print(f"             {size(value):>9}  {name}")
     print(f"model        {info.model} ({info.fingerprint}), mode {info.mode}")
     print(f"language     {info.language}")
+    if info.unfinished:
+        print(f"unfinished   indexing {info.unfinished} was interrupted; run it again to go on")
     print(f"pipeline     {info.default_pipeline} unless another is named")
 
 
 def _check(arguments: argparse.Namespace) -> int:
     try:
         with Collection.open(arguments.collection) as collection:
-            problems = collection.check()
+            problems = collection.check(deep=arguments.deep)
     except CollectionDamagedError as error:
         problems = [str(error)]
     if arguments.json:
-        _print_json({"sound": not problems, "problems": problems})
-    elif problems:
-        for problem in problems:
-            print(problem)
+        _print_json({"sound": not problems, "deep": arguments.deep, "problems": problems})
+        return DAMAGED if problems else 0
+    for problem in problems:
+        print(problem)
+    if problems:
+        say(f"mend what can be mended: shortlist repair {arguments.collection}")
+    elif arguments.deep:
+        say(f"{arguments.collection}: sound; every byte was read")
     else:
-        say(f"{arguments.collection}: sound")
+        say(f"{arguments.collection}: sound, as far as opening every file tells; --deep reads every byte")
     return DAMAGED if problems else 0
+
+
+def _repair(arguments: argparse.Namespace) -> None:
+    with (
+        Collection.open(arguments.collection, model=arguments.model) as collection,
+        _progress(None, "documents") as progress,
+    ):
+        done = collection.repair(drop=arguments.drop, threads=arguments.threads, progress=progress)
+    if arguments.json:
+        _print_json(asdict(done))
+    elif not done.segments:
+        say("nothing to do")
+    else:
+        say(f"{counted(done.segments, 'segment')} written anew from {counted(done.documents, 'document')}")
+        for lost in done.lost[:SHOWN_PROBLEMS]:
+            say(f"  lost: {lost}")
+        if len(done.lost) > SHOWN_PROBLEMS:
+            say(f"  and {len(done.lost) - SHOWN_PROBLEMS:,} more (--json lists all)")
+
+
+def _upgrade(arguments: argparse.Namespace) -> None:
+    with _progress(None, "documents") as progress:
+        report = Collection.upgrade(
+            arguments.collection, model=arguments.model, threads=arguments.threads, progress=progress
+        )
+    documents = report.added + report.unchanged
+    if arguments.json:
+        _print_json({"documents": documents})
+    else:
+        say(f"{arguments.collection}: {counted(documents, 'document')} brought to format {FORMAT}")
 
 
 def _compact(arguments: argparse.Namespace) -> None:
@@ -332,5 +375,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
     "info": _info,
     "check": _check,
     "compact": _compact,
+    "repair": _repair,
+    "upgrade": _upgrade,
 }
 """Every command by its name."""

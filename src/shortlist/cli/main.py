@@ -129,13 +129,26 @@ def _reading_commands(commands: Commands) -> None:
 
 
 def _care_commands(commands: Commands) -> None:
-    for name, text in (
-        ("info", "say what is in a collection"),
-        ("check", "read a collection whole and say whether it is sound"),
-        ("compact", "join segments and remove what deleted documents left"),
-    ):
-        _command(commands, name, text).add_argument(
-            "collection", metavar="COLLECTION", help="the collection's folder"
+    made = {
+        name: _command(commands, name, text)
+        for name, text in (
+            ("info", "say what is in a collection"),
+            ("check", "say whether a collection's files are those that were written"),
+            ("compact", "join segments and remove what deleted documents left"),
+            ("repair", "make damaged postings and vectors again from the documents"),
+            ("upgrade", "bring a collection of an older format to this one"),
+        )
+    }
+    for parser in made.values():
+        parser.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+    made["check"].add_argument("--deep", action="store_true", help="read every byte")
+    made["repair"].add_argument(
+        "--drop", action="store_true", help="go on without the documents that can't be read"
+    )
+    for name in ("repair", "upgrade"):
+        made[name].add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
+        made[name].add_argument(
+            "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
         )
 
 
@@ -175,6 +188,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", "", FAILED)
+    except MemoryError:
+        if arguments.debug:
+            raise
+        return _fail(
+            "out of memory", "free some memory, or raise the limit; what was committed is kept", FAILED
+        )
     except Exception as error:
         if arguments.debug:
             raise

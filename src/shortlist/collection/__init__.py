@@ -1,22 +1,29 @@
-"""Everything on disk: documents in SQLite, postings and vectors in immutable segments, generations."""
+"""Everything on disk: documents with their postings and vectors in immutable segments, generations."""
 
 from shortlist.collection.analyzer import Analyzer
+from shortlist.collection.array_file import Section
 from shortlist.collection.filters import Filter, as_filter, parse_filter
+from shortlist.collection.generation import StoreSettings
+from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
-from shortlist.collection.segment import Segment, SegmentData
+from shortlist.collection.segment import Segment, SegmentData, Views, document_bytes
 from shortlist.collection.snapshot import Snapshot
-from shortlist.collection.store import Store, StoreSettings, Writer
+from shortlist.collection.store import Store, Writer
 
 __all__ = [
     "Analyzer",
     "Filter",
     "Postings",
+    "Section",
     "Segment",
     "SegmentData",
     "Snapshot",
     "Store",
     "StoreSettings",
+    "Views",
     "Writer",
     "as_filter",
+    "document_bytes",
+    "keys_of",
     "parse_filter",
 ]

@@ -2,110 +2,133 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 
-from shortlist.collection.database import DAMAGE, LIVE
-from shortlist.collection.segment import Segment, document_digest
-from shortlist.collection.snapshot import Snapshot
-from shortlist.collection.store import StoreSettings, metadata_values
+from shortlist.collection.directory import Directory, storage_errors
+from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings, read_generation
+from shortlist.collection.metadata import keys_of
+from shortlist.collection.postings import Postings
+from shortlist.collection.segment import Segment, id_hashes
 from shortlist.errors import CollectionError
 
-__all__ = ["find_problems"]
+__all__ = ["find_problems", "segment_is_sound"]
 
 
-def find_problems(path: Path, settings: StoreSettings) -> list[str]:
-    """Read the newest generation whole and give what is wrong with it, a line each."""
+def find_problems(directory: Directory, *, deep: bool) -> list[str]:
+    """Give what is wrong with the newest generation, a line each.
+
+    What every opening checks is checked for all files: they are there, of their size, and the ones that were
+    committed. ``deep`` reads every byte, and compares every view with the documents.
+    """
     try:
-        with Snapshot(path) as snapshot:
-            return [
-                *_database_problems(path),
-                *(
-                    problem
-                    for segment in snapshot.segments
-                    for problem in _segment_problems(segment, settings)
-                ),
-                *_document_problems(path, snapshot),
-            ]
+        with storage_errors(directory.path, "reading"):
+            generation = read_generation(directory)
     except CollectionError as error:
         return [error.message]
-    except (*DAMAGE, ValueError) as error:  # ValueError: metadata that is no JSON
-        return [f"{path / 'collection.db'}: {error}"]
+    problems, seen = [], set[str]()
+    for entry in generation.segments:
+        try:
+            segment = _open(directory, generation, entry)
+        except CollectionError as error:
+            problems.append(error.message)
+            continue
+        try:
+            problems += _segment_problems(segment, entry, generation.settings, seen) if deep else []
+        except CollectionError as error:
+            problems.append(error.message)
+        except (ValueError, TypeError, IndexError) as error:
+            problems.append(f"{segment.file.path}: {error}")
+        finally:
+            segment.close()
+    return problems
 
 
-def _database_problems(path: Path) -> Iterator[str]:
-    database = sqlite3.connect(path / "collection.db")
+def segment_is_sound(directory: Directory, generation: Generation, entry: SegmentEntry) -> bool:
+    """Read a segment whole and say whether it is as it was written."""
     try:
-        for (line,) in database.execute("PRAGMA integrity_check"):
-            if line != "ok":
-                yield f"{path / 'collection.db'}: {line}"
+        segment = _open(directory, generation, entry)
+    except CollectionError:
+        return False
+    try:
+        return not segment.damaged_sections()
     finally:
-        database.close()
+        segment.close()
 
 
-def _segment_problems(segment: Segment, settings: StoreSettings) -> Iterator[str]:
-    damaged = list(segment.damaged_files())
-    if damaged:
-        yield from (
-            f"{segment.folder / name}: its checksum is not the one it was written with" for name in damaged
+def _open(directory: Directory, generation: Generation, entry: SegmentEntry) -> Segment:
+    with storage_errors(directory.path, "opening"):
+        segment = Segment(directory, entry.number, entry.seal)
+    if len(segment) != entry.documents:
+        segment.close()
+        raise CollectionError(
+            f"{segment.file.path}: {len(segment)} documents, generation {generation.number} "
+            f"says {entry.documents}"
         )
+    return segment
+
+
+def _segment_problems(
+    segment: Segment, entry: SegmentEntry, settings: StoreSettings, seen: set[str]
+) -> Iterator[str]:
+    path = segment.file.path
+    damaged = segment.damaged_sections()
+    if damaged:
+        yield from (f"{path}: {name}: its checksum is not the one it was written with" for name in damaged)
         return
-    documents, passages = len(segment.rows), len(segment.passages)
-    postings = segment.postings
-    counted = np.bincount(postings.documents, postings.frequencies, minlength=documents)
+    documents, passages = len(segment), segment.passage_count
+    spans = segment.passages
+    ids = [segment.doc_id(document) for document in range(documents)]
+    dead = set(entry.dead.tolist())
+    live = {doc_id for document, doc_id in enumerate(ids) if document not in dead}
     rules = {
-        "one digest a document": len(segment.digests) == documents,
-        "rows ascend": bool(np.all(np.diff(segment.rows) > 0)),
-        "one length a document, and the postings add up to it": np.array_equal(counted, segment.lengths),
-        "every document has a passage": np.array_equal(
-            np.unique(segment.passages[:, 0]), np.arange(documents)
-        ),
+        "dead documents are documents": len(entry.dead) == 0
+        or 0 <= entry.dead[0] <= entry.dead[-1] < documents,
+        "the postings of words add up to the lengths": _adds_up(segment.words, segment.lengths),
+        "the postings of metadata are those of the documents": _same_metadata(segment),
+        "every document has a passage": np.array_equal(np.unique(spans[:, 0]), np.arange(documents)),
+        "passages are in order": bool(np.all(np.diff(spans[:, 0]) >= 0)),
+        "passages lie in their texts": _inside(segment),
         "one vector a passage": segment.dense.shape == (passages, settings.dimensions),
         "token vectors as the settings say": segment.has_tokens == bool(settings.token_dimensions),
+        "every id is found": np.array_equal(segment.find(ids, id_hashes(ids)), np.arange(documents)),
+        "no document lives in two segments": len(live) == entry.live_documents and not live & seen,
     }
     if segment.has_tokens:
         offsets = segment.token_offsets
         rules["token offsets fit the tokens"] = (
             len(offsets) == passages + 1
+            and bool(np.all(np.diff(offsets) >= 0))
             and offsets[-1] == len(segment.tokens)
             and segment.tokens.shape[1] == settings.token_dimensions
         )
-    yield from (f"{segment.folder}: not true: {rule}" for rule, holds in rules.items() if not holds)
+    seen |= live
+    yield from (f"{path}: not true: {rule}" for rule, holds in rules.items() if not holds)
 
 
-def _document_problems(path: Path, snapshot: Snapshot) -> Iterator[str]:
-    database = sqlite3.connect(path / "collection.db")
-    try:
-        at = {"generation": snapshot.generation}
-        digests = dict(zip(snapshot.rows.tolist(), _digests(snapshot), strict=True))
-        fields: dict[int, set[tuple[str, object]]] = defaultdict(set)
-        for field, value, row in database.execute("SELECT field, value, row FROM metadata"):
-            fields[row].add((field, value))
-        found = set()
-        query = f"SELECT row, doc_id, title, text, metadata FROM documents WHERE {LIVE}"
-        for row, doc_id, title, text, metadata in database.execute(query, at):
-            found.add(row)
-            if row in digests and document_digest(doc_id, title, text, metadata) != digests[row]:
-                yield f"{path}: document {doc_id!r} or its metadata is not the one that was indexed"
-            elif set(metadata_values(json.loads(metadata))) != fields[row]:
-                yield f"{path}: the metadata table disagrees with document {doc_id!r}"
-        ((counted,),) = database.execute(
-            "SELECT live_documents FROM generations WHERE generation = :generation", at
-        ).fetchall()
-    finally:
-        database.close()
-    indexed = set(snapshot.rows[snapshot.live].tolist())
-    if found != indexed:
-        missing, gone = len(found - indexed), len(indexed - found)
-        yield f"{path}: {missing} documents are not indexed, {gone} indexed ones are gone"
-    if counted != len(found):
-        yield f"{path}: generation {snapshot.generation} counts {counted} documents, there are {len(found)}"
+def _adds_up(postings: Postings, lengths: np.ndarray[tuple[int], np.dtype[np.int32]]) -> bool:
+    documents, frequencies = np.asarray(postings.documents), np.asarray(postings.frequencies)
+    terms = [postings.term(number) for number in range(len(postings))]
+    return all(a < b for a, b in pairwise(terms)) and np.array_equal(
+        np.bincount(documents, frequencies, minlength=len(lengths)), lengths
+    )
 
 
-def _digests(snapshot: Snapshot) -> list[int]:
-    return [digest for segment in snapshot.segments for digest in segment.digests.tolist()]
+def _same_metadata(segment: Segment) -> bool:
+    """Index the documents' metadata again and compare."""
+    expected = Postings.build(
+        keys_of(segment.document(document).metadata) for document in range(len(segment))
+    )
+    found = segment.metadata
+    return all(
+        np.array_equal(np.asarray(getattr(found, name)), np.asarray(getattr(expected, name)))
+        for name in ("terms", "term_offsets", "posting_offsets", "documents", "frequencies")
+    )
+
+
+def _inside(segment: Segment) -> bool:
+    lengths = np.array([len(segment.document(number).text) for number in range(len(segment))])
+    document, start, end = segment.passages.T
+    return bool(np.all((start >= 0) & (start <= end) & (end <= lengths[document])))

@@ -1,4 +1,4 @@
-"""Which documents a metadata filter lets through: a small tree, its text form, and its SQL.
+"""Which documents a metadata filter lets through: a small tree and its text form.
 
 ::
 
@@ -11,16 +11,21 @@ A field with a list of values matches if any of them does. Numbers compare with 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection.metadata import stretch
+from shortlist.collection.postings import Postings
 from shortlist.errors import FilterError
 
-__all__ = ["All", "Any", "Compare", "Exists", "Filter", "In", "Not", "as_filter", "parse_filter", "to_sql"]
+__all__ = ["All", "Any", "Compare", "Exists", "Filter", "In", "Not", "as_filter", "matches", "parse_filter"]
 
 Value = str | int | float
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,9 @@ class Compare:
     def __post_init__(self) -> None:
         _check(self.field, self.value)
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        kind = "('text')" if isinstance(self.value, str) else "('integer', 'real')"
-        where = f"field = ? AND value {self.relation} ? AND typeof(value) IN {kind}"
-        return query.define(f"SELECT row FROM metadata WHERE {where}", self.field, self.value)
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return _marked(index, count, stretch(self.field, self.relation, self.value))
 
     def __str__(self) -> str:
         return f"{_name(self.field)} {self.relation} {json.dumps(self.value, ensure_ascii=False)}"
@@ -56,12 +59,9 @@ class In:
             raise FilterError(f"filter: nothing to combine: no values for {self.field!r}")
         _check(self.field, *self.values)
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        where = "field = ? AND value IN (SELECT value FROM json_each(?))"
-        # JSON has no infinity, and no metadata either.
-        values = [value for value in self.values if not isinstance(value, float) or math.isfinite(value)]
-        return query.define(f"SELECT row FROM metadata WHERE {where}", self.field, json.dumps(values))
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return _marked(index, count, *(stretch(self.field, "=", value) for value in self.values))
 
     def __str__(self) -> str:
         return f"{_name(self.field)} in ({', '.join(json.dumps(v, ensure_ascii=False) for v in self.values)})"
@@ -76,9 +76,9 @@ class Exists:
     def __post_init__(self) -> None:
         _check(self.field)
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        return query.define("SELECT row FROM metadata WHERE field = ?", self.field)
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return _marked(index, count, stretch(self.field))
 
     def __str__(self) -> str:
         return f"exists({_name(self.field)})"
@@ -90,9 +90,9 @@ class Not:
 
     inner: Filter
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        return query.define(f"SELECT row FROM documents EXCEPT SELECT row FROM {self.inner.define(query)}")
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return ~self.inner.matches(index, count)
 
     def __str__(self) -> str:
         return f"not ({self.inner})"
@@ -104,9 +104,9 @@ class All:
 
     parts: tuple[Filter, ...]
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        return query.join([part.define(query) for part in self.parts], "INTERSECT")
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return _joined(self.parts, index, count, np.logical_and)
 
     def __str__(self) -> str:
         return " and ".join(f"({part})" for part in self.parts)
@@ -118,9 +118,9 @@ class Any:
 
     parts: tuple[Filter, ...]
 
-    def define(self, query: _Query) -> str:
-        """Add the rows that match to a query, and give their name in it."""
-        return query.join([part.define(query) for part in self.parts], "UNION")
+    def matches(self, index: Postings, count: int) -> Mask:
+        """Give which of ``count`` documents match, by the index of their metadata."""
+        return _joined(self.parts, index, count, np.logical_or)
 
     def __str__(self) -> str:
         return " or ".join(f"({part})" for part in self.parts)
@@ -129,34 +129,32 @@ class Any:
 Filter = Compare | In | Exists | Not | All | Any
 
 
-class _Query:
-    """Collect a filter's parts as named queries, one after the other; nesting would overflow SQLite's parser."""
+def matches(condition: Filter, index: Postings, count: int) -> Mask:
+    """Give which of a segment's ``count`` documents a filter lets through.
 
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._values: list[Value] = []
-
-    def define(self, query: str, *values: Value) -> str:
-        name = f"part{len(self._parts)}"
-        self._parts.append(f"{name} AS MATERIALIZED ({query})")
-        self._values.extend(values)
-        return name
-
-    def join(self, names: list[str], operator: str) -> str:
-        if not names:
-            raise FilterError("filter: nothing to combine")
-        while len(names) > _MAX_TERMS:  # SQLite takes 500 in a row
-            names = [self.join(names[:_MAX_TERMS], operator), *names[_MAX_TERMS:]]
-        return self.define(f" {operator} ".join(f"SELECT row FROM {name}" for name in names))
-
-    def whole(self, name: str) -> tuple[str, list[Value]]:
-        return f"WITH {', '.join(self._parts)} SELECT row FROM {name}", self._values
+    Raises:
+        FilterError: the tree is nested too deep.
+    """
+    try:
+        return condition.matches(index, count)
+    except RecursionError:
+        raise FilterError("filter: nested too deep") from None
 
 
-def to_sql(condition: Filter) -> tuple[str, list[Value]]:
-    """Give the query for the rows that a filter lets through, of any generation, and its parameters."""
-    query = _Query()
-    return query.whole(condition.define(query))
+def _marked(index: Postings, count: int, *stretches: tuple[bytes, bytes]) -> Mask:
+    mask = np.zeros(count, np.bool_)
+    for first, end in stretches:
+        mask[index.documents[index.between(first, end)]] = True
+    return mask
+
+
+def _joined(parts: tuple[Filter, ...], index: Postings, count: int, join: Callable[..., Mask]) -> Mask:
+    if not parts:
+        raise FilterError("filter: nothing to combine")
+    mask = parts[0].matches(index, count)
+    for part in parts[1:]:
+        join(mask, part.matches(index, count), out=mask)
+    return mask
 
 
 def as_filter(value: Filter | str | Mapping[str, Value | list[Value]] | None) -> Filter | None:
@@ -190,7 +188,6 @@ _TOKEN = re.compile(
     r"""|(?P<sign><=|>=|!=|==|=|<|>|\(|\)|,)|(?P<word>[^\s<>=!(),"']+))"""
 )
 _MAX_DEPTH = 20
-_MAX_TERMS = 100
 _MAX_DIGITS = 400
 
 

@@ -1,20 +1,25 @@
 """Which documents have a term, and how often: sorted arrays, built in one pass and merged without a loop.
 
-``terms`` are UTF-8, sorted by their bytes and joined; ``term_offsets`` cut them apart. Term ``i`` occurs in
-the documents ``documents[posting_offsets[i]:posting_offsets[i + 1]]`` (numbers within the segment,
-ascending), ``frequencies`` times in each.
+``terms`` are bytes (words in UTF-8, values of metadata as `metadata` writes them), sorted and joined;
+``term_offsets`` cut them apart. Term ``i`` occurs in the documents
+``documents[posting_offsets[i]:posting_offsets[i + 1]]`` (numbers within the segment, ascending),
+``frequencies`` times in each. The last two are arrays when postings are built and sections of a file, read
+slice by slice, when they are searched.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shortlist.collection.array_file import Section
 
 __all__ = ["Postings"]
 
@@ -26,8 +31,8 @@ class Postings:
     terms: NDArray[np.uint8]
     term_offsets: NDArray[np.int64]
     posting_offsets: NDArray[np.int64]
-    documents: NDArray[np.int32]
-    frequencies: NDArray[Any]
+    documents: NDArray[np.int32] | Section
+    frequencies: NDArray[Any] | Section
 
     def __len__(self) -> int:
         return len(self.term_offsets) - 1
@@ -38,30 +43,42 @@ class Postings:
         return self.terms.data, self.term_offsets.data
 
     def term(self, index: int) -> bytes:
-        """Give term ``index`` as UTF-8."""
+        """Give term ``index``."""
         terms, offsets = self._views
         return bytes(terms[offsets[index] : offsets[index + 1]])
 
     def find(self, term: str) -> slice | None:
         """Give the slice of ``documents`` and ``frequencies`` that belongs to ``term``, by binary search."""
         wanted = term.encode()
-        index = bisect_left(range(len(self)), wanted, key=self.term)
+        index = self._first(wanted)
         if index == len(self) or self.term(index) != wanted:
             return None
         return slice(int(self.posting_offsets[index]), int(self.posting_offsets[index + 1]))
 
+    def between(self, first: bytes, end: bytes) -> slice:
+        """Give the slice of ``documents`` that belongs to all terms from ``first`` to before ``end``."""
+        low, high = self._first(first), self._first(end)
+        return slice(int(self.posting_offsets[low]), int(self.posting_offsets[max(low, high)]))
+
+    def _first(self, wanted: bytes) -> int:
+        """Give the number of the first term that is not before ``wanted``."""
+        return bisect_left(range(len(self)), wanted, key=self.term)
+
     @classmethod
-    def build(cls, texts: Sequence[Sequence[str]]) -> Postings:
-        """Index documents given as lists of terms."""
-        vocabulary: dict[str, int] = {}
-        numbers = [vocabulary.setdefault(term, len(vocabulary)) for terms in texts for term in terms]
-        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        documents = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
-        encoded = [term.encode() for term in vocabulary]
+    def build(cls, texts: Iterable[Sequence[str] | Sequence[bytes]]) -> Postings:
+        """Index documents given as lists of terms; of a text that was read only its numbers are kept."""
+        vocabulary: dict[str | bytes, int] = {}
+        numbers, lengths = array("q"), array("q")
+        for terms in texts:
+            numbers.extend(vocabulary.setdefault(term, len(vocabulary)) for term in terms)
+            lengths.append(len(terms))
+        count = max(1, len(lengths))
+        documents = np.repeat(np.arange(len(lengths)), np.frombuffer(lengths, np.int64))
+        encoded = [term.encode() if isinstance(term, str) else term for term in vocabulary]
         # One key for each occurrence; equal keys are one posting.
-        keys = np.array(numbers, np.int64) * max(1, len(texts)) + documents
+        keys = np.frombuffer(numbers, np.int64) * count + documents
         postings, frequencies = np.unique(keys, return_counts=True)
-        term, document = np.divmod(postings, max(1, len(texts)))
+        term, document = np.divmod(postings, count)
         return cls._arrange(encoded, term, document, frequencies)
 
     @classmethod
@@ -71,11 +88,11 @@ class Postings:
         terms, documents, frequencies = [], [], []
         for part, numbers in zip(parts, renumber, strict=True):
             ids = [vocabulary.setdefault(part.term(i), len(vocabulary)) for i in range(len(part))]
-            moved = numbers[part.documents]
+            moved = numbers[np.asarray(part.documents)]
             kept = moved >= 0
             terms.append(np.repeat(np.array(ids, np.int64), np.diff(part.posting_offsets))[kept])
             documents.append(moved[kept])
-            frequencies.append(part.frequencies[kept].astype(np.int64))
+            frequencies.append(np.asarray(part.frequencies)[kept].astype(np.int64))
         return cls._arrange(
             list(vocabulary), np.concatenate(terms), np.concatenate(documents), np.concatenate(frequencies)
         )

@@ -1,296 +1,363 @@
-"""What one commit adds beside the documents, in one folder of immutable files.
+"""What one commit adds: documents with everything derived from them, in one file that is never changed.
 
 ::
 
-    rows.npy        int64 [documents]       document rows in the database, ascending
-    lengths.npy     int32 [documents]       terms of each document
-    digests.npy     uint64 [documents]      of each document's row in the database, for `check`
-    terms.npy ...                           the inverted index, see postings.py
-    passages.npy    int32 [passages, 3]     document within the segment, start, end of its span in the text
-    dense.npy       int8 [passages, H]      one vector a passage
-    tokens.npy      int8 [tokens, D]        one vector a token       (if the collection has the token view)
-    token_offsets.npy int64 [passages + 1]  where each passage's tokens begin
-    manifest.json                           size and checksum of each of the above
+    tokens             int8 [tokens, D]        one vector a token       (if the collection has the token view)
+    token_offsets      int64 [passages + 1]    where each passage's tokens begin
+    dense              int8 [passages, H]      one vector a passage
+    passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
+    documents          bytes                   title, text and metadata of each, a JSON array
+    document_offsets   int64 [documents + 1]   where each begins
+    ids                bytes                   of each document, UTF-8
+    id_offsets         int64 [documents + 1]   where each begins
+    id_hashes          uint64 [documents]      of the ids, ascending
+    id_order           int32 [documents]       the documents that they belong to
+    lengths            int32 [documents]       terms of each document
+    words_*            the inverted index of the terms: see `postings`
+    metadata_*         the inverted index of the metadata: see `metadata`
 
-Plain ``.npy`` files, mapped when read, never written again.
+``documents`` and ``ids`` are the truth; all else can be made again from them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.collection.array_file import ArrayFile, ArrayFileWriter, Section
+from shortlist.collection.directory import Directory
 from shortlist.collection.postings import Postings
 from shortlist.errors import CollectionDamagedError
+from shortlist.types import Document
 
-__all__ = ["Segment", "SegmentData", "document_digest", "merge_segments", "segment_folder", "write_segment"]
+__all__ = [
+    "FOLDER",
+    "Segment",
+    "SegmentData",
+    "Views",
+    "document_bytes",
+    "merge_segments",
+    "segment_name",
+    "write_segment",
+]
 
-MANIFEST = "manifest.json"
-_POSTINGS = tuple(one.name for one in fields(Postings))
+FOLDER = "segments"
+_AT_ONCE = 1000  # documents joined before they are written, passages copied by a merge
+
+Mask = NDArray[np.bool_]
+
+
+class Views(NamedTuple):
+    """Hold the vectors of some passages, in int8: ``dense [P, H]``, ``tokens [T, D]``, ``counts [P]``.
+
+    ``counts`` says how many of ``tokens`` each passage has.
+    """
+
+    dense: NDArray[np.int8]
+    tokens: NDArray[np.int8]
+    counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentData:
-    """Hold the arrays of a segment that is about to be written; see the module for shapes.
+    """Hold what goes into a segment that is about to be written.
 
-    ``dense`` and ``tokens`` may be iterables of blocks instead of one array, for what does not fit into
-    memory; then ``passages`` and ``token_offsets`` say how many rows will come. The writer adds ``digests``.
+    ``documents`` are what :func:`document_bytes` gave, ``passages`` is ``[passages, 3]`` (document, start,
+    end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
+    ``token_dimensions`` is 0 without the token view.
     """
 
-    rows: NDArray[np.int64]
+    ids: Sequence[str]
+    documents: Iterable[bytes]
     lengths: NDArray[np.int32]
-    postings: Postings
+    words: Postings
+    metadata: Postings
     passages: NDArray[np.int32]
-    dense: NDArray[np.int8] | Iterable[NDArray[np.int8]]
+    views: Iterable[Views]
     dimensions: int
-    tokens: NDArray[np.int8] | Iterable[NDArray[np.int8]] | None
-    token_offsets: NDArray[np.int64] | None
     token_dimensions: int
-    digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 class Segment:
-    """Read a segment's files; arrays are mapped when first asked for.
+    """Read a segment; small arrays are kept once read, the large ones are read in slices.
 
     Raises:
-        CollectionDamagedError: a file is missing, or has another size than when it was written.
+        CollectionDamagedError: the file is missing, damaged, or not the one with this ``seal``.
     """
 
-    def __init__(self, folder: Path, checksum: str) -> None:
-        self.folder = folder
-        self._manifest = _read_manifest(folder, checksum)
-        for name, (size, _) in self._manifest.items():
-            try:
-                found = (folder / name).stat().st_size
-            except OSError as error:
-                raise CollectionDamagedError(f"{folder / name}: {error.strerror}", hint=_REBUILD) from error
-            if found != size:
-                raise CollectionDamagedError(f"{folder / name}: {found} bytes, {size} written", hint=_REBUILD)
-
-    def _map(self, name: str) -> NDArray[Any]:
-        path = self.folder / f"{name}.npy"
+    def __init__(
+        self, directory: Directory, number: int, seal: bytes | None, *, lenient: bool = False
+    ) -> None:
+        self.number = number
+        file = directory.open(segment_name(number))
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except Exception as error:  # a damaged header makes numpy raise anything that Python's parser can
-            raise CollectionDamagedError(f"{path}: can't be read: {error}", hint=_REBUILD) from error
+            self.file = ArrayFile(file, seal, lenient=lenient)
+        except BaseException:
+            file.close()
+            raise
 
-    @cached_property
-    def rows(self) -> NDArray[np.int64]:
-        """The database row of every document, ascending."""
-        return np.asarray(self._map("rows"))
+    def close(self) -> None:
+        """Close the file; arrays that were read stay."""
+        self.file.close()
+
+    def __len__(self) -> int:
+        return len(self._section("lengths"))
+
+    def _section(self, name: str) -> Section:
+        try:
+            return self.file.sections[name]
+        except KeyError:
+            raise CollectionDamagedError(f"{self.file.path}: holds no {name}") from None
+
+    def _array(self, name: str) -> NDArray[Any]:
+        array = np.require(self._section(name)[:], requirements="A")
+        array.flags.writeable = False
+        return array
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
         """The number of terms of every document."""
-        return np.asarray(self._map("lengths"))
+        return self._array("lengths")
 
     @cached_property
-    def digests(self) -> NDArray[np.uint64]:
-        """What :func:`document_digest` gave for every document."""
-        return np.asarray(self._map("digests"))
+    def words(self) -> Postings:
+        """The inverted index of the terms."""
+        return self._postings("words")
 
     @cached_property
-    def postings(self) -> Postings:
-        """The inverted index."""
-        return Postings(*(np.asarray(self._map(name)) for name in _POSTINGS))
+    def metadata(self) -> Postings:
+        """The inverted index of the metadata."""
+        return self._postings("metadata")
 
     @cached_property
     def passages(self) -> NDArray[np.int32]:
         """Document, start and end of every passage, ``[passages, 3]``."""
-        return np.asarray(self._map("passages"))
+        return self._array("passages")
 
     @cached_property
     def first_passages(self) -> NDArray[np.int64]:
         """Where each document's passages begin, ``[documents + 1]``; every document has at least one."""
-        documents = np.arange(len(self.rows) + 1)
-        return np.searchsorted(self.passages[:, 0], documents).astype(np.int64)
+        return np.searchsorted(self.passages[:, 0], np.arange(len(self) + 1)).astype(np.int64)
 
     @cached_property
     def dense(self) -> NDArray[np.int8]:
         """One vector a passage."""
-        return np.asarray(self._map("dense"))
+        return self._array("dense")
 
-    @cached_property
-    def tokens(self) -> NDArray[np.int8]:
-        """One vector a token of every passage."""
-        return np.asarray(self._map("tokens"))
+    @property
+    def tokens(self) -> Section:
+        """One vector a token of every passage; read in slices."""
+        return self._section("tokens")
 
     @cached_property
     def token_offsets(self) -> NDArray[np.int64]:
         """Where each passage's tokens begin, ``[passages + 1]``."""
-        return np.asarray(self._map("token_offsets"))
+        return self._array("token_offsets")
 
     @property
     def has_tokens(self) -> bool:
         """Whether the token view was stored."""
-        return "tokens.npy" in self._manifest
+        return "tokens" in self.file.sections
+
+    @property
+    def passage_count(self) -> int:
+        """The number of passages."""
+        return len(self._section("passages"))
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The bytes of every file, by name."""
-        return {name: size for name, (size, _) in self._manifest.items()}
+        """The bytes of every array, by name; of what keeps them together as ``checksums``."""
+        sizes = {n: s.dtype.itemsize * int(np.prod(s.shape)) for n, s in self.file.sections.items()}
+        return {**sizes, "checksums": self.file.size - sum(sizes.values())}
 
-    def damaged_files(self) -> Iterator[str]:
-        """Read every file whole and yield the names of those that are not as they were written."""
-        for name, (_, checksum) in self._manifest.items():
-            with (self.folder / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                    yield name
+    def doc_id(self, document: int) -> str:
+        """Give the id of a document."""
+        start, end = self._id_offsets[document : document + 2]
+        return self._ids[start:end].decode()
+
+    def document_bytes(self, document: int) -> bytes:
+        """Give a document as it was written."""
+        start, end = self._document_offsets[document : document + 2]
+        return self._section("documents")[start:end].tobytes()
+
+    def document(self, document: int) -> Document:
+        """Read a document."""
+        title, text, metadata = json.loads(self.document_bytes(document))
+        return Document(self.doc_id(document), text, title, metadata)
+
+    def find(self, doc_ids: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Give the document of every id, -1 where there is none; ``hashes`` are those of the ids."""
+        found = np.full(len(doc_ids), -1, np.int64)
+        order, known = self._id_index
+        places = np.searchsorted(known, hashes)
+        inside = places < len(known)
+        inside[inside] = known[places[inside]] == hashes[inside]
+        for index in np.flatnonzero(inside).tolist():
+            place = int(places[index])
+            while place < len(known) and known[place] == hashes[index]:
+                if self.doc_id(int(order[place])) == doc_ids[index]:
+                    found[index] = order[place]
+                place += 1
+        return found
+
+    def damaged_sections(self) -> list[str]:
+        """Read the whole file and name the arrays that are not as they were written."""
+        return self.file.damaged_sections()
+
+    def _postings(self, name: str) -> Postings:
+        arrays = (self._array(f"{name}_{part}") for part in _POSTINGS[:3])
+        return Postings(*arrays, *(self._section(f"{name}_{part}") for part in _POSTINGS[3:]))
+
+    @cached_property
+    def _ids(self) -> bytes:
+        return self._array("ids").tobytes()
+
+    @cached_property
+    def _id_offsets(self) -> list[int]:
+        offsets: list[int] = self._array("id_offsets").tolist()
+        return offsets
+
+    @cached_property
+    def _document_offsets(self) -> list[int]:
+        offsets: list[int] = self._array("document_offsets").tolist()
+        return offsets
+
+    @cached_property
+    def _id_index(self) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        return self._array("id_order"), self._array("id_hashes")
 
 
-_REBUILD = "restore the collection from a backup, or index the documents again"
+_POSTINGS = tuple(one.name for one in fields(Postings))
 
 
-def document_digest(doc_id: str, title: str, text: str, metadata: str) -> int:
-    """Give 64 bits that stand for what the database holds of a document."""
-    content = "\0".join((doc_id, title, text, metadata)).encode()  # none of them holds a NUL
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
+def document_bytes(document: Document) -> bytes:
+    """Write down a document, without its id."""
+    content = [document.title, document.text, dict(document.metadata)]
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def segment_folder(segments: Path, number: int) -> Path:
-    """Name the folder of the segment that generation ``number`` wrote."""
-    return segments / f"{number:08d}"
+def id_hashes(doc_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """Give a hash of every id, the same in every process."""
+    digests = b"".join(hashlib.blake2b(doc_id.encode(), digest_size=8).digest() for doc_id in doc_ids)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
-def write_segment(folder: Path, data: SegmentData) -> str:
-    """Write a segment, wait until it is on the disk, and give the checksum of its manifest."""
-    folder.mkdir()
-    manifest: dict[str, tuple[int, str]] = {}
-    arrays: dict[str, NDArray[Any]] = {
-        "rows": data.rows,
-        "lengths": data.lengths,
-        "digests": data.digests,
-        "passages": data.passages,
-        **{name: getattr(data.postings, name) for name in _POSTINGS},
-    }
-    for name, array in arrays.items():
-        manifest[f"{name}.npy"] = _write_array(folder / f"{name}.npy", [array], array.dtype, array.shape)
-    count = len(data.passages)
-    manifest["dense.npy"] = _write_array(
-        folder / "dense.npy", _blocks(data.dense), np.dtype(np.int8), (count, data.dimensions)
-    )
-    if data.tokens is not None and data.token_offsets is not None:
-        offsets = data.token_offsets
-        shape = (int(offsets[-1]), data.token_dimensions)
-        manifest["token_offsets.npy"] = _write_array(
-            folder / "token_offsets.npy", [offsets], offsets.dtype, offsets.shape
-        )
-        manifest["tokens.npy"] = _write_array(
-            folder / "tokens.npy", _blocks(data.tokens), np.dtype(np.int8), shape
-        )
-    text = json.dumps(manifest, indent=1).encode()
-    _write(folder / MANIFEST, lambda write: write(text))
-    sync_folder(folder)
-    sync_folder(folder.parent)
-    return hashlib.sha256(text).hexdigest()
+def segment_name(number: int) -> str:
+    """Name the file of a segment."""
+    return f"{FOLDER}/{number:08d}.safetensors"
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in ``folder`` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def write_segment(directory: Directory, number: int, data: SegmentData, about: Mapping[str, str]) -> bytes:
+    """Write a segment, wait until it is on the disk, and give its seal; leave nothing if that fails."""
+    name = segment_name(number)
+    file = directory.create(name)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        seal = _write(ArrayFileWriter(file), data, about)
+        directory.sync(FOLDER)
+    except BaseException:
+        file.close()
+        with suppress(OSError):  # the next writer removes it
+            directory.remove(name)
+        raise
+    return seal
 
 
-def merge_segments(parts: list[Segment], live: list[NDArray[np.bool_]]) -> SegmentData:
-    """Join segments into one without their dead documents; vectors are copied block by block.
+def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str]) -> bytes:
+    dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
 
-    ``live[p][d]`` says whether document ``d`` of part ``p`` stays. Row numbers stay what they are.
+    def tokens() -> Iterator[NDArray[np.int8]]:
+        for views in data.views:
+            dense.append(views.dense)
+            counts.append(views.counts)
+            yield views.tokens
+
+    if data.token_dimensions:
+        writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
+        writer.add_array("token_offsets", _offsets(np.concatenate(counts)))
+    else:
+        for _ in tokens():
+            pass
+    writer.add("dense", np.int8, (data.dimensions,), dense)
+    writer.add_array("passages", data.passages)
+    _write_texts(writer, "document", data.documents)
+    _write_texts(writer, "id", (doc_id.encode() for doc_id in data.ids))
+    hashes = id_hashes(data.ids)
+    order = np.argsort(hashes, kind="stable")
+    writer.add_array("id_hashes", hashes[order])
+    writer.add_array("id_order", order.astype(np.int32))
+    writer.add_array("lengths", data.lengths)
+    for name, postings in (("words", data.words), ("metadata", data.metadata)):
+        for part in _POSTINGS:
+            writer.add_array(f"{name}_{part}", np.asarray(getattr(postings, part)))
+    return writer.finish(about)
+
+
+def _write_texts(writer: ArrayFileWriter, name: str, texts: Iterable[bytes]) -> None:
+    lengths: list[int] = []
+
+    def blocks() -> Iterator[NDArray[np.uint8]]:
+        for part in batched(texts, _AT_ONCE):
+            lengths.extend(map(len, part))
+            yield np.frombuffer(b"".join(part), np.uint8)
+
+    writer.add(f"{name}s", np.uint8, (), blocks())
+    writer.add_array(f"{name}_offsets", _offsets(np.array(lengths, np.int64)))
+
+
+def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
+    """Join segments into one without their dead documents; documents and vectors are copied in blocks.
+
+    ``live[p][d]`` says whether document ``d`` of part ``p`` stays.
     """
     counts = np.cumsum([0, *(int(mask.sum()) for mask in live)])
     renumber = [
         np.where(mask, np.cumsum(mask) - 1 + start, -1).astype(np.int64)
         for mask, start in zip(live, counts, strict=False)
     ]
-    passages, kept_passages = [], []
+    passages, kept = [], []
     for part, numbers in zip(parts, renumber, strict=True):
         moved = numbers[part.passages[:, 0]]
-        kept_passages.append(moved >= 0)
-        passages.append(np.column_stack([moved, part.passages[:, 1:]])[moved >= 0])
-    with_tokens = all(part.has_tokens for part in parts)
-    token_lengths = [
-        np.diff(part.token_offsets)[kept]
-        for part, kept in zip(parts, kept_passages, strict=True)
-        if with_tokens
-    ]
+        kept.append(np.flatnonzero(moved >= 0))
+        passages.append(np.column_stack([moved, part.passages[:, 1:]])[kept[-1]])
+    chosen = [(part, np.flatnonzero(mask).tolist()) for part, mask in zip(parts, live, strict=True)]
     return SegmentData(
-        rows=np.concatenate([part.rows[mask] for part, mask in zip(parts, live, strict=True)]),
+        ids=[part.doc_id(document) for part, documents in chosen for document in documents],
+        documents=(part.document_bytes(document) for part, documents in chosen for document in documents),
         lengths=np.concatenate([part.lengths[mask] for part, mask in zip(parts, live, strict=True)]),
-        digests=np.concatenate([part.digests[mask] for part, mask in zip(parts, live, strict=True)]),
-        postings=Postings.merge([part.postings for part in parts], renumber),
+        words=Postings.merge([part.words for part in parts], renumber),
+        metadata=Postings.merge([part.metadata for part in parts], renumber),
         passages=np.concatenate(passages).astype(np.int32),
-        dense=(part.dense[kept] for part, kept in zip(parts, kept_passages, strict=True)),
+        views=(views for part, numbers in zip(parts, kept, strict=True) for views in _views(part, numbers)),
         dimensions=parts[0].dense.shape[1],
-        tokens=_live_tokens(parts, kept_passages) if with_tokens else None,
-        token_offsets=np.concatenate([[0], np.cumsum(np.concatenate(token_lengths))])
-        if with_tokens
-        else None,
-        token_dimensions=parts[0].tokens.shape[1] if with_tokens else 0,
+        token_dimensions=parts[0].tokens.shape[1] if parts[0].has_tokens else 0,
     )
 
 
-def _live_tokens(parts: list[Segment], kept_passages: list[NDArray[np.bool_]]) -> Iterator[NDArray[np.int8]]:
-    for part, kept in zip(parts, kept_passages, strict=True):
-        for passage in np.flatnonzero(kept):
-            yield part.tokens[part.token_offsets[passage] : part.token_offsets[passage + 1]]
+def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
+    for start in range(0, len(passages), _AT_ONCE):
+        some = passages[start : start + _AT_ONCE]
+        if part.has_tokens:
+            firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
+            yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
+        else:
+            yield Views(part.dense[some], np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))
 
 
-def _blocks(array: NDArray[Any] | Iterable[NDArray[Any]]) -> Iterable[NDArray[Any]]:
-    return [array] if isinstance(array, np.ndarray) else array
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _write_array(
-    path: Path, blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> tuple[int, str]:
-    """Write blocks of rows as one ``.npy`` file; give its size and checksum."""
-
-    def save(write: Callable[[Any], object]) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_2_0(_Sink(write), header)
-        for block in blocks:
-            write(np.ascontiguousarray(block, dtype).data)
-
-    return _write(path, save)
-
-
-class _Sink:
-    """Offer ``write`` to numpy's header writer."""
-
-    def __init__(self, write: Callable[[Any], object]) -> None:
-        self.write = write
-
-
-def _write(path: Path, save: Callable[[Callable[[Any], object]], object]) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    with path.open("xb") as file:
-
-        def write(data: Any) -> None:
-            digest.update(data)
-            file.write(data)
-
-        save(write)
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell(), digest.hexdigest()
-
-
-def _read_manifest(folder: Path, checksum: str) -> dict[str, tuple[int, str]]:
-    path = folder / MANIFEST
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise CollectionDamagedError(f"{path}: {error.strerror}", hint=_REBUILD) from error
-    if hashlib.sha256(text).hexdigest() != checksum:
-        raise CollectionDamagedError(f"{path}: is not the one that was committed", hint=_REBUILD)
-    return {name: (size, digest) for name, (size, digest) in json.loads(text).items()}
+def batched(values: Iterable[bytes], count: int) -> Iterator[list[bytes]]:
+    """Cut an iterable into lists of ``count``; the last one may be shorter."""
+    iterator = iter(values)
+    while part := list(islice(iterator, count)):
+        yield part

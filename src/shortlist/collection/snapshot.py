@@ -1,29 +1,29 @@
 """One generation of a collection, whole, for reading; later commits don't change it.
 
-Documents are known by their position: segments one after the other, documents in the order of their rows.
-Positions are the snapshot's own; they index every array here and never leave the search.
+Documents are known by their position: segments one after the other, documents in the order they came.
+Positions are the snapshot's own; they index every array here and never leave the search. A snapshot writes
+nothing and holds no lock: segments are never changed, and one that is removed stays readable for those who
+have it open.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.database import DAMAGE, LIVE, connect
-from shortlist.collection.filters import Filter, to_sql
-from shortlist.collection.locks import ReaderLock
-from shortlist.collection.segment import Segment, segment_folder
+from shortlist.collection.array_file import REPAIR
+from shortlist.collection.directory import Directory, storage_errors
+from shortlist.collection.filters import Filter, matches
+from shortlist.collection.generation import Generation, read_generation
+from shortlist.collection.segment import Segment, id_hashes
 from shortlist.collection.statistics import tfidf_lengths
-from shortlist.errors import CollectionDamagedError, CollectionError
+from shortlist.errors import CollectionDamagedError, CollectionNotFoundError
 from shortlist.types import Document, Passage
 
 __all__ = ["Snapshot"]
@@ -33,43 +33,28 @@ Mask = NDArray[np.bool_]
 
 
 class Snapshot:
-    """Read the newest generation of the collection at ``path``, as it was when this was made.
+    """Read the newest generation of a collection, as it was when this was made.
 
     Raises:
         CollectionDamagedError: files are missing, or are not those that were committed.
+        CollectionStorageError: the system refuses to open a file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Directory) -> None:
+        self.path = directory.path
+        self._directory = directory
         self._relative_lengths: dict[float, NDArray[np.float64]] = {}
-        self._lock = ReaderLock(path / "readers.lock")
-        try:
-            self._database = connect(path / "collection.db")
-        except BaseException:
-            self._lock.close()
-            raise
-        try:
-            # One transaction: the generation and its segments belong together.
-            with self._database:
-                self._database.execute("BEGIN")
-                ((self.generation,),) = self._fetch("SELECT max(generation) FROM generations", ())
-                if self.generation is None:
-                    raise CollectionDamagedError(f"{path / 'collection.db'}: names no generation")
-                self._at = {"generation": self.generation}
-                named = self._fetch(
-                    f"SELECT segment, checksum FROM segments WHERE {LIVE} ORDER BY segment", self._at
-                )
-            self.segments: tuple[Segment, ...] = tuple(
-                Segment(segment_folder(path / "segments", number), checksum) for number, checksum in named
-            )
-        except BaseException:
-            self.close()
-            raise
+        self.segments: tuple[Segment, ...] = ()
+        with storage_errors(self.path, "opening"):
+            try:
+                self.generation, self.segments = _open_newest(directory)
+            except FileNotFoundError:
+                raise self._gone() from None
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""
-        self._database.close()
-        self._lock.close()
+        for segment in self.segments:
+            segment.close()
 
     def __enter__(self) -> Self:
         return self
@@ -80,27 +65,40 @@ class Snapshot:
         self.close()
 
     def is_newest(self) -> bool:
-        """Say whether no generation has been committed since."""
-        ((newest,),) = self._fetch("SELECT max(generation) FROM generations", ())
-        return bool(newest == self.generation)
+        """Say whether no generation has been committed since.
 
-    @cached_property
-    def rows(self) -> NDArray[np.int64]:
-        """The database row of every position, ascending, dead documents included."""
-        return np.concatenate([np.empty(0, np.int64), *(segment.rows for segment in self.segments)])
+        Raises:
+            CollectionNotFoundError: the collection is no longer at its path.
+        """
+        with storage_errors(self.path, "reading"):
+            try:
+                return read_generation(self._directory).seal == self.generation.seal
+            except FileNotFoundError:
+                raise self._gone() from None
+
+    def _gone(self) -> CollectionNotFoundError:
+        return CollectionNotFoundError(
+            f"{self.path}: the collection was moved or removed while it was open",
+            hint="open it again where it is now",
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of positions, dead documents included."""
+        return self.starts[-1]
 
     @cached_property
     def live(self) -> Mask:
         """Which positions belong to this generation."""
-        mask = np.ones(len(self.rows), np.bool_)
-        query = "SELECT row FROM documents WHERE died <= :generation"
-        mask[self._positions(self._fetch(query, self._at))] = False
+        mask = np.ones(self.size, np.bool_)
+        for start, entry in zip(self.starts, self.generation.segments, strict=False):
+            mask[start + entry.dead] = False
         return mask
 
     @cached_property
     def starts(self) -> list[int]:
         """The first position of every segment, and the number of positions."""
-        return [0, *np.cumsum([len(segment.rows) for segment in self.segments]).tolist()]
+        return [0, *np.cumsum([len(segment) for segment in self.segments]).tolist()]
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
@@ -114,10 +112,10 @@ class Snapshot:
             self._relative_lengths[b] = 1 - b + b * (self.lengths / average)
         return self._relative_lengths[b]
 
-    @cached_property
+    @property
     def document_count(self) -> int:
         """The number of live documents."""
-        return int(self.live.sum())
+        return self.generation.live_documents
 
     @cached_property
     def average_length(self) -> float:
@@ -132,7 +130,7 @@ class Snapshot:
     @cached_property
     def tfidf_lengths(self) -> NDArray[np.float64]:
         """The length of the TF-IDF vector of every position; 1 where there are no terms."""
-        return tfidf_lengths([segment.postings for segment in self.segments], self.live_by_segment())
+        return tfidf_lengths([segment.words for segment in self.segments], self.live_by_segment())
 
     def live_by_segment(self) -> list[Mask]:
         """Cut :attr:`live` into segments."""
@@ -142,10 +140,10 @@ class Snapshot:
         """Give the live positions that have ``term``, ascending, and how often each has it."""
         positions, frequencies = [], []
         for start, segment in zip(self.starts, self.segments, strict=False):
-            found = segment.postings.find(term)
+            found = segment.words.find(term)
             if found is not None:
-                positions.append(np.add(segment.postings.documents[found], start, dtype=np.int64))
-                frequencies.append(segment.postings.frequencies[found].astype(np.float64))
+                positions.append(np.add(segment.words.documents[found], start, dtype=np.int64))
+                frequencies.append(segment.words.frequencies[found].astype(np.float64))
         if not positions:
             return np.empty(0, np.int64), np.empty(0)
         joined = positions[0] if len(positions) == 1 else np.concatenate(positions)
@@ -159,10 +157,21 @@ class Snapshot:
         """Give the live positions that a metadata filter lets through."""
         if condition is None:
             return self.live
-        query, values = to_sql(condition)
-        mask = np.zeros(len(self.rows), np.bool_)
-        mask[self._positions(self._fetch(query, values))] = True
-        return mask & self.live
+        masks = [matches(condition, segment.metadata, len(segment)) for segment in self.segments]
+        return np.concatenate([np.empty(0, np.bool_), *masks]) & self.live
+
+    def find(self, doc_ids: Iterable[str]) -> dict[str, int]:
+        """Give the positions of the live documents among some ids."""
+        wanted = list(dict.fromkeys(doc_ids))
+        hashes = id_hashes(wanted)
+        found: dict[str, int] = {}
+        for start, segment in zip(self.starts, self.segments, strict=False):
+            documents = segment.find(wanted, hashes)
+            for index in np.flatnonzero(documents >= 0).tolist():
+                position = start + int(documents[index])
+                if self.live[position]:
+                    found[wanted[index]] = position
+        return found
 
     def locate(self, position: int) -> tuple[int, int]:
         """Give the number of the segment that holds ``position``, and the document's number in it."""
@@ -178,37 +187,44 @@ class Snapshot:
 
     def doc_ids(self, positions: Sequence[int] | Positions) -> list[str]:
         """Give the ids of the documents at ``positions``, in that order."""
-        return [doc_id for (doc_id,) in self._select("doc_id", positions)]
+        return [segment.doc_id(document) for segment, document in self._places(positions)]
 
     def documents(self, positions: Sequence[int] | Positions) -> list[Document]:
         """Give the documents at ``positions``, in that order."""
-        return [
-            Document(doc_id, text, title, json.loads(metadata))
-            for doc_id, text, title, metadata in self._select("doc_id, text, title, metadata", positions)
-        ]
+        return [segment.document(document) for segment, document in self._places(positions)]
 
-    def _select(self, columns: str, positions: Sequence[int] | Positions) -> list[tuple[str, ...]]:
-        rows = self.rows[np.asarray(positions, np.int64)].tolist()
-        # json_each takes any number of rows in one statement.
-        query = f"SELECT row, {columns} FROM documents WHERE row IN (SELECT value FROM json_each(?))"
-        found = {row: values for row, *values in self._fetch(query, [json.dumps(rows)])}
+    def _places(self, positions: Sequence[int] | Positions) -> Iterator[tuple[Segment, int]]:
+        for position in positions:
+            number, document = self.locate(int(position))
+            yield self.segments[number], document
+
+
+def _open_newest(directory: Directory) -> tuple[Generation, tuple[Segment, ...]]:
+    """Open a generation's segments; if a writer has removed one meanwhile, there is a newer generation."""
+    generation = read_generation(directory)
+    while True:
         try:
-            return [tuple(found[row]) for row in rows]
-        except KeyError as error:
-            raise CollectionDamagedError(f"{self.path}: document row {error} is missing") from None
+            return generation, _open_segments(directory, generation)
+        except FileNotFoundError as error:
+            newest = read_generation(directory)
+            if newest.seal == generation.seal:
+                raise CollectionDamagedError(f"{error.filename}: is missing", hint=REPAIR) from error
+            generation = newest
 
-    def _fetch(self, query: str, values: Any) -> list[Any]:
-        try:
-            return self._database.execute(query, values).fetchall()
-        except sqlite3.ProgrammingError as error:
-            raise CollectionError(f"{self.path}: {error}") from error  # closed
-        except DAMAGE as error:
-            raise CollectionDamagedError(f"{self.path / 'collection.db'}: {error}") from error
 
-    def _positions(self, found: list[Any]) -> Positions:
-        """Turn the rows that a query gave into positions; rows outside this snapshot are left out."""
-        rows = np.fromiter((row for (row,) in found), np.int64, len(found))
-        positions = np.searchsorted(self.rows, rows)
-        known = positions < len(self.rows)
-        known[known] = self.rows[positions[known]] == rows[known]
-        return positions[known]
+def _open_segments(directory: Directory, generation: Generation) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    try:
+        for entry in generation.segments:
+            segments.append(Segment(directory, entry.number, entry.seal))
+            found = len(segments[-1])
+            if found != entry.documents:
+                raise CollectionDamagedError(
+                    f"{segments[-1].file.path}: {found} documents, the generation says {entry.documents}",
+                    hint=REPAIR,
+                )
+    except BaseException:
+        for segment in segments:
+            segment.close()
+        raise
+    return tuple(segments)

@@ -24,13 +24,17 @@ def tfidf_lengths(parts: Sequence[Postings], live: Sequence[NDArray[np.bool_]]) 
     counts: Counter[bytes] = Counter()
     for postings, mask in zip(parts, live, strict=True):
         if len(postings):
-            found = np.add.reduceat(mask[postings.documents], postings.posting_offsets[:-1], dtype=np.int64)
+            found = np.add.reduceat(
+                mask[np.asarray(postings.documents)], postings.posting_offsets[:-1], dtype=np.int64
+            )
             counts.update({postings.term(index): int(count) for index, count in enumerate(found)})
     squares = []
     for postings, mask in zip(parts, live, strict=True):
         idf = [tfidf_idf(counts[postings.term(index)], documents) for index in range(len(postings))]
-        weights = tfidf_weights(postings.frequencies, 1.0) * np.repeat(idf, np.diff(postings.posting_offsets))
+        weights = tfidf_weights(np.asarray(postings.frequencies), 1.0) * np.repeat(
+            idf, np.diff(postings.posting_offsets)
+        )
         # Added in the order of the terms, which is the same however the segments were cut.
-        squares.append(np.bincount(postings.documents, weights**2, minlength=len(mask)))
+        squares.append(np.bincount(np.asarray(postings.documents), weights**2, minlength=len(mask)))
     lengths = np.sqrt(np.concatenate([np.empty(0), *squares]))
     return np.where(lengths == 0, 1.0, lengths)

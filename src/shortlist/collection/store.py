@@ -3,71 +3,51 @@
 ::
 
     articles.shortlist/
-      collection.db        SQLite: documents, metadata, generations. The truth.
-      segments/00000007/   what generation 7 added: postings and vectors, immutable
-      writer.lock  readers.lock
+      generation.safetensors           the newest generation: settings, segments, dead documents
+      segments/00000007.safetensors    documents, postings and vectors that one commit added; never changed
+      writer.lock                      held by whoever writes
 
-A commit writes the segment's files and waits for the disk; then one SQLite transaction names the segment,
-adds the documents and marks the replaced ones dead. That transaction is the only point at which a generation
-comes to exist: a crash before it leaves an orphan folder, which the next writer removes.
+A commit writes a segment and waits for the disk; then it writes the new generation beside the old one, waits,
+and renames it. That renaming is the only point at which a generation comes to exist: a crash before it leaves
+files that no generation names, which the next writer removes.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from shortlist.collection import database
-from shortlist.collection.locks import no_readers, writer_lock
+from shortlist.collection import generation as generations
+from shortlist.collection.directory import Directory, storage_errors
+from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings
 from shortlist.collection.segment import (
-    Segment,
+    FOLDER,
     SegmentData,
-    document_digest,
     merge_segments,
-    segment_folder,
-    sync_folder,
+    segment_name,
     write_segment,
 )
 from shortlist.collection.snapshot import Snapshot
 from shortlist.errors import (
-    CollectionDamagedError,
+    CollectionBusyError,
     CollectionError,
     CollectionExistsError,
+    CollectionFormatError,
     CollectionNotFoundError,
+    CollectionStorageError,
 )
-from shortlist.types import Document, MetadataValue
+from shortlist.types import Document
 
-__all__ = ["Store", "StoreSettings", "Writer", "metadata_values"]
+__all__ = ["MERGE_AT", "Store", "Writer", "writer_lock"]
 
-_UNFINISHED = {"segments", *(f"collection.db.new{ending}" for ending in ("", "-wal", "-shm", "-journal"))}
-_VARIABLES = 500  # of one SQL statement; SQLite allows more, but not every build
-
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """Hold what is fixed when a collection is created.
-
-    ``model`` is the folder of the encoder, empty for the one that comes with shortlist; ``fingerprint`` is
-    its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view.
-    """
-
-    language: str
-    model: str
-    model_name: str
-    fingerprint: str
-    mode: str
-    similarity: str
-    dimensions: int
-    dense_scale: float
-    token_dimensions: int
-    token_scale: float
+LOCK = "writer.lock"
+FORMAT_1 = "collection.db"
+MERGE_AT = 8  # segments of about one size are joined; so a collection has at most some 8 for each power of 8
 
 
 class Store:
@@ -75,268 +55,323 @@ class Store:
 
     Raises:
         CollectionNotFoundError: there is no collection at ``path``.
-        CollectionError: another version of shortlist made it.
+        CollectionFormatError: another version of shortlist made it.
+        CollectionDamagedError: its newest generation can't be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, directory: Directory | None = None) -> None:
         self.path = path
-        if not (path / "collection.db").is_file():
-            what = "is not a collection" if path.exists() else "does not exist"
-            raise CollectionNotFoundError(f"{path}: {what}", hint=f"create it: shortlist index {path} SOURCE")
-        self._database = database.connect(path / "collection.db")
-        try:
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version != database.FORMAT:
-                raise CollectionError(
-                    f"{path}: collection format {version}, this version of shortlist reads {database.FORMAT}",
-                    hint="upgrade shortlist, or index the documents again",
-                )
-            rows = self._database.execute("SELECT key, value FROM settings").fetchall()
-        except BaseException as error:
-            self._database.close()
-            if isinstance(error, database.DAMAGE):
-                raise CollectionDamagedError(f"{path / 'collection.db'}: {error}") from error
-            raise
-        try:
-            self.settings = StoreSettings(**{key: json.loads(value) for key, value in rows})
-        except (ValueError, TypeError) as error:
-            self._database.close()
-            raise CollectionDamagedError(f"{path / 'collection.db'}: its settings: {error}") from error
+        self.directory = directory or Directory(path)
+        with storage_errors(path, "opening"):
+            try:
+                found = generations.read_generation(self.directory)
+            except (FileNotFoundError, NotADirectoryError):
+                raise _not_found(path) from None
+        self.settings = found.settings
+        self.unfinished = found.unfinished
 
     @classmethod
-    def create(cls, path: Path, settings: StoreSettings) -> Store:
-        """Create an empty collection.
+    def create(
+        cls,
+        path: Path,
+        settings: StoreSettings,
+        *,
+        unfinished: str = "",
+        directory: Directory | None = None,
+    ) -> Store:
+        """Create an empty collection; ``unfinished`` names the source of a build that is about to begin.
 
         Raises:
             CollectionExistsError: there is a file or a non-empty folder at ``path``.
+            CollectionBusyError: another process is creating one.
         """
-        _remove_unfinished(path)
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            if (path / "collection.db").exists():
-                raise CollectionExistsError(
-                    f"{path}: is a collection already", hint=f"to add to it: shortlist add {path} SOURCE"
-                )
-            what = "is not empty" if path.is_dir() else "is a file"
-            raise CollectionExistsError(f"{path}: {what}", hint="choose another path")
-        (path / "segments").mkdir(parents=True, exist_ok=True)
-        unfinished = path / "collection.db.new"
-        database.create(unfinished)
-        connection = database.connect(unfinished)
-        with connection:
-            values = ((key, json.dumps(value)) for key, value in asdict(settings).items())
-            connection.executemany("INSERT INTO settings VALUES (?, ?)", values)
-        connection.execute("PRAGMA journal_mode = DELETE")  # so that one file is all there is to rename
-        connection.close()
-        unfinished.rename(path / "collection.db")
-        sync_folder(path)
-        sync_folder(path.absolute().parent)
-        return cls(path)
+        directory = directory or Directory(path)
+        with storage_errors(path, "creating"):
+            fresh = not path.exists()
+            if not fresh:
+                _refuse_foreign(path)
+            directory.make_folder()
+            with writer_lock(directory):
+                if generations.NAME in directory.names():
+                    raise _exists(path)
+                try:
+                    directory.make_folder(FOLDER)
+                    generations.commit(directory, Generation(settings, unfinished=unfinished))
+                except BaseException:
+                    _remove_empty(directory, whole=fresh)
+                    raise
+        return cls(path, directory=directory)
 
     def discard_if_empty(self) -> None:
         """Remove the collection if nothing has ever been committed to it."""
-        with writer_lock(self.path / "writer.lock"):
-            (newest,) = self._database.execute("SELECT max(generation) FROM generations").fetchone()
-            if newest == 0:
-                self.close()
-                shutil.rmtree(self.path)
+        with writer_lock(self.directory), storage_errors(self.path, "removing"):
+            if generations.read_generation(self.directory).number == 0:
+                for name in self.directory.names(FOLDER):
+                    self.directory.remove(f"{FOLDER}/{name}")
+                self.directory.remove(generations.NAME)
+                _remove_empty(self.directory, whole=True)
 
     def snapshot(self) -> Snapshot:
         """Open the newest generation for reading; close it when done."""
-        return Snapshot(self.path)
+        return Snapshot(self.directory)
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
         """Hold the right to write, and remove what a crash has left.
 
         Raises:
-            CollectionBusyError: another process is writing.
+            CollectionBusyError: another process or thread is writing.
         """
-        with writer_lock(self.path / "writer.lock"):
-            writer = Writer(self.path, self._database)
+        with writer_lock(self.directory):
+            writer = Writer(self.directory)
             writer.remove_leftovers()
             yield writer
 
-    def live_documents(self, doc_ids: Iterable[str]) -> dict[str, Document]:
-        """Give the documents that stand under these ids in the newest generation."""
-        found = {}
-        for part in _parts(list(doc_ids)):
-            where = f"died IS NULL AND doc_id IN ({_marks(part)})"
-            query = f"SELECT doc_id, text, title, metadata FROM documents WHERE {where}"
-            for doc_id, text, title, metadata in self._database.execute(query, part):
-                found[doc_id] = Document(doc_id, text, title, json.loads(metadata))
-        return found
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
 
 class Writer:
-    """Change a collection, one generation at a time; made by :meth:`Store.writer`."""
+    """Change a collection, one generation at a time; made by :meth:`Store.writer`.
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._segments = path / "segments"
-        self._database = connection
+    Every method reads the newest generation first, so that a failure leaves nothing behind here either.
+    """
 
-    def next_rows(self, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Give the rows that the next ``count`` documents will have."""
-        _, next_row, _ = self._newest()
-        return np.arange(next_row, next_row + count, dtype=np.int64)
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._process = os.getpid()
 
-    def add(self, documents: Sequence[Document], data: SegmentData) -> int:
-        """Commit documents with their postings and vectors; give how many of them replaced another.
+    def find(self, doc_ids: Iterable[str]) -> dict[str, Document]:
+        """Give the documents that stand under these ids in the newest generation."""
+        with Snapshot(self._directory) as snapshot:
+            found = snapshot.find(doc_ids)
+            return dict(zip(found, snapshot.documents(list(found.values())), strict=True))
 
-        ``data.rows`` came from :meth:`next_rows`; document ``i`` is at ``data.rows[i]``.
+    def add(self, data: SegmentData) -> int:
+        """Commit documents with all that is derived from them; give how many of them replaced another.
+
+        A few segments of about the same size are then joined into one, in a generation of its own.
         """
-        generation, next_row, live = self._newest()
-        generation += 1
-        if len(documents) != len(data.rows) or len({document.doc_id for document in documents}) != len(
-            documents
-        ):
-            raise CollectionError("a commit needs one row a document and every document once")
-        columns = [
-            (d.doc_id, d.title, d.text, json.dumps(dict(d.metadata), ensure_ascii=False)) for d in documents
-        ]
-        digests = np.array([document_digest(*values) for values in columns], np.uint64)
-        with self._new_segment(generation, replace(data, digests=digests)):
-            replaced = self._kill([document.doc_id for document in documents], generation)
-            rows = [int(row) for row in data.rows]
-            self._database.executemany(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                ((row, *values, generation) for row, values in zip(rows, columns, strict=True)),
-            )
-            self._database.executemany(
-                "INSERT OR IGNORE INTO metadata VALUES (?, ?, ?)",
-                (
-                    (field, value, row)
-                    for row, document in zip(rows, documents, strict=True)
-                    for field, value in metadata_values(document.metadata)
-                ),
-            )
-            self._generation(generation, next_row + len(rows), live - replaced + len(rows))
-        return replaced
+        if len(set(data.ids)) != len(data.ids):
+            raise CollectionError("a commit needs every document once")
+        with self._committing("adding") as (snapshot, number):
+            replaced = snapshot.find(data.ids)
+            entries = _without(snapshot, replaced.values())
+            seal = write_segment(self._directory, number, data, _about(number))
+            self._commit(snapshot.generation, [*entries, SegmentEntry(number, seal, len(data.ids))])
+        with suppress(OSError, MemoryError):  # what was asked for is done; the next commit tries again
+            self._merge(_run_to_merge)
+        return len(replaced)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents by id; give how many there were. Ids that don't exist are no error."""
-        generation, next_row, live = self._newest()
-        with self._database:
-            deleted = self._kill(list(doc_ids), generation + 1)
-            if deleted:
-                self._generation(generation + 1, next_row, live - deleted)
-        return deleted
+        with self._committing("deleting") as (snapshot, _):
+            found = snapshot.find(doc_ids)
+            if found:
+                self._commit(snapshot.generation, _without(snapshot, found.values()))
+        return len(found)
 
     def compact(self) -> bool:
         """Join all segments into one without dead documents; give whether there was anything to do.
 
-        Old segments and dead documents go at once if nobody reads, else when the next writer comes.
+        Raises:
+            CollectionStorageError: the disk has no room for the new segment beside the old ones.
         """
-        with Snapshot(self._path) as snapshot:
-            parts, live = snapshot.segments, snapshot.live_by_segment()
-            if not parts or (len(parts) == 1 and all(mask.all() for mask in live)):
-                return False
-            generation, next_row, count = self._newest()
-            generation += 1
-            data = merge_segments(list(parts), live) if count else None
-            with self._new_segment(generation, data):
-                self._database.execute(
-                    "UPDATE segments SET died = ? WHERE died IS NULL AND born < ?", (generation, generation)
-                )
-                self._generation(generation, next_row, count)
+        return self._merge(lambda entries: slice(0, len(entries)))
+
+    def replace_segment(self, number: int, data: SegmentData) -> None:
+        """Put documents, with all that is derived from them, in the place of a segment."""
+        with storage_errors(self._directory.path, "repairing"):
+            newest = generations.read_generation(self._directory)
+            fresh = self._next_number(newest)
+            seal = write_segment(self._directory, fresh, data, _about(fresh))
+            entry = SegmentEntry(fresh, seal, len(data.ids))
+            self._commit(newest, [entry if e.number == number else e for e in newest.segments])
         self.remove_leftovers()
-        return True
+
+    def drop_segment(self, number: int) -> None:
+        """Give a segment up, with all of its documents."""
+        with storage_errors(self._directory.path, "repairing"):
+            newest = generations.read_generation(self._directory)
+            self._commit(newest, [entry for entry in newest.segments if entry.number != number])
+        self.remove_leftovers()
+
+    def finish(self) -> None:
+        """Say that the first build has come to its end."""
+        with storage_errors(self._directory.path, "committing"):
+            newest = generations.read_generation(self._directory)
+            if newest.unfinished:
+                self._commit(replace(newest, unfinished=""), newest.segments)
+
+    def need_bytes(self, count: int, doing: str) -> None:
+        """Refuse to begin what the disk has no room for.
+
+        Raises:
+            CollectionStorageError: fewer than ``count`` bytes are free.
+        """
+        with storage_errors(self._directory.path, doing):
+            free = self._directory.free_bytes()
+        if free < count:
+            raise CollectionStorageError(
+                f"{self._directory.path}: {doing} needs about {_megabytes(count)}, {_megabytes(free)} are free",
+                hint="free some space; nothing was changed",
+            )
 
     def remove_leftovers(self) -> None:
-        """Remove folders that no generation names and, while nobody reads, what only old generations need."""
-        named = self._named_segments()
-        for folder in self._segments.iterdir():
-            if folder.name.isdigit() and int(folder.name) not in named:
-                shutil.rmtree(folder)
-        with no_readers(self._path / "readers.lock") as alone:
-            if alone:
-                self._purge()
-
-    def _purge(self) -> None:
-        """Remove merged segments, and dead documents that no living segment mentions."""
-        dead = [n for (n,) in self._database.execute("SELECT segment FROM segments WHERE died IS NOT NULL")]
-        if not dead:
-            return
-        living = self._database.execute(
-            "SELECT segment, checksum FROM segments WHERE died IS NULL"
-        ).fetchall()
-        mentioned = [Segment(segment_folder(self._segments, n), checksum).rows for n, checksum in living]
-        found = self._database.execute("SELECT row FROM documents WHERE died IS NOT NULL").fetchall()
-        dead_rows = np.array([row for (row,) in found], np.int64)
-        kept = np.isin(dead_rows, np.concatenate([np.empty(0, np.int64), *mentioned]))
-        gone = [(row,) for row in dead_rows[~kept].tolist()]
-        with self._database:
-            self._database.executemany("DELETE FROM metadata WHERE row = ?", gone)
-            self._database.executemany("DELETE FROM documents WHERE row = ?", gone)
-            self._database.executemany("DELETE FROM segments WHERE segment = ?", [(n,) for n in dead])
-        self._database.execute("VACUUM")  # gives the space of the dead documents back
-        for number in dead:
-            shutil.rmtree(segment_folder(self._segments, number), ignore_errors=True)
+        """Remove files that the newest generation does not name; who has one open can go on reading it."""
+        with storage_errors(self._directory.path, "opening"):
+            newest = generations.read_generation(self._directory)
+            named = {segment_name(entry.number) for entry in newest.segments}
+            found = {f"{FOLDER}/{name}" for name in self._directory.names(FOLDER)}
+            unfinished = {generations.NEW} & set(self._directory.names())
+            for name in sorted(found - named) + sorted(unfinished):
+                with suppress(OSError):  # Windows refuses while a reader has it open: the next writer tries
+                    self._directory.remove(name)
 
     @contextmanager
-    def _new_segment(self, generation: int, data: SegmentData | None) -> Iterator[None]:
-        """Write a segment, then name it in the same transaction as what the caller changes; or leave no trace."""
-        folder = segment_folder(self._segments, generation)
+    def _committing(self, doing: str) -> Iterator[tuple[Snapshot, int]]:
+        """Open the newest generation and number the next segment; at the end remove what is not needed."""
+        if os.getpid() != self._process:  # its lock stayed with the parent
+            raise CollectionError("a writer can't be used in a process forked from its own")
         try:
-            checksum = write_segment(folder, data) if data else ""
-            with self._database:
-                if data:
-                    values = (generation, generation, checksum)
-                    self._database.execute("INSERT INTO segments VALUES (?, ?, NULL, ?)", values)
-                yield
-        except BaseException:
-            # The database decides: a commit that was interrupted, or reported as failed, may still be there.
-            if not self._database.in_transaction and generation not in self._named_segments():
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            with storage_errors(self._directory.path, doing), Snapshot(self._directory) as snapshot:
+                yield snapshot, self._next_number(snapshot.generation)
+        finally:
+            with suppress(CollectionError):  # the next writer tries again
+                self.remove_leftovers()
 
-    def _named_segments(self) -> set[int]:
-        return {number for (number,) in self._database.execute("SELECT segment FROM segments")}
+    def _merge(self, choose: Callable[[Sequence[SegmentEntry]], slice]) -> bool:
+        """Join neighbouring segments into one without their dead documents."""
+        with self._committing("compacting") as (snapshot, number):
+            entries = snapshot.generation.segments
+            chosen = choose(entries)
+            parts = snapshot.segments[chosen]
+            live = snapshot.live_by_segment()[chosen]
+            if not parts or (len(parts) == 1 and live[0].all()):
+                return False
+            kept = sum(entry.live_documents for entry in entries[chosen])
+            merged = []
+            if kept:
+                share = [
+                    part.file.size * int(mask.sum()) // len(mask)
+                    for part, mask in zip(parts, live, strict=True)
+                ]
+                self.need_bytes(sum(share), "compacting")
+                data = merge_segments(parts, live)
+                seal = write_segment(self._directory, number, data, _about(number))
+                merged = [SegmentEntry(number, seal, kept)]
+            rest = list(entries)
+            rest[chosen] = merged
+            self._commit(snapshot.generation, rest)
+        return True
 
-    def _newest(self) -> tuple[int, int, int]:
-        query = (
-            "SELECT generation, next_row, live_documents FROM generations ORDER BY generation DESC LIMIT 1"
+    def _commit(self, old: Generation, entries: Sequence[SegmentEntry]) -> None:
+        """Make the next generation; segments without a live document are left out of it."""
+        living = tuple(entry for entry in entries if entry.live_documents)
+        generations.commit(self._directory, replace(old, number=old.number + 1, segments=living))
+
+    def _next_number(self, newest: Generation) -> int:
+        """Give a number that no segment has, not even one that a crash has left."""
+        names = [name.partition(".")[0] for name in self._directory.names(FOLDER)]
+        used = [int(name) for name in names if name.isdigit()]
+        return max([newest.number, *used, *(entry.number for entry in newest.segments)]) + 1
+
+
+def _without(snapshot: Snapshot, positions: Iterable[int]) -> list[SegmentEntry]:
+    """Give the segments with the documents at some positions dead."""
+    dead: dict[int, list[int]] = {}
+    for position in positions:
+        number, document = snapshot.locate(position)
+        dead.setdefault(number, []).append(document)
+    return [entry.without(dead.get(at, ())) for at, entry in enumerate(snapshot.generation.segments)]
+
+
+def _run_to_merge(entries: Sequence[SegmentEntry]) -> slice:
+    """Choose the newest segments, once there are enough of about one size; small sizes before large ones.
+
+    Sizes are powers of ``MERGE_AT``. So a document is copied once for each power, and a collection has at
+    most a few segments of each.
+
+    Source: the logarithmic merge policy of Lucene (LogDocMergePolicy).
+    """
+    largest = max((entry.documents for entry in entries), default=0)
+    lower = 1
+    while lower <= largest:
+        upper = lower * MERGE_AT
+        start = len(entries)
+        while start and entries[start - 1].documents < upper:
+            start -= 1
+        if sum(entry.documents >= lower for entry in entries[start:]) >= MERGE_AT:
+            return slice(start, len(entries))
+        lower = upper
+    return slice(0, 0)
+
+
+@contextmanager
+def writer_lock(directory: Directory) -> Iterator[None]:
+    """Hold the right to write.
+
+    Raises:
+        CollectionBusyError: somebody else holds it; the message names the process.
+    """
+    note = f"process {os.getpid()} on {socket.gethostname()}"
+    with storage_errors(directory.path, "locking"):
+        try:
+            lock = directory.lock(LOCK, f"{note}, {threading.current_thread().name}")
+        except (FileNotFoundError, NotADirectoryError):
+            raise _not_found(directory.path) from None
+    if isinstance(lock, str):
+        holder, _, thread = lock.partition(", ")
+        who = f"another thread of this process ({thread})" if holder == note else holder or "another process"
+        raise CollectionBusyError(
+            f"{directory.path}: {who} is writing to this collection", hint="wait for it, or stop it"
         )
-        generation, next_row, live = self._database.execute(query).fetchone()
-        return generation, next_row, live
+    try:
+        yield
+    finally:
+        lock.close()
 
-    def _kill(self, doc_ids: list[str], generation: int) -> int:
-        count = 0
-        for part in _parts(doc_ids):
-            statement = f"UPDATE documents SET died = ? WHERE died IS NULL AND doc_id IN ({_marks(part)})"
-            count += self._database.execute(statement, [generation, *part]).rowcount
-        return count
 
-    def _generation(self, generation: int, next_row: int, live: int) -> None:
-        self._database.execute(
-            "INSERT INTO generations VALUES (?, datetime('now'), ?, ?)", (generation, next_row, live)
+def _about(number: int) -> dict[str, str]:
+    return {"what": "shortlist segment", "segment": str(number)}
+
+
+def _not_found(path: Path) -> CollectionError:
+    if (path / FORMAT_1).is_file():
+        return CollectionFormatError(
+            f"{path}: collection format 1, this version of shortlist reads format 2",
+            hint=f"upgrade it: shortlist upgrade {path}",
         )
+    what = "is not a collection" if path.exists() else "does not exist"
+    return CollectionNotFoundError(f"{path}: {what}", hint=f"create it: shortlist index {path} SOURCE")
 
 
-def metadata_values(metadata: Mapping[str, MetadataValue]) -> Iterator[tuple[str, str | int | float]]:
-    """Give the rows of the metadata table that a document's fields make: one a value."""
-    for field, value in metadata.items():
-        for one in value if isinstance(value, list) else [value]:
-            yield field, int(one) if isinstance(one, bool) else one
+def _exists(path: Path) -> CollectionExistsError:
+    return CollectionExistsError(
+        f"{path}: is a collection already", hint=f"to add to it: shortlist add {path} SOURCE"
+    )
 
 
-def _remove_unfinished(path: Path) -> None:
-    """Remove what a crash while creating a collection has left at ``path``, and nothing else."""
-    found = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    if "collection.db.new" in found and found <= _UNFINISHED and not any((path / "segments").iterdir()):
-        for name in found - {"segments"}:
-            (path / name).unlink()
-        (path / "segments").rmdir()
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a path with something in it that is not what a crash while creating has left there."""
+    if not path.is_dir():
+        raise CollectionExistsError(f"{path}: is a file", hint="choose another path")
+    names = {entry.name for entry in path.iterdir()}
+    if generations.NAME in names or FORMAT_1 in names:
+        raise _exists(path)
+    own = names <= {FOLDER, LOCK, generations.NEW}
+    if not own or (FOLDER in names and any((path / FOLDER).iterdir())):
+        raise CollectionExistsError(f"{path}: is not empty", hint="choose another path")
 
 
-def _parts(values: list[str]) -> Iterator[list[str]]:
-    unique = list(dict.fromkeys(values))
-    return (unique[start : start + _VARIABLES] for start in range(0, len(unique), _VARIABLES))
+def _remove_empty(directory: Directory, *, whole: bool) -> None:
+    """Remove what a collection without a generation consists of, as far as possible; ``whole``: its folder too."""
+    with suppress(OSError):
+        if generations.NAME in directory.names():
+            return
+        for remove, name in ((directory.remove_folder, FOLDER), (directory.remove, LOCK)):
+            with suppress(OSError):
+                remove(name)
+        if whole:
+            directory.remove_folder()
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

@@ -1,6 +1,7 @@
-"""Documents to passages to vectors to a committed generation."""
+"""Documents to passages to vectors to commits."""
 
-from shortlist.indexing.indexer import Indexer, Report
-from shortlist.indexing.passages import fit_title, passage_text, split_passages
+from shortlist.indexing.indexer import DOCUMENTS_A_COMMIT, Indexer, Report
+from shortlist.indexing.passages import passage_text
+from shortlist.indexing.repair import Repair, repair
 
-__all__ = ["Indexer", "Report", "fit_title", "passage_text", "split_passages"]
+__all__ = ["DOCUMENTS_A_COMMIT", "Indexer", "Repair", "Report", "passage_text", "repair"]

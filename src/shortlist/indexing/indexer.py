@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from shortlist.collection import Analyzer, Postings, SegmentData, Store, Writer
+from shortlist.collection import Analyzer, Store, Writer
 from shortlist.errors import DataError
 from shortlist.formats import Rejected, Source
-from shortlist.indexing.passages import fit_title, passage_text, split_passages
+from shortlist.indexing.derived import derive
 from shortlist.models import Encoder
 from shortlist.protocols import Progress
 from shortlist.types import Document
@@ -19,8 +16,8 @@ from shortlist.types import Document
 __all__ = ["Indexer", "Report"]
 
 DOCUMENTS_A_COMMIT = 5000
-CHARACTERS_A_COMMIT = 32_000_000  # whichever comes first: token vectors take some 30 bytes a character
-PASSAGES_AT_ONCE = 256  # held as float32 between the encoder and int8
+WHOLE_COMMIT = 1000  # documents that are never divided, however long they are
+CHARACTERS_A_COMMIT = 32_000_000  # of more documents than that: a commit should not take an hour
 MAX_SHOWN = 1000  # rejected records kept word for word; the rest are only counted
 
 
@@ -62,13 +59,14 @@ class Indexer:
     def add(self, source: Source, *, strict: bool = False, progress: Progress | None = None) -> Report:
         """Add a source's documents; one with a known id replaces the old one.
 
-        Documents are committed 5,000 at a time, or 32 million characters; what was committed before an error
-        is there. With ``strict`` the source is read once before, and nothing is committed if any
-        record is bad or any id comes twice.
+        Up to 1,000 documents are one commit. More are committed 5,000 at a time, or, from 1,000 on, whenever
+        32 million characters have come together; what was committed before an error is there. With ``strict``
+        the source is read once before, and nothing is committed if any record is bad or any id comes twice.
 
         Raises:
             DataError: the source can't be read; or, with ``strict``, a record is bad.
-            CollectionBusyError: another process is writing.
+            CollectionBusyError: another process or thread is writing.
+            CollectionStorageError: the disk has no room for what is to come, or refuses a file.
         """
         report = Report()
         if strict:
@@ -76,7 +74,7 @@ class Indexer:
         with self._store.writer() as writer:
             seen: dict[str, str] = {}
             for batch in self._batches(source, seen, report, progress):
-                self._commit(writer, batch, report, progress)
+                self._commit(writer, batch, source.expected, report, progress)
         return report
 
     def _batches(
@@ -98,71 +96,52 @@ class Indexer:
             seen[record.doc_id] = record.place
             batch[record.doc_id] = record
             characters += len(record.text)
-            if len(batch) == DOCUMENTS_A_COMMIT or characters >= CHARACTERS_A_COMMIT:
+            long = len(batch) >= WHOLE_COMMIT and characters >= CHARACTERS_A_COMMIT
+            if len(batch) == DOCUMENTS_A_COMMIT or long:
                 yield list(batch.values())
                 batch, characters = {}, 0
         if batch:
             yield list(batch.values())
 
     def _commit(
-        self, writer: Writer, batch: Sequence[Document], report: Report, progress: Progress | None
+        self,
+        writer: Writer,
+        batch: Sequence[Document],
+        expected: int | None,
+        report: Report,
+        progress: Progress | None,
     ) -> None:
-        known = self._store.live_documents(document.doc_id for document in batch)
+        known = writer.find(document.doc_id for document in batch)
         documents = [document for document in batch if known.get(document.doc_id) != document]
         report.unchanged += len(batch) - len(documents)
         _ = progress and progress(len(batch) - len(documents))
         if not documents:
             return
-        data = self._segment(documents, writer.next_rows(len(documents)), report, progress)
-        replaced = writer.add(documents, data)
+        derived = derive(
+            documents,
+            self._store.settings,
+            self._analyzer,
+            self._encoder,
+            threads=self._threads,
+            progress=progress,
+        )
+        self._need_room(writer, derived.least_bytes, len(documents), expected, report)
+        replaced = writer.add(derived.data)
         report.commits += 1
         report.replaced += replaced
         report.added += len(documents) - replaced
+        report.passages += derived.passages
+        report.truncated_tokens += derived.truncated_tokens
 
-    def _segment(
-        self,
-        documents: Sequence[Document],
-        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-        report: Report,
-        progress: Progress | None,
-    ) -> SegmentData:
-        """Analyse and encode documents, in document order."""
-        settings = self._store.settings
-        terms = [self._analyzer.terms(f"{document.title} {document.text}") for document in documents]
-        fitted = [fit_title(document, self._encoder.tokenizer) for document in documents]
-        report.truncated_tokens += sum(cut for _, cut in fitted)
-        readable = [document for document, _ in fitted]
-        passages = [
-            (number, passage)
-            for number, document in enumerate(readable)
-            for passage in split_passages(document, self._encoder.tokenizer)
-        ]
-        remaining = Counter(number for number, _ in passages)
-        dense, tokens, offsets = [], [], [np.zeros(1, np.int64)]
-        for start in range(0, len(passages), PASSAGES_AT_ONCE):
-            part = passages[start : start + PASSAGES_AT_ONCE]
-            views = self._encoder.views(
-                [passage_text(readable[number], passage) for number, passage in part], threads=self._threads
-            )
-            dense.append(views.dense.quantized(settings.dense_scale).data)
-            if settings.token_dimensions:
-                tokens.append(views.tokens.quantized(settings.token_scale).data)
-                offsets.append(views.tokens.offsets[1:] + offsets[-1][-1])
-            report.truncated_tokens += sum(views.truncated_tokens)
-            remaining.subtract(number for number, _ in part)
-            _ = progress and progress(sum(1 for number in {n for n, _ in part} if not remaining[number]))
-        report.passages += len(passages)
-        return SegmentData(
-            rows=rows,
-            lengths=np.fromiter(map(len, terms), np.int32, len(terms)),
-            postings=Postings.build(terms),
-            passages=np.array([(number, p.start, p.end) for number, p in passages], np.int32).reshape(-1, 3),
-            dense=np.concatenate(dense),
-            dimensions=settings.dimensions,
-            tokens=np.concatenate(tokens) if tokens else None,
-            token_offsets=np.concatenate(offsets) if tokens else None,
-            token_dimensions=settings.token_dimensions,
-        )
+    def _need_room(
+        self, writer: Writer, needed: int, documents: int, expected: int | None, report: Report
+    ) -> None:
+        """Refuse to encode what the disk can't hold; before the first commit, all that is still to come."""
+        if expected is not None and report.commits == 0:
+            coming = expected - report.unchanged - report.rejected - report.duplicates
+            if coming > documents:
+                needed, documents = needed * coming // documents, coming
+        writer.need_bytes(needed, f"adding {documents:,} documents")
 
 
 def _checked(source: Source) -> Source:

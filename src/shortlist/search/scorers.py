@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Snapshot
+from shortlist.collection import Section, Snapshot
 from shortlist.errors import PipelineError
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import bm25_idf, bm25_weights, dot_products, maxsim, tfidf_idf, tfidf_weights
@@ -41,7 +41,7 @@ class LexicalScorer:
     @cached_property
     def _scores(self) -> Scores:
         snapshot, kind = self._snapshot, self._kind
-        scores = np.zeros(len(snapshot.rows))
+        scores = np.zeros(snapshot.size)
         for term, count in self._query.terms.items():
             positions, frequencies = snapshot.postings(term)
             if not len(positions):
@@ -137,7 +137,7 @@ class DenseScorer:
     def _scores(self) -> Scores:
         parts = [
             products
-            if len(products) == len(segment.rows)
+            if len(products) == len(segment)
             else np.maximum.reduceat(products, segment.first_passages[:-1])
             for segment, products in zip(self._snapshot.segments, self._products, strict=True)
         ]
@@ -175,7 +175,7 @@ class LateScorer:
         self._query = query
         self._scale = scale
         self._allowed = allowed
-        self._known = np.full(len(snapshot.rows), np.nan)
+        self._known = np.full(snapshot.size, np.nan)
 
     def score_all(self) -> Scores:
         """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf."""
@@ -198,15 +198,15 @@ class LateScorer:
                     self._known[start + block] = np.maximum.reduceat(found, firsts)
         return self._known[positions]
 
-    def _maxsim(self, tokens: NDArray[np.int8], offsets: NDArray[np.int64], passages: Positions) -> Scores:
+    def _maxsim(self, tokens: Section, offsets: NDArray[np.int64], passages: Positions) -> Scores:
         query = self._query.tokens(self._scale)
         if passages[-1] - passages[0] + 1 == len(passages):  # neighbours: no copy
             chosen = offsets[passages[0] : passages[-1] + 2]
             scores = maxsim(query, tokens[chosen[0] : chosen[-1]], chosen - chosen[0])
         else:
-            parts = [tokens[offsets[p] : offsets[p + 1]] for p in passages]
-            lengths = offsets[passages + 1] - offsets[passages]
-            scores = maxsim(query, np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths)]))
+            firsts, ends = offsets[passages], offsets[passages + 1]
+            chosen = np.concatenate([[0], np.cumsum(ends - firsts)])
+            scores = maxsim(query, tokens.gather(firsts, ends), chosen)
         return scores * self._scale**2
 
     def scale(self) -> float:

@@ -155,7 +155,7 @@ class Searcher:
             pipeline,
             timings_ms,
             execution.seen,
-            self.snapshot.generation,
+            self.snapshot.generation.number,
             query.truncated_tokens,
         )
 

@@ -1,0 +1,153 @@
+"""What a collection consists of at one moment: its settings, its segments, and which documents are dead.
+
+One file, ``generation.safetensors``, replaced as a whole by renaming: the one point at which a commit comes
+to be. Every segment is named with its seal, so that a file in the wrong place is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection.array_file import ArrayFile, ArrayFileWriter
+from shortlist.collection.directory import Directory
+from shortlist.errors import CollectionDamagedError
+from shortlist.version import VERSION
+
+__all__ = ["NAME", "NEW", "Generation", "SegmentEntry", "StoreSettings", "commit", "read_generation"]
+
+NAME = "generation.safetensors"
+NEW = "generation.new"
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Hold what is fixed when a collection is created.
+
+    ``model`` is the folder of the encoder, empty for the one that comes with shortlist; ``fingerprint`` is
+    its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view.
+    """
+
+    language: str
+    model: str
+    model_name: str
+    fingerprint: str
+    mode: str
+    similarity: str
+    dimensions: int
+    dense_scale: float
+    token_dimensions: int
+    token_scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentEntry:
+    """Name a segment: ``dead`` are the documents that were deleted or replaced since, ascending."""
+
+    number: int
+    seal: bytes
+    documents: int
+    dead: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+
+    @property
+    def live_documents(self) -> int:
+        """The number of documents that are not dead."""
+        return self.documents - len(self.dead)
+
+    def without(self, documents: Iterable[int]) -> SegmentEntry:
+        """Give the entry with more dead documents."""
+        more = np.fromiter(documents, np.int32)
+        return replace(self, dead=np.union1d(self.dead, more).astype(np.int32)) if len(more) else self
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """Hold one generation. ``number`` counts commits; ``seal`` is the identity of the file it came from.
+
+    ``unfinished`` names the source of a first build that has not come to its end, else it is empty.
+    """
+
+    settings: StoreSettings
+    number: int = 0
+    segments: tuple[SegmentEntry, ...] = ()
+    unfinished: str = ""
+    committed_at: str = ""
+    made_by: str = ""
+    seal: bytes = b""
+
+    @property
+    def live_documents(self) -> int:
+        """The number of documents."""
+        return sum(entry.live_documents for entry in self.segments)
+
+
+def commit(directory: Directory, generation: Generation) -> None:
+    """Make a generation the newest: write it beside the old one, wait for the disk, rename, wait again."""
+    if NEW in directory.names():
+        directory.remove(NEW)
+    file = directory.create(NEW)
+    entries = generation.segments
+    try:
+        writer = ArrayFileWriter(file)
+        writer.add_array("numbers", np.array([entry.number for entry in entries], np.int64))
+        writer.add_array("documents", np.array([entry.documents for entry in entries], np.int64))
+        writer.add_array("dead_counts", np.array([len(entry.dead) for entry in entries], np.int64))
+        writer.add("dead", np.int32, (), [entry.dead for entry in entries])
+        writer.add("seals", np.uint8, (), [np.frombuffer(entry.seal, np.uint8) for entry in entries])
+        writer.finish(
+            {
+                "what": "shortlist generation",
+                "made_by": VERSION,
+                "committed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "generation": str(generation.number),
+                "settings": json.dumps(asdict(generation.settings)),
+                "unfinished": generation.unfinished[:1000],
+            }
+        )
+        directory.rename(NEW, NAME)
+    except BaseException:
+        file.close()
+        with suppress(OSError):  # it was renamed, or the next commit removes it
+            directory.remove(NEW)
+        raise
+    directory.sync()
+
+
+def read_generation(directory: Directory) -> Generation:
+    """Read the newest generation.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CollectionDamagedError: its file is damaged.
+        CollectionFormatError: a newer version of shortlist wrote it.
+    """
+    file = directory.open(NAME)
+    try:
+        found = ArrayFile(file)
+        arrays = {name: section[:] for name, section in found.sections.items()}
+        seals = arrays["seals"].tobytes()
+        ends = np.cumsum(arrays["dead_counts"]).tolist()
+        dead = np.split(arrays["dead"], ends[:-1]) if ends else []
+        columns = zip(arrays["numbers"].tolist(), arrays["documents"].tolist(), dead, strict=True)
+        return Generation(
+            settings=StoreSettings(**json.loads(found.about["settings"])),
+            number=int(found.about["generation"]),
+            segments=tuple(
+                SegmentEntry(number, seals[32 * at : 32 * at + 32], documents, lost.astype(np.int32))
+                for at, (number, documents, lost) in enumerate(columns)
+            ),
+            unfinished=found.about["unfinished"],
+            committed_at=found.about["committed_at"],
+            made_by=found.about["made_by"],
+            seal=found.seal,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise CollectionDamagedError(f"{file.path}: {error}") from error
+    finally:
+        file.close()

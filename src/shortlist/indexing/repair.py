@@ -1,0 +1,108 @@
+"""Make a damaged collection whole again: what is derived is made anew from the documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shortlist.collection import Analyzer, Segment, Store, Writer
+from shortlist.collection.check import segment_is_sound
+from shortlist.collection.generation import SegmentEntry, read_generation
+from shortlist.errors import CollectionDamagedError, CollectionError
+from shortlist.indexing.derived import derive
+from shortlist.models import Encoder
+from shortlist.protocols import Progress
+from shortlist.types import Document
+
+__all__ = ["Repair", "repair"]
+
+
+@dataclass
+class Repair:
+    """Count what was done. ``lost`` says of which documents nothing could be read: their ids, where known."""
+
+    segments: int = 0
+    documents: int = 0
+    lost: list[str] = field(default_factory=list)
+
+
+def repair(
+    store: Store,
+    encoder: Callable[[], Encoder],
+    *,
+    drop: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Repair:
+    """Find damaged segments, read their documents, and derive all else again.
+
+    Every document whose own bytes are as they were written is kept. If some are not, they are lost: nothing is
+    changed unless ``drop`` says to go on without them.
+
+    Raises:
+        CollectionDamagedError: the newest generation can't be read; or documents are lost and ``drop`` is false.
+        CollectionBusyError: another process or thread is writing.
+    """
+    found = Repair()
+    with store.writer() as writer:
+        generation = read_generation(store.directory)
+        damaged = [e for e in generation.segments if not segment_is_sound(store.directory, generation, e)]
+        saved = [(entry, _readable(store, entry, found)) for entry in damaged]
+        if found.lost and not drop:
+            shown = "".join(f"\n  {one}" for one in found.lost[:10])
+            more = f"\n  and {len(found.lost) - 10:,} more" if len(found.lost) > 10 else ""
+            raise CollectionDamagedError(
+                f"{store.path}: {len(found.lost):,} documents can't be read; nothing was changed{shown}{more}",
+                hint="restore a backup, or go on without them: shortlist repair --drop COLLECTION",
+            )
+        for entry, documents in saved:
+            _replace(store, writer, encoder(), entry, documents, threads, progress)
+            found.segments += 1
+            found.documents += len(documents)
+    return found
+
+
+def _replace(
+    store: Store,
+    writer: Writer,
+    encoder: Encoder,
+    entry: SegmentEntry,
+    documents: list[Document],
+    threads: int | None,
+    progress: Progress | None,
+) -> None:
+    if not documents:
+        writer.drop_segment(entry.number)
+        return
+    analyzer = Analyzer(store.settings.language)
+    derived = derive(documents, store.settings, analyzer, encoder, threads=threads, progress=progress)
+    writer.need_bytes(derived.least_bytes, "repairing")
+    writer.replace_segment(entry.number, derived.data)
+
+
+def _readable(store: Store, entry: SegmentEntry, found: Repair) -> list[Document]:
+    """Read a damaged segment's live documents, one by one; note which can't be read."""
+    dead = set(entry.dead.tolist())
+    live = [number for number in range(entry.documents) if number not in dead]
+    try:
+        segment = Segment(store.directory, entry.number, None, lenient=True)
+    except (CollectionError, OSError):
+        found.lost += [f"document {number} of segment {entry.number}" for number in live]
+        return []
+    documents = []
+    try:
+        for number in live:
+            try:
+                documents.append(segment.document(number))
+            except (CollectionError, ValueError, IndexError):
+                found.lost.append(_name(segment, number, entry))
+    finally:
+        segment.close()
+    return documents
+
+
+def _name(segment: Segment, number: int, entry: SegmentEntry) -> str:
+    try:
+        return repr(segment.doc_id(number))
+    except (CollectionError, ValueError, IndexError):
+        return f"document {number} of segment {entry.number}"
