@@ -143,7 +143,7 @@ class Collection:
         collection = cls(store, encoder, folder)
         try:
             report = collection.add(source, strict=strict, threads=threads, progress=progress)
-            collection._finish()
+            collection.finish()
         except BaseException:
             with suppress(ShortlistError, OSError):
                 collection.discard_if_empty()  # don't leave it in the way of the next try
@@ -174,7 +174,7 @@ class Collection:
         with upgrading(folder, settings) as store:
             collection = cls(store, None, None if chosen is None else Path(chosen))
             report = collection.add(source, threads=threads, progress=progress)
-            collection._finish()
+            collection.finish()
         return report
 
     @classmethod
@@ -197,6 +197,11 @@ class Collection:
                 collection.close()
                 raise
         return collection
+
+    @property
+    def store(self) -> Store:
+        """What is on disk."""
+        return self._store
 
     @property
     def encoder(self) -> Encoder:
@@ -377,7 +382,8 @@ class Collection:
         self._lock = threading.Lock()
         self._users.clear()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Say that the first build, which :meth:`build` began, has come to its end."""
         with self._store.writer() as writer:
             writer.finish()
 

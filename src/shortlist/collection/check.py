@@ -12,7 +12,7 @@ from shortlist.collection.generation import Generation, SegmentEntry, StoreSetti
 from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment, id_hashes
-from shortlist.errors import CollectionError
+from shortlist.errors import CollectionDamagedError, CollectionError
 
 __all__ = ["find_problems", "segment_is_sound"]
 
@@ -60,7 +60,10 @@ def segment_is_sound(directory: Directory, generation: Generation, entry: Segmen
 
 def _open(directory: Directory, generation: Generation, entry: SegmentEntry) -> Segment:
     with storage_errors(directory.path, "opening"):
-        segment = Segment(directory, entry.number, entry.seal)
+        try:
+            segment = Segment(directory, entry.number, entry.seal)
+        except FileNotFoundError as error:
+            raise CollectionDamagedError(f"{error.filename}: is missing") from None
     if len(segment) != entry.documents:
         segment.close()
         raise CollectionError(
