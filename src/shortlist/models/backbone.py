@@ -46,23 +46,23 @@ class Backbone:
     one by one.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, name: str, *, batch_tokens: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, where: Path, *, batch_tokens: int) -> None:
         self.batch_tokens = batch_tokens
         self._session = session
-        self._name = name
+        self._where = where
         self._inputs = [node.name for node in session.get_inputs()]
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown or "input_ids" not in self._inputs:
-            raise ModelError(f"model {name}: its graph asks for {self._inputs}, expected input_ids and masks")
+            raise ModelError(f"{where}: its graph asks for {self._inputs}, expected input_ids and masks")
         outputs = {node.name: node for node in session.get_outputs()}
         hidden = next((n for n in ("hidden", "last_hidden_state", "token_embeddings") if n in outputs), None)
         if hidden is None:
-            raise ModelError(f"model {name}: its graph gives {list(outputs)}, expected last_hidden_state")
+            raise ModelError(f"{where}: its graph gives {list(outputs)}, expected last_hidden_state")
         self._outputs = [hidden, *(n for n in ("late", "pooler_output") if n in outputs)]
         self.has_pooler = "pooler_output" in outputs
-        self.dimensions = _dimensions(outputs[hidden], name)
-        self.late_dimensions = _dimensions(outputs["late"], name) if "late" in outputs else 0
-        self._widths = [_dimensions(outputs[output], name) for output in self._outputs]
+        self.dimensions = _dimensions(outputs[hidden], where)
+        self.late_dimensions = _dimensions(outputs["late"], where) if "late" in outputs else 0
+        self._widths = [_dimensions(outputs[output], where) for output in self._outputs]
 
     def __call__(self, ids: NDArray[np.int64]) -> Forward:
         """Run ``ids [B, S]``; safe to call from several threads at once."""
@@ -74,13 +74,13 @@ class Backbone:
         try:
             arrays = self._session.run(self._outputs, feed)
         except Exception as error:  # the runtime's exceptions share no base but Exception
-            raise ModelError(f"model {self._name}: its graph fails: {error}") from error
+            raise ModelError(f"{self._where}: its graph fails: {error}") from error
         for output, array, width in zip(self._outputs, arrays, self._widths, strict=True):
             # What a graph declares is a promise that the runtime doesn't hold it to.
             expected = (len(ids), width) if output == "pooler_output" else (*ids.shape, width)
             if array.shape != expected:
                 shape = f"{array.shape}, expected {expected}"
-                raise ModelError(f"model {self._name}: its graph gives {output} as {shape}")
+                raise ModelError(f"{self._where}: its graph gives {output} as {shape}")
         found = {
             output: array.astype(np.float32, copy=False)
             for output, array in zip(self._outputs, arrays, strict=True)
@@ -88,14 +88,12 @@ class Backbone:
         return Forward(found[self._outputs[0]], found.get("late"), found.get("pooler_output"))
 
 
-def _dimensions(output: onnxruntime.NodeArg, name: str) -> int:
+def _dimensions(output: onnxruntime.NodeArg, where: Path) -> int:
     found = output.shape[-1] if output.shape else None
     floats = output.type in ("tensor(float)", "tensor(float16)")
     if not floats or type(found) is not int or not 1 <= found <= MAX_DIMENSIONS:
         shape = f"{output.type} {shown(output.shape)}"
-        raise ModelError(
-            f"model {name}: its graph gives {output.name} as {shape}, expected vectors of floats"
-        )
+        raise ModelError(f"{where}: its graph gives {output.name} as {shape}, expected vectors of floats")
     return found
 
 

@@ -109,7 +109,8 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
         )
     refuse_code(folder)
     try:
-        settings = Settings(
+        settings = _settings(
+            where,
             name=text(values["name"], "name", where, 200),
             dimensions=integer(values, "dimensions", where, 1, MAX_DIMENSIONS),
             token_dimensions=integer(values, "token_dimensions", where, 0, MAX_DIMENSIONS),
@@ -147,7 +148,7 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
     weights = bind_weights(stored, place, group=group, fast=mode == "fast")
     session, facts = open_graph(graph_data, folder.path / graph, weights)
     tokenizer.check_rows(facts.rows)
-    backbone = Backbone(session, settings.name, batch_tokens=BATCH_TOKENS)
+    backbone = Backbone(session, folder.path / graph, batch_tokens=BATCH_TOKENS)
     if (backbone.dimensions, backbone.late_dimensions) != (settings.dimensions, settings.token_dimensions):
         raise ModelError(
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
@@ -159,6 +160,14 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
             f"{where}: max_tokens is {settings.max_tokens}, the model has {len(positions)} positions"
         )
     return settings, tokenizer, backbone
+
+
+def _settings(where: Path, **values: Any) -> Settings:
+    """Make the settings; an error also says where they come from."""
+    try:
+        return Settings(**values)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}", hint=error.hint) from None
 
 
 def _check_digest(found: str, expected: str, where: Path) -> None:
@@ -207,13 +216,14 @@ def _load_sentence_transformers(folder: ModelFolder, mode: str) -> tuple[Setting
     )
     session, facts = open_graph(graph_data, folder.path / graph)
     tokenizer.check_rows(facts.rows)
-    backbone = Backbone(session, name, batch_tokens=1)
+    backbone = Backbone(session, folder.path / graph, batch_tokens=1)
     if pooling == "pooler" and not backbone.has_pooler:
         raise ModelError(f"{folder.path}: pools with the model's pooler, but its graph has no pooler_output")
     # A graph holds its weights (check_graph), so these are all that changes a vector.
     digests = _digest(graph_data), _digest(tokenizer_data)
     identity = [*digests, pooling, similarity, max_tokens, lower_case, prompts]
-    settings = Settings(
+    settings = _settings(
+        folder.path,
         name=name,
         dimensions=backbone.dimensions,
         token_dimensions=backbone.late_dimensions or backbone.dimensions,

@@ -25,7 +25,7 @@ __all__ = ["BOUND", "GraphFacts", "check_graph"]
 BOUND = "bound-at-load"
 """The place that our own graphs give for initialisers that come from the weights file. Never a path."""
 
-_FIELDS = 1_000_000  # a traced encoder of 24 layers has some 60,000
+_FIELDS = 300_000  # a traced encoder of 24 layers has some 60,000; each costs Python 200 bytes
 _DEPTH = 8
 _ELEMENTS = 1 << 26  # that a constant shape may ask for
 _TENSOR_DIMENSIONS = 16
@@ -58,13 +58,9 @@ _MICROSOFT = set(
     SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization SparseAttention
     SparseToDenseMatMul TransposeMatMul Trilu""".split()  # noqa: SIM905
 )
-# Which inputs of an operator, if constant, say how much it makes.
-_SHAPED = {
-    **dict.fromkeys(("Expand", "Tile", "Upsample", "Pad", "OneHot"), (1,)),
-    "ConstantOfShape": (0,),
-    "Range": (0, 1, 2),
-    "Resize": (3,),
-}
+# Which inputs of an operator, if constant, say how much it makes: by their product, or by any of them.
+_PRODUCTS = {"ConstantOfShape": (0,), "Resize": (3,), **dict.fromkeys(("Expand", "Tile", "Upsample"), (1,))}
+_COUNTS = {"Range": (0, 1, 2), "Pad": (1,), "OneHot": (1,)}
 _BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 16: 16}
 _BITS |= {21: 4, 22: 4}
 _TYPES = {1: "float32", 2: "uint8", 3: "int8"}  # that are bound from a weights file
@@ -209,9 +205,10 @@ class _Walk:
             self.rows += known[inputs[table]].dims[:1]
 
     def _check_size(self, operator: str, inputs: list[str], known: Mapping[str, _Tensor]) -> None:
-        for index in _SHAPED.get(operator, ()):
+        combine = math.prod if operator in _PRODUCTS else max
+        for index in (_PRODUCTS | _COUNTS).get(operator, ()):
             constant = known.get(inputs[index]) if index < len(inputs) else None
-            if constant and math.prod(max(1, abs(value)) for value in constant.integers) > _ELEMENTS:
+            if constant and combine([1, *(max(1, abs(value)) for value in constant.integers)]) > _ELEMENTS:
                 raise self._error(
                     f"{operator} to {shown(list(constant.integers))}, more than {_ELEMENTS:,} elements"
                 )

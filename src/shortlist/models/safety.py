@@ -24,6 +24,7 @@ __all__ = [
     "GRAPH_BYTES",
     "JSON_BYTES",
     "TOKENIZER_BYTES",
+    "TOKENIZER_VALUES",
     "WEIGHTS_BYTES",
     "ModelFolder",
     "parse_json",
@@ -36,7 +37,8 @@ __all__ = [
 JSON_BYTES = 8 << 20  # tokenizer_config.json of a Gemma has 1.2 MB, the largest that is met
 TOKENIZER_BYTES = 48 << 20  # that of a Gemma has 33 MB
 GRAPH_BYTES = WEIGHTS_BYTES = (2 << 30) - 1  # what protobuf can hold at all
-_JSON_VALUES = 4_000_000  # each costs Python about 100 bytes; 1.8 million in a Gemma's tokenizer
+JSON_VALUES = 500_000  # each costs Python about 100 bytes
+TOKENIZER_VALUES = 4_000_000  # 1.8 million in that of a Gemma
 _JSON_DEPTH = 32
 
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".npz", ".joblib"}
@@ -66,7 +68,7 @@ class ModelFolder:
         """Say whether a path stays inside the folder, links followed."""
         try:
             return Path(os.path.realpath(self._inside(name))).is_relative_to(os.path.realpath(self.path))
-        except (ModelError, OSError, ValueError):
+        except (ModelError, OSError, RuntimeError, ValueError):
             return False
 
     def read(self, name: str, limit_bytes: int = JSON_BYTES) -> bytes:
@@ -105,7 +107,8 @@ class ModelFolder:
             raise ModelError(f"{path.parent}: no {path.name}", hint=hint) from None
         except ModelError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        except (OSError, RuntimeError, ValueError) as error:
+            # RuntimeError: links in a circle, before Python 3.13. ValueError: a name that no file can have.
             raise ModelError(f"{path}: can't be read: {error}") from error
         return file
 
@@ -126,7 +129,7 @@ class ModelFolder:
 
     def _inside(self, name: str) -> Path:
         relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name:
+        if relative.is_absolute() or ".." in relative.parts or "\\" in name or not name.isprintable():
             raise ModelError(
                 f"{self.path}: path {shown(name)} leads out of the folder, or is none",
                 hint="paths in a model folder are relative to it, with / between their parts",
@@ -157,7 +160,7 @@ def read_exactly(file: BufferedReader, size_bytes: int, where: Path) -> bytes:
     return data
 
 
-def parse_json(data: bytes | bytearray, where: Path) -> Any:
+def parse_json(data: bytes | bytearray, where: Path, *, limit_values: int = JSON_VALUES) -> Any:
     """Parse JSON whose objects name no key twice, within bounds on the number of values and their depth.
 
     A key named twice means one thing to this parser and may mean another to the library that gets the file.
@@ -165,8 +168,8 @@ def parse_json(data: bytes | bytearray, where: Path) -> Any:
     Raises:
         ModelError: it is no JSON, or beyond the bounds.
     """
-    if sum(map(data.count, (b",", b"[", b"{"))) > _JSON_VALUES:
-        raise ModelError(f"{where}: can't be read: more than {_JSON_VALUES:,} values")
+    if sum(map(data.count, (b",", b"[", b"{"))) > limit_values:
+        raise ModelError(f"{where}: can't be read: more than {limit_values:,} values")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

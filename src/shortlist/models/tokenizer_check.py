@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shortlist.errors import ModelError
-from shortlist.models.safety import parse_json, shown
+from shortlist.models.safety import TOKENIZER_VALUES, parse_json, shown
 
 __all__ = ["check_tokenizer"]
 
@@ -30,7 +30,7 @@ def check_tokenizer(data: bytes, where: Path) -> int:
     Raises:
         ModelError: it is no tokenizer, or beyond the bounds.
     """
-    value = parse_json(data, where)
+    value = parse_json(data, where, limit_values=TOKENIZER_VALUES)
     if not isinstance(value, dict) or not isinstance(value.get("model"), dict):
         raise ModelError(f"{where}: can't be read: expected an object with a model")
     highest = max(_model(value["model"], where), _added(value.get("added_tokens") or [], where))
