@@ -50,14 +50,20 @@ class Backbone:
         self.batch_tokens = batch_tokens
         self._session = session
         self._where = where
-        self._inputs = [node.name for node in session.get_inputs()]
+        try:
+            self._inputs = [node.name for node in session.get_inputs()]
+            outputs = {node.name: node for node in session.get_outputs()}
+            _ = [node.shape for node in outputs.values()]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{where}: names its inputs or outputs in no text: {error}") from error
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown or "input_ids" not in self._inputs:
-            raise ModelError(f"{where}: its graph asks for {self._inputs}, expected input_ids and masks")
-        outputs = {node.name: node for node in session.get_outputs()}
+            raise ModelError(
+                f"{where}: its graph asks for {shown(self._inputs)}, expected input_ids and masks"
+            )
         hidden = next((n for n in ("hidden", "last_hidden_state", "token_embeddings") if n in outputs), None)
         if hidden is None:
-            raise ModelError(f"{where}: its graph gives {list(outputs)}, expected last_hidden_state")
+            raise ModelError(f"{where}: its graph gives {shown(list(outputs))}, expected last_hidden_state")
         self._outputs = [hidden, *(n for n in ("late", "pooler_output") if n in outputs)]
         self.has_pooler = "pooler_output" in outputs
         self.dimensions = _dimensions(outputs[hidden], where)
@@ -124,7 +130,12 @@ def open_graph(
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(weights[name]) for name in facts.bound]
         options.add_external_initializers(list(facts.bound), values)
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            data,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same again
+        )
     except Exception as error:  # the runtime's exceptions share no base but Exception
         raise ModelError(f"{where}: ONNX Runtime can't open it: {error}") from error
     return session, facts

@@ -78,7 +78,7 @@ def fingerprint(path: Path) -> str:
 
 def _existing(path: Path) -> ModelFolder:
     try:
-        found, folder = path.is_dir(), ModelFolder(path)
+        found, folder = path.is_dir(), ModelFolder(path, links_may_leave=path == DEFAULT)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
     if not found:

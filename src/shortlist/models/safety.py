@@ -56,9 +56,13 @@ _CONFIGS = (
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Read the files of one folder, and of nothing else."""
+    """Read the files of one folder, and of nothing else.
+
+    ``links_may_leave`` is for the model that comes with the package: uv and Bazel install packages as links.
+    """
 
     path: Path
+    links_may_leave: bool = False
 
     def has(self, name: str) -> bool:
         """Say whether there is anything under this name; a link that leads nowhere is something."""
@@ -89,7 +93,7 @@ class ModelFolder:
         path = self._inside(name)
         try:
             real = path.resolve(strict=True)
-            if not real.is_relative_to(os.path.realpath(self.path)):
+            if not self.links_may_leave and not real.is_relative_to(os.path.realpath(self.path)):
                 raise ModelError(
                     f"{path}: a link that leads out of the folder",
                     hint="Hugging Face's cache is made of such links; copy their files: cp -rL FOLDER COPY",

@@ -197,6 +197,8 @@ GRAPHS = [
         "Range to"),
     checkpoint("graph-pad-bomb", graph(encoder(node("Pad", ["table", "shape"], "big"),
         initialisers=[shape(0, 0, 1 << 40, 0)])), "Pad to"),
+    checkpoint("graph-names-no-text", graph(proto.model(proto.graph([proto.LOOK_UP], [proto.TABLE],
+        [field(1, b"\xff") + proto.IDS[11:]], [proto.VECTORS]))), "model.onnx: "),
     checkpoint("graph-graph-twice", graph(proto.model(BODY, field(7, BODY))), "there twice"),
     checkpoint("graph-of-another-wire-type", graph(field(1, 8) + field(7, 1)), "malformed"),
     checkpoint("graph-settings", graph(encoder(more=[field(14, field(1, "ort_config") + field(2, "{}"))])), "settings"),

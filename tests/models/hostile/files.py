@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import stat
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,19 @@ def link_to(name: str, target: str) -> Spoil:
     return spoil
 
 
-def special(name: str, kind: int) -> Spoil:
+def fifo(name: str) -> Spoil:
     def spoil(folder: Path) -> None:
         (folder / name).unlink()
-        os.mknod(folder / name, kind | 0o600)
+        os.mkfifo(folder / name)
+
+    return spoil
+
+
+def a_socket(name: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        with contextlib.chdir(folder), socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(name)  # the whole path may be longer than a socket's may be
 
     return spoil
 
@@ -115,9 +125,9 @@ PLACES = [
     own("link-to-zeros", link_to("weights.safetensors", "/dev/zero"), "leads out of the folder"),
     own("link-to-nothing", link_to("tokenizer.json", "nowhere"), "no tokenizer.json"),
     own("link-to-itself", link_to("tokenizer.json", "tokenizer.json"), "tokenizer.json: can't be read"),
-    own("fifo-settings", special("model.json", stat.S_IFIFO), "expected a regular file"),
-    own("fifo-weights", special("weights.safetensors", stat.S_IFIFO), "expected a regular file"),
-    own("socket", special("graph.fast.onnx", stat.S_IFSOCK), "expected a regular file"),
+    own("fifo-settings", fifo("model.json"), "expected a regular file"),
+    own("fifo-weights", fifo("weights.safetensors"), "expected a regular file"),
+    own("socket", a_socket("graph.fast.onnx"), "expected a regular file"),
     own("folder-for-weights", a_folder("weights.safetensors"), "expected a regular file"),
     own("sparse-weights", sparse("weights.safetensors", 1 << 40), "at most"),
     own(
@@ -131,8 +141,8 @@ PLACES = [
     checkpoint("link-out-graph", link_out(GRAPH), "leads out of the folder"),
     checkpoint("link-out-of-a-subfolder", linked_graphs, "leads out of the folder"),
     checkpoint("link-out-config", link_out("sentence_bert_config.json"), "leads out of the folder"),
-    checkpoint("fifo-config", special("config.json", stat.S_IFIFO), "expected a regular file"),
-    checkpoint("fifo-tokenizer", special("tokenizer.json", stat.S_IFIFO), "expected a regular file"),
+    checkpoint("fifo-config", fifo("config.json"), "expected a regular file"),
+    checkpoint("fifo-tokenizer", fifo("tokenizer.json"), "expected a regular file"),
     checkpoint("sparse-tokenizer", sparse("tokenizer.json", 1 << 33), "at most"),
     checkpoint("sparse-graph", sparse(GRAPH, 1 << 40), "at most"),
 ]

@@ -12,23 +12,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from shortlist import Encoder, ModelError
 from shortlist.models.folders import DEFAULT, fingerprint
+from shortlist.models.graph_check import check_graph
+from shortlist.models.tokenizer_check import check_tokenizer
+from shortlist.models.weights import bind_weights, read_weights
 from tests.models.conftest import hard_link
 from tests.models.hostile import proto
 from tests.models.hostile.cases import CASES
 from tests.models.hostile.contents import split, tokenizer
 from tests.models.hostile.files import GRAPH, changed, content
-from tests.models.hostile.folders import Hostile, executed, inside, run_hostile, write_own
-from tests.models.tiny_model import write_folder
+from tests.models.hostile.folders import (
+    GROUP,
+    Hostile,
+    executed,
+    inside,
+    own_graph,
+    own_tensors,
+    run_hostile,
+    write_own,
+)
+from tests.models.tiny_model import DATA, make_tokenizer, write_folder
 
 MEMORY_BYTES = 64 << 20
 SECONDS = 2.0
 
 
 def peak_bytes(*, reset: bool = False) -> int:
-    """Give the most memory that this process had since the last reset, where the system can reset it."""
+    """Give the most memory that this process had: on Linux since the last reset."""
     if sys.platform != "linux":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if reset:
@@ -37,6 +50,7 @@ def peak_bytes(*, reset: bool = False) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_the_peak_of_memory_is_seen() -> None:
     before = peak_bytes(reset=True)
     assert np.ones(2 * MEMORY_BYTES, np.uint8).all()
@@ -96,6 +110,48 @@ def test_a_link_that_leads_out_is_refused_with_the_command_that_copies(tmp_path:
     with pytest.raises(ModelError) as caught:
         Encoder.load(folder, mode="exact")
     assert "cp -rL" in caught.value.hint
+
+
+# -- bytes that nobody chose ---------------------------------------------------------------------------------
+
+
+def read_graph(data: bytes) -> None:
+    check_graph(data, Path("graph"), own=True)
+
+
+def read_all_weights(data: bytes) -> None:
+    bind_weights(read_weights(bytearray(data), Path("weights")), Path("weights"), group=GROUP, fast=True)
+
+
+def read_tokenizer(data: bytes) -> None:
+    check_tokenizer(data, Path("tokenizer.json"))
+
+
+READERS = [
+    (read_graph, own_graph()),
+    (read_graph, (DATA / "transformer.onnx").read_bytes()),
+    (read_all_weights, save(own_tensors())),
+    (read_tokenizer, make_tokenizer().to_str().encode()),
+]
+
+
+@pytest.mark.parametrize(("read", "sound"), READERS, ids=["our graph", "their graph", "weights", "tokenizer"])
+def test_a_file_with_bytes_changed_at_random_is_read_or_refused(
+    read: Callable[[bytes], None], sound: bytes
+) -> None:
+    random, refused = np.random.default_rng(7), 0
+    read(sound)
+    for _ in range(1_000):
+        data = bytearray(sound)
+        for at in random.integers(len(data), size=random.integers(1, 6)):
+            data[at] = random.integers(256)
+        if random.random() < 0.3:
+            del data[random.integers(len(data)) :]
+        try:
+            read(bytes(data))
+        except ModelError:
+            refused += 1
+    assert refused > 300
 
 
 # -- folders that only fail once they encode -----------------------------------------------------------------
@@ -210,3 +266,17 @@ def test_the_model_that_comes_with_shortlist_loads_from_a_copy(tmp_path: Path) -
     for path in DEFAULT.iterdir():
         hard_link(path, tmp_path / path.name)
     assert Encoder.load(tmp_path, mode="exact").encode(["a card"]).shape == (1, 384)
+
+
+def test_the_model_that_comes_with_shortlist_may_be_installed_as_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    write_own(tmp_path / "store")
+    (tmp_path / "default").mkdir()
+    for path in (tmp_path / "store").iterdir():
+        (tmp_path / "default" / path.name).symlink_to(path)
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        Encoder.load(tmp_path / "default")
+    monkeypatch.setattr("shortlist.models.folders.DEFAULT", tmp_path / "default")
+    assert Encoder.load(tmp_path / "default").encode(["cat"]).shape == (1, 8)
