@@ -78,7 +78,7 @@ def fingerprint(path: Path) -> str:
 
 def _existing(path: Path) -> ModelFolder:
     try:
-        found, folder = path.is_dir(), ModelFolder(path, links_may_leave=path == DEFAULT)
+        found, folder = path.is_dir(), ModelFolder(path, trusted=path == DEFAULT)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
     if not found:
@@ -142,7 +142,12 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
     place = folder.path / "weights.safetensors"
     with ThreadPoolExecutor(1) as pool:  # a checksum takes as long as a tokenizer
         digest = pool.submit(_digest, weights_data)
-        tokenizer = Tokenizer(folder.path / "tokenizer.json", settings.max_tokens, data=tokenizer_data)
+        tokenizer = Tokenizer(
+            folder.path / "tokenizer.json",
+            settings.max_tokens,
+            data=tokenizer_data,
+            trusted=folder.trusted,
+        )
         _check_digest(digest.result(), expected[place.name], place)
     stored = read_weights(weights_data, place)
     weights = bind_weights(stored, place, group=group, fast=mode == "fast")

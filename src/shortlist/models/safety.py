@@ -58,11 +58,12 @@ _CONFIGS = (
 class ModelFolder:
     """Read the files of one folder, and of nothing else.
 
-    ``links_may_leave`` is for the model that comes with the package: uv and Bazel install packages as links.
+    ``trusted`` is the model that comes with the package, as much as the package's code: its files may be links
+    that lead out, as uv and Bazel install them, and its tokenizer, whose check takes 10 ms, is not checked.
     """
 
     path: Path
-    links_may_leave: bool = False
+    trusted: bool = False
 
     def has(self, name: str) -> bool:
         """Say whether there is anything under this name; a link that leads nowhere is something."""
@@ -93,7 +94,7 @@ class ModelFolder:
         path = self._inside(name)
         try:
             real = path.resolve(strict=True)
-            if not self.links_may_leave and not real.is_relative_to(os.path.realpath(self.path)):
+            if not self.trusted and not real.is_relative_to(os.path.realpath(self.path)):
                 raise ModelError(
                     f"{path}: a link that leads out of the folder",
                     hint="Hugging Face's cache is made of such links; copy their files: cp -rL FOLDER COPY",

@@ -34,7 +34,7 @@ class Tokenizer:
 
     ``overhead`` is the number of special tokens that surround a text; ``lower_case`` is for models that want
     their texts so although their tokenizer doesn't do it. ``data`` is what the file holds, where it was read
-    already.
+    already; a ``trusted`` one is not checked, only read.
 
     Raises:
         ModelError: the file is no tokenizer, is beyond some bound, or fails on plain texts.
@@ -47,10 +47,11 @@ class Tokenizer:
         *,
         lower_case: bool = False,
         data: bytes | None = None,
+        trusted: bool = False,
     ) -> None:
         self._path = path
         data = ModelFolder(path.parent).read(path.name, TOKENIZER_BYTES) if data is None else data
-        self._highest_id = check_tokenizer(data, path)
+        self._highest_id = -1 if trusted else check_tokenizer(data, path)
         with self._typed("can't be read"):
             loaded = tokenizers.Tokenizer.from_buffer(data)
             if lower_case:
