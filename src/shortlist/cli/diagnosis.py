@@ -33,7 +33,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
             text += _wrapped(label.ljust(_LABEL), value)
     text.append("")
     for problem in diagnosis.problems:
-        text += _wrapped("problem: ", f"{problem.what}: {problem.remedy}", indent=2)
+        text += _wrapped("problem: ", f"{problem.what} -> {problem.remedy}", indent=2)
     if not diagnosis.problems:
         text.append("no problem found")
     return "\n".join(text)
@@ -42,9 +42,10 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
 def _wrapped(label: str, value: str, *, indent: int = _LABEL) -> list[str]:
     """Break a line between words; what would steer a terminal becomes a space."""
     one_line = " ".join(printable(value).split())
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         one_line, WIDTH, initial_indent=label, subsequent_indent=" " * indent, break_on_hyphens=False
-    ) or [label.rstrip()]
+    )
+    return [line.rstrip() for line in lines or [label]]
 
 
 def _software(found: Software) -> Lines:
@@ -112,7 +113,7 @@ def _collection(found: CollectionHealth) -> Lines:
         "  documents",
         f"{found.documents:,}{dead}; {counted(found.segments or 0, 'segment')}, {_size(found.size_bytes)}",
     )
-    here = "found" if found.model_found else "not found"
+    here = "at hand" if found.model_found else "not at hand"
     yield "  model", f"{found.model} ({found.fingerprint}), mode {found.mode}: {here}"
     if found.unfinished:
         yield "  unfinished", f"indexing {found.unfinished}"

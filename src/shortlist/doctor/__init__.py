@@ -54,7 +54,7 @@ def examine(collections: Sequence[str | os.PathLike[str]] = (), *, deep: bool = 
     The disks are those of the collections, or that of the working folder if there is none.
     """
     paths = [Path(path) for path in collections]
-    folders = list(dict.fromkeys(path for path in paths if path.is_dir())) or [Path()]
+    folders = list(dict.fromkeys(path for path in paths if _is_folder(path))) or [Path()]
     return Diagnosis(
         software=examine_software(),
         machine=examine_machine(),
@@ -62,3 +62,10 @@ def examine(collections: Sequence[str | os.PathLike[str]] = (), *, deep: bool = 
         model=examine_model(),
         collections=tuple(examine_collection(path, deep=deep) for path in paths),
     )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that we may not read
+        return False

@@ -59,9 +59,8 @@ def examine_collection(path: Path, *, deep: bool = False) -> CollectionHealth:
             generation = read_generation(directory)
             health = _described(replace(health, writer=_writer(directory)), directory, generation)
     except CollectionError as error:
-        old = (path / FORMAT_1).is_file() and not (path / NAME).exists()
         problem = Problem.of(error, "check who owns the folder, or restore a backup")
-        return replace(health, format=1 if old else health.format, problems=(problem,))
+        return replace(health, format=1 if _is_format_1(directory) else None, problems=(problem,))
     model_problems = _model_problems(path, generation)
     problems = [
         *_file_problems(directory, deep=deep),
@@ -93,6 +92,14 @@ def _described(health: CollectionHealth, directory: Directory, generation: Gener
         unfinished=without_names(generation.unfinished),
         leftovers=len(leftovers),
     )
+
+
+def _is_format_1(directory: Directory) -> bool:
+    try:
+        names = directory.names()
+    except OSError:
+        return False
+    return FORMAT_1 in names and NAME not in names
 
 
 def _size(file: Path) -> int:
