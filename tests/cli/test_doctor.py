@@ -207,7 +207,7 @@ class TestMachine:
     @pytest.mark.parametrize(
         ("files", "quota", "limit"),
         [
-            ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+            ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "300000 100000\n",
               "sys/fs/cgroup/a/cpu.max": "150000 100000\n", "sys/fs/cgroup/a/memory.max": "1000000\n",
               "sys/fs/cgroup/a/b/memory.max": "max\n"}, 1.5, 1_000_000),
             ({"proc/self/cgroup": "5:cpu,cpuacct:/d\n4:memory:/d\n0::/\n",
@@ -217,10 +217,11 @@ class TestMachine:
             ({"proc/self/cgroup": "5:cpu:/\n4:memory:/\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
               "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
               "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, None, None),
-            ({"proc/self/cgroup": "0::/gone\n", "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2, None),
+            ({"proc/self/cgroup": "0::/gone\n", "sys/fs/cgroup/gone/cpu.max": "max 100000\n",
+              "sys/fs/cgroup/cpu.max": "200000 100000\n"}, 2, None),
             ({"proc/self/cgroup": "nonsense\n\n::\n"}, None, None),
         ],
-        ids=["version 2, around us", "version 1", "no limits", "a folder that is not shown", "nonsense"],
+        ids=["version 2, around us", "version 1", "no limits", "none of our own", "nonsense"],
     )  # fmt: skip
     def test_limits_of_control_groups(
         self, no_system_files: Path, files: dict[str, str], quota: float | None, limit: int | None
@@ -467,7 +468,7 @@ class TestCollections:
 
     def test_a_missing_segment_is_found(self, collection: Path) -> None:
         (collection / SEGMENT).unlink()
-        assert "No such file" in what(examine_collection(collection))[0]
+        assert what(examine_collection(collection)) == [f"{collection / SEGMENT}: is missing"]
 
     def test_one_wrong_byte_is_found_by_reading_all(self, collection: Path) -> None:
         flip_byte(collection / SEGMENT, BLOCK + 10)  # of the token vectors
