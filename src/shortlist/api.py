@@ -178,6 +178,30 @@ class Collection:
         return report
 
     @classmethod
+    def repair(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | os.PathLike[str] | None = None,
+        drop: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Repair:
+        """Make what is damaged again: postings and vectors from the documents, the generation from its copy.
+
+        Raises:
+            CollectionDamagedError: documents are lost and ``drop`` doesn't say to go on without them; or
+                neither the newest generation nor its copy can be read.
+            CollectionBusyError: another process or thread is writing.
+        """
+
+        def encoder(store: Store) -> Encoder:
+            chosen = model or store.settings.model or None
+            return cls(store, None, None if chosen is None else Path(chosen)).encoder
+
+        return repair(Path(path), encoder, drop=drop, threads=threads, progress=progress)
+
+    @classmethod
     def open(cls, path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Collection:
         """Open a collection; ``model`` says where its model is now, if it moved.
 
@@ -343,19 +367,6 @@ class Collection:
         except ModelError as error:
             problems.append(str(error))
         return problems
-
-    def repair(
-        self, *, drop: bool = False, threads: int | None = None, progress: Progress | None = None
-    ) -> Repair:
-        """Make postings and vectors of damaged files again from the documents.
-
-        Raises:
-            CollectionDamagedError: documents are lost and ``drop`` doesn't say to go on without them; or the
-                newest generation can't be read.
-            CollectionBusyError: another process or thread is writing.
-        """
-        self._let_go()
-        return repair(self._store, lambda: self.encoder, drop=drop, threads=threads, progress=progress)
 
     def compact(self) -> bool:
         """Join all segments into one without deleted documents; give whether there was anything to do.

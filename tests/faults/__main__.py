@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.faults.cases import Family
 from tests.faults.families import FAMILIES
@@ -28,7 +29,7 @@ DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: made by make faults -->", "<!-- /faults -->"
 
 
-def run_family(family: Family, names: Sequence[str], *, verbose: bool = True) -> dict[str, object]:
+def run_family(family: Family, names: Sequence[str], *, verbose: bool = True) -> dict[str, Any]:
     """Run cases; give how many were tried and which failed."""
     begin, failures, count = time.perf_counter(), [], 0
     for done, name in enumerate(names, 1):
@@ -48,7 +49,10 @@ def run_family(family: Family, names: Sequence[str], *, verbose: bool = True) ->
     seconds = time.perf_counter() - begin
     if verbose:
         counted = f", {count:,} {family.counted}" if family.counted else ""
-        print(f"\r{family.name}: {len(names):,} cases{counted}, {len(failures)} failed, {seconds:.0f} s", flush=True)
+        print(
+            f"\r{family.name}: {len(names):,} cases{counted}, {len(failures)} failed, {seconds:.0f} s",
+            flush=True,
+        )
     return {
         "family": family.name,
         "promise": family.promise,
@@ -66,23 +70,25 @@ def scratch_root() -> str | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for; give 1 if anything failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Cause every fault on purpose.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Cause every fault on purpose."
+    )
     parser.add_argument("family", nargs="?", choices=[family.name for family in FAMILIES])
     parser.add_argument("case", nargs="?", help="one case of the family, as a failure names it")
     arguments = parser.parse_args(argv)
     chosen = [family for family in FAMILIES if arguments.family in (None, family.name)]
-    results = []
-    for family in chosen:
-        results.append(run_family(family, [arguments.case] if arguments.case else list(family.cases())))
+    results = [run_family(one, [arguments.case] if arguments.case else list(one.cases())) for one in chosen]
     if arguments.family is None:
         write_report(results)
     return int(any(result["failed"] for result in results))
 
 
-def write_report(results: list[dict[str, object]]) -> None:
+def write_report(results: list[dict[str, Any]]) -> None:
     """Write the results as JSON, and their table into docs/reliability.md."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    record = {
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    record: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit.stdout.strip(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
@@ -96,14 +102,14 @@ def write_report(results: list[dict[str, object]]) -> None:
     DOCUMENT.write_text(head + BEGIN + "\n" + table(record) + END + rest.split(END)[1], encoding="utf-8")
 
 
-def table(record: dict[str, object]) -> str:
+def table(record: Mapping[str, Any]) -> str:
     """Make the table of docs/reliability.md."""
     lines = ["| faults | cases | failed | what was done, and what must hold |", "|---|---:|---:|---|"]
-    families = record["families"]
-    assert isinstance(families, list)
-    for one in families:
+    for one in record["families"]:
         counted = "".join(f"; {number:,} {what}" for what, number in one["counted"].items())
-        lines.append(f"| `{one['family']}` | {one['cases']:,}{counted} | {len(one['failed'])} | {one['promise']} |")
+        lines.append(
+            f"| `{one['family']}` | {one['cases']:,}{counted} | {len(one['failed'])} | {one['promise']} |"
+        )
     where = f"Commit `{record['commit']}`, {record['date']}, {record['machine']}, Python {record['python']}."
     return "\n".join(lines) + f"\n\n{where}\n"
 

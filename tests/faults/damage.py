@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from shortlist.errors import CollectionDamagedError, CollectionError, CollectionFormatError
+from shortlist.indexing import repair
 from tests.faults.cases import Family
 from tests.faults.world import (
-    Disagreement,
+    DisagreementError,
     assess,
     collection,
     create,
@@ -21,7 +22,6 @@ from tests.faults.world import (
     encoder,
     look,
     read,
-    state_of,
 )
 
 __all__ = ["FAMILIES"]
@@ -33,7 +33,9 @@ CUTS = 5
 @lru_cache
 def _sound(flavour: str) -> Path:
     """Make a collection of three segments, with dead documents; ``flavour`` names others that are like it."""
-    path = Path(tempfile.mkdtemp(prefix="faults-sound-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    path = Path(
+        tempfile.mkdtemp(prefix="faults-sound-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    )
     with create(path / "c") as made:
         made.add(documents(range(60), version=9 if flavour == "another" else 1))
         made.add(documents(range(60, 75)))
@@ -91,7 +93,7 @@ def _must_be_named(path: Path, name: Path, what: str) -> None:
     except (CollectionDamagedError, CollectionFormatError) as error:
         found = [str(error)]
     if not any(str(path / name) in one for one in found):
-        raise Disagreement(f"{name}, {what}: not named by check --deep, which says {found}")
+        raise DisagreementError(f"{name}, {what}: not named by check --deep, which says {found}")
 
 
 def _never_wrong(path: Path) -> None:
@@ -101,7 +103,7 @@ def _never_wrong(path: Path) -> None:
     except (CollectionDamagedError, CollectionFormatError):
         return
     if answers != _answers():
-        raise Disagreement("a search gives another answer, silently")
+        raise DisagreementError("a search gives another answer, silently")
 
 
 def cut_cases() -> Iterator[str]:
@@ -126,7 +128,7 @@ def cut_run(case: str, scratch: Path) -> None:
                 try:
                     found = {one.doc_id: one for one in snapshot.documents(snapshot.live.nonzero()[0])}
                     if found != read_sound():
-                        raise Disagreement("other documents")
+                        raise DisagreementError("other documents")
                 except CollectionError:
                     pass
     else:
@@ -158,27 +160,27 @@ def swap_run(case: str, scratch: Path) -> None:
     match other:
         case "another" | "older":
             shutil.copyfile(_sound(other) / name, path / name)
-            if (path / name).read_bytes() == (_sound("this") / name).read_bytes():
-                return
         case "missing":
             (path / name).unlink()
         case "empty":
             (path / name).write_bytes(b"")
         case _:
             shutil.copyfile(_sound("this") / other, path / name)
+    if (path / name).exists() and (path / name).read_bytes() == (_sound("this") / name).read_bytes():
+        return
     try:
         with collection(path) as opened:
             problems = [one for one in opened.check(deep=True) if "encoded by" not in one]
             if not problems and other == "older":
                 with collection(_sound("older")) as older:
                     if read(opened) != read(older):
-                        raise Disagreement("neither this generation nor the older one")
+                        raise DisagreementError("neither this generation nor the older one")
                 return
     except CollectionError as error:
         problems = [str(error)]
     if not any(str(path) in one for one in problems):
-        raise Disagreement(f"{case}: not named: {problems}")
-    if name != "generation.safetensors":
+        raise DisagreementError(f"{case}: not named: {problems}")
+    if "generation" not in name:
         _must_be_named(path, Path(name), other)
 
 
@@ -188,6 +190,7 @@ def repair_cases() -> Iterator[str]:
         for segment in snapshot.segments:
             yield from (f"{segment.number}:{name}" for name, one in segment.file.sections.items() if len(one))
             yield from (f"{segment.number}:{name}" for name in ("header", "checksums", "seal"))
+    yield from ("generation:3000", "generation:-3", "generation-copy:3000")
 
 
 def repair_run(case: str, scratch: Path) -> None:
@@ -195,6 +198,11 @@ def repair_run(case: str, scratch: Path) -> None:
     number, name = case.split(":")
     path = scratch / "c"
     shutil.copytree(_sound("this"), path)
+    if number.startswith("generation"):
+        file = path / f"{number}.safetensors"
+        _flip(file, int(name) % file.stat().st_size, 3)
+        _repaired(path, scratch)
+        return
     file = path / "segments" / f"{int(number):08d}.safetensors"
     with collection(path).store.snapshot() as snapshot:
         (segment,) = (one for one in snapshot.segments if one.number == int(number))
@@ -207,25 +215,27 @@ def repair_run(case: str, scratch: Path) -> None:
                 width *= axis
             places[name] = section.start + len(section) * width // 2
     _flip(file, places[name], 3)
-    with collection(path) as opened:
-        before = len(read_sound())
-        try:
-            opened.repair()
-        except CollectionDamagedError as error:
-            if "can't be read" not in str(error):
-                raise
-            lost = opened.repair(drop=True).lost
+    _repaired(path, scratch)
+
+
+def _repaired(path: Path, scratch: Path) -> None:
+    before = len(read_sound())
+    try:
+        repair(path, lambda _: encoder())
+    except CollectionDamagedError as error:
+        if "can't be read" not in str(error):
+            raise
+        lost = repair(path, lambda _: encoder(), drop=True).lost
+        with collection(path) as opened:
             if not lost or opened.count() != before - len(lost):
-                raise Disagreement(f"{len(lost)} lost, {opened.count()} of {before} left") from error
+                raise DisagreementError(f"{len(lost)} lost, {opened.count()} of {before} left") from error
             left = read(opened)
             if any(read_sound()[doc_id] != one for doc_id, one in left.items()):
-                raise Disagreement("a document changed") from error
+                raise DisagreementError("a document changed") from error
             assess(path, [left], scratch)
-        else:
-            assess(path, [read_sound()], scratch)  # type: ignore[list-item]
+    else:
+        assess(path, [read_sound()], scratch)  # type: ignore[list-item]
 
-
-_ = encoder, state_of
 
 FAMILIES = [
     Family(

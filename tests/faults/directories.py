@@ -13,7 +13,14 @@ from typing import Any
 
 from shortlist.collection.directory import Directory, File, Lock
 
-__all__ = ["FaultyDirectory", "FullDirectory", "HoldingDirectory", "KillingDirectory", "RecordingDirectory", "Step"]
+__all__ = [
+    "FaultyDirectory",
+    "FullDirectory",
+    "HoldingDirectory",
+    "KillingDirectory",
+    "RecordingDirectory",
+    "Step",
+]
 
 
 class WatchedFile(File):
@@ -51,7 +58,9 @@ class WatchedDirectory(Directory):
     def call(self, kind: str, name: str) -> None:
         """Say that a call is about to be made; raising lets it fail."""
 
-    def wrote(self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]) -> int:
+    def wrote(
+        self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]
+    ) -> int:
         """Make a write."""
         self.call("write", file.name)
         return write(data, offset)
@@ -132,7 +141,9 @@ class FaultyDirectory(WatchedDirectory):
         if kind != "write" and self._is_due(kind):
             self._fail(kind, name)
 
-    def wrote(self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]) -> int:
+    def wrote(
+        self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]
+    ) -> int:
         if not self._is_due("write"):
             return write(data, offset)
         half = len(data) // 2
@@ -163,7 +174,9 @@ class FullDirectory(WatchedDirectory):
     def _used(self) -> int:
         return sum(-(-one.stat().st_size // 4096) * 4096 for one in self.path.rglob("*") if one.is_file())
 
-    def wrote(self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]) -> int:
+    def wrote(
+        self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]
+    ) -> int:
         size = os.fstat(file._descriptor).st_size
         grown = max(0, -(-(offset + len(data)) // 4096) - -(-size // 4096)) * 4096
         if grown > self.free_bytes():
@@ -177,7 +190,9 @@ class FullDirectory(WatchedDirectory):
 class HoldingDirectory(WatchedDirectory):
     """Refuse to remove or to replace a file that is open, as Windows does."""
 
-    open_files: Counter[str] = Counter()
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.open_files: Counter[str] = Counter()
 
     def create(self, name: str) -> File:
         file = super().create(name)
@@ -207,6 +222,7 @@ class KillingDirectory(WatchedDirectory):
         self.left = kill_at
 
     def call(self, kind: str, name: str) -> None:
+        _ = kind, name
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -236,6 +252,8 @@ class RecordingDirectory(WatchedDirectory):
         if kind in ("sync", "sync_folder", "create", "rename", "remove", "remove_folder", "make_folder"):
             self.steps.append(Step(kind, name))
 
-    def wrote(self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]) -> int:
+    def wrote(
+        self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]
+    ) -> int:
         self.steps.append(Step("write", file.name, bytes(data), offset))
         return write(data, offset)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from shortlist.collection.directory import Directory
 from shortlist.errors import CollectionStorageError, ShortlistError
 from tests.faults.cases import Family
 from tests.faults.directories import (
@@ -18,9 +17,18 @@ from tests.faults.directories import (
     HoldingDirectory,
     KillingDirectory,
 )
-from tests.faults.world import Disagreement, Scenario, assess, collection, leftovers, look, scenarios
+from tests.faults.world import (
+    DisagreementError,
+    Scenario,
+    State,
+    assess,
+    collection,
+    leftovers,
+    look,
+    scenarios,
+)
 
-__all__ = ["FAMILIES"]
+__all__ = ["FAMILIES", "after_kill", "retry"]
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EMFILE": errno.EMFILE, "short": 0}
 BEYOND = 10**9
@@ -29,8 +37,6 @@ BEYOND = 10**9
 @lru_cache
 def _calls(name: str, error: int) -> int:
     """Count the calls of a scenario that can fail so."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / name
         scenario = scenarios()[name]
@@ -62,26 +68,30 @@ def io_run(case: str, scratch: Path) -> None:
         scenario.act(path, faulty)
     except ShortlistError as error:
         if not isinstance(error, CollectionStorageError):
-            raise Disagreement(f"{type(error).__name__}: {error}") from error
+            raise DisagreementError(f"{type(error).__name__}: {error}") from error
         if not faulty.failed:
-            raise Disagreement(f"nothing failed, and yet: {error}") from error
+            raise DisagreementError(f"nothing failed, and yet: {error}") from error
         _after_failure(scenario, path, faulty, scratch)
     else:
         assess(path, [scenario.after], scratch)
-    _retry(scenario, path, scratch)
+    retry(scenario, path, scratch)
 
 
 def _after_failure(scenario: Scenario, path: Path, faulty: FaultyDirectory, scratch: Path) -> None:
     """The state before; or the one after, if all that failed came after the renaming."""
-    states = [scenario.before, {}, scenario.after] if scenario.before is None else [scenario.before, scenario.after]
+    states = (
+        [scenario.before, {}, scenario.after]
+        if scenario.before is None
+        else [scenario.before, scenario.after]
+    )
     reached = assess(path, states, scratch)
     if states[reached] is scenario.after and scenario.before != scenario.after:
         first = faulty.failed[0]
         if not first.startswith("sync_folder") and scenario.name != "first":
-            raise Disagreement(f"an error was reported, but the commit is there; failed: {first}")
+            raise DisagreementError(f"an error was reported, but the commit is there; failed: {first}")
 
 
-def _retry(scenario: Scenario, path: Path, scratch: Path) -> None:
+def retry(scenario: Scenario, path: Path, scratch: Path) -> None:
     """The same again, on a disk that works, gets there and leaves nothing."""
     if scenario.name == "first" and (path / "generation.safetensors").exists():
         with collection(path) as opened:
@@ -90,7 +100,7 @@ def _retry(scenario: Scenario, path: Path, scratch: Path) -> None:
         scenario.act(path, None)
     assess(path, [scenario.after], scratch)
     if leftovers(path):
-        raise Disagreement(f"left over: {leftovers(path)}")
+        raise DisagreementError(f"left over: {leftovers(path)}")
 
 
 def reading_cases() -> Iterator[str]:
@@ -103,8 +113,6 @@ def reading_cases() -> Iterator[str]:
 
 @lru_cache
 def _reading_calls(error: int) -> int:
-    import tempfile
-
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / "c"
         scenarios()["update"].prepare(path)
@@ -125,13 +133,13 @@ def reading_run(case: str, scratch: Path) -> None:
     try:
         with collection(path, faulty) as opened:
             if look(opened) != expected:
-                raise Disagreement("another answer")
+                raise DisagreementError("another answer")
     except CollectionStorageError:
         pass
     faulty.fail_at = BEYOND
     with collection(path, faulty) as opened:
         if look(opened) != expected:
-            raise Disagreement("another answer afterwards")
+            raise DisagreementError("another answer afterwards")
 
 
 def full_cases() -> Iterator[str]:
@@ -143,8 +151,6 @@ def full_cases() -> Iterator[str]:
 @lru_cache
 def _needed(name: str) -> int:
     """Give the room that a scenario takes at its peak, in steps of 4 kB."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / name
         scenario = scenarios()[name]
@@ -155,6 +161,7 @@ def _needed(name: str) -> int:
         class Peak(FullDirectory):
             def closed(self, name: str) -> None:
                 nonlocal peak
+                _ = name
                 peak = max(peak, self._used())
 
         scenario.act(path, Peak(path, BEYOND))
@@ -172,17 +179,17 @@ def full_run(case: str, scratch: Path) -> None:
         scenario.act(path, full)
     except CollectionStorageError as error:
         if error.errno not in (errno.ENOSPC, None):
-            raise Disagreement(f"{error}") from error
-        states = [scenario.before, {}] if scenario.before is None else [scenario.before]
+            raise DisagreementError(f"{error}") from error
+        states: list[State | None] = [scenario.before, *([{}] if scenario.before is None else [])]
         assess(path, states, scratch)
         if scenario.before is not None:
             with collection(path, FullDirectory(path, 0)) as opened:
                 look(opened)
             if leftovers(path):
-                raise Disagreement(f"left over: {leftovers(path)}") from error
+                raise DisagreementError(f"left over: {leftovers(path)}") from error
     else:
         assess(path, [scenario.after], scratch)
-    _retry(scenario, path, scratch)
+    retry(scenario, path, scratch)
 
 
 def holding_cases() -> Iterator[str]:
@@ -204,17 +211,17 @@ def holding_run(case: str, scratch: Path) -> None:
             scenario.act(path, holding)
             found = snapshot.documents(snapshot.live.nonzero()[0])
             if {one.doc_id: one for one in found} != dict(scenario.before):
-                raise Disagreement("a reader lost its generation")
+                raise DisagreementError("a reader lost its generation")
             if look(reader) == before and scenario.before != scenario.after:
-                raise Disagreement("a reader does not see the new generation")
+                raise DisagreementError("a reader does not see the new generation")
             snapshot.close()
     if sum(holding.open_files.values()):
-        raise Disagreement(f"left open: {+holding.open_files}")
+        raise DisagreementError(f"left open: {+holding.open_files}")
     assess(path, [scenario.after], scratch)
     with collection(path, holding).store.writer():
         pass
     if leftovers(path):
-        raise Disagreement(f"left over: {leftovers(path)}")
+        raise DisagreementError(f"left over: {leftovers(path)}")
 
 
 def kill_cases() -> Iterator[str]:
@@ -225,8 +232,6 @@ def kill_cases() -> Iterator[str]:
 
 @lru_cache
 def _all_calls(name: str) -> int:
-    import tempfile
-
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / name
         scenario = scenarios()[name]
@@ -249,28 +254,19 @@ def after_kill(scenario: Scenario, path: Path, scratch: Path) -> None:
     """One of both states, whole; and the same again gets there and leaves nothing."""
     states = [None, {}, scenario.after] if scenario.before is None else [scenario.before, scenario.after]
     assess(path, states, scratch)
-    if scenario.name != "first" or not (path / "generation.safetensors").exists():
-        _retry(scenario, path, scratch)
-        return
-    _retry(scenario, path, scratch)
+    retry(scenario, path, scratch)
 
 
-def in_child(act: object) -> int:
+def in_child(act: Callable[[], object]) -> int:
     """Do something in a forked process; give how it ended (negative: the signal)."""
     process = os.fork()
     if not process:
         try:
-            act()  # type: ignore[operator]
+            act()
         except BaseException:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-
-def copy(source: Path, target: Path) -> Path:
-    """Copy a collection."""
-    shutil.copytree(source, target)
-    return target
 
 
 FAMILIES = [
@@ -306,4 +302,3 @@ FAMILIES = [
         kill_run,
     ),
 ]
-_ = Directory

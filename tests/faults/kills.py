@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.api import Collection
 from shortlist.collection import Analyzer, Snapshot, Store
@@ -24,7 +26,18 @@ from shortlist.indexing import indexer
 from shortlist.types import Document
 from tests.faults.cases import Family
 from tests.faults.inject import after_kill
-from tests.faults.world import SETTINGS, Disagreement, assess, collection, create, documents, encoder, read, scenarios, state_of
+from tests.faults.world import (
+    SETTINGS,
+    DisagreementError,
+    assess,
+    collection,
+    create,
+    documents,
+    encoder,
+    read,
+    scenarios,
+    state_of,
+)
 
 __all__ = ["FAMILIES", "Load", "kill_at_random"]
 
@@ -83,13 +96,14 @@ def has_strace() -> bool:
     """Say whether processes can be traced here."""
     if shutil.which("strace") is None:
         return False
-    return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def call_cases() -> Iterator[str]:
     """Every system call of every scenario; none where processes can't be traced."""
-    import tempfile
-
     if not has_strace():
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +118,7 @@ def call_run(case: str, scratch: Path) -> None:
     scenario.prepare(path)
     code = _traced(name, path, "-o", "/dev/null", "-e", f"inject={WRITING}:signal=KILL:when={number}")
     if code not in (-signal.SIGKILL, 0):
-        raise Disagreement(f"the process ended with {code}")
+        raise DisagreementError(f"the process ended with {code}")
     after_kill(scenario, path, scratch)
 
 
@@ -152,7 +166,9 @@ class Load:
             total += self.worth(chosen, [self.number] * len(chosen))
         following = max([self.next_document, *(one + 1 for one in chosen)])
         count = len(chosen) if kind == "add" else 0
-        return Load(self.largest, self.number + 1, following, self.versions, total % 2**64, self.added + count)
+        return Load(
+            self.largest, self.number + 1, following, self.versions, total % 2**64, self.added + count
+        )
 
     def take(self) -> None:
         """Make the next commit's result this one's."""
@@ -167,7 +183,7 @@ class Load:
         self.total, self.added = following.total, following.added
 
 
-def _worth(hashes: np.ndarray, lengths: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _worth(hashes: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return hashes * (2 * lengths + 1)
 
 
@@ -205,18 +221,23 @@ def kill_at_random(scratch: Path, seed: int, kills: int, added: int, largest: in
         found = fingerprint(path)
         if found != load.total:
             if found != load.after().total:
-                raise Disagreement(f"kill {done}: neither commit {load.number} nor the next one is there")
+                raise DisagreementError(
+                    f"kill {done}: neither commit {load.number} nor the next one is there"
+                )
             load.take()
             in_doubt += 1
         done += 1
         if done % max(1, kills // 5) == 0:
             _deep(path)
-            print(f"    {done} kills, {load.added:,} documents, {in_doubt} commits beyond the last acknowledged one", flush=True)
+            print(
+                f"    {done} kills, {load.added:,} documents, {in_doubt} commits beyond the last acknowledged one",
+                flush=True,
+            )
     _deep(path)
     with collection(path) as opened:
         expected = {f"n{number}": load.document(number, version) for number, version in load.versions.items()}
         if read(opened) != expected:
-            raise Disagreement("documents differ")
+            raise DisagreementError("documents differ")
     return load
 
 
@@ -245,7 +266,7 @@ def _deep(path: Path) -> None:
     with collection(path) as opened:
         problems = [one for one in opened.check(deep=True) if "encoded by" not in one]
     if problems:
-        raise Disagreement(f"check --deep: {problems}")
+        raise DisagreementError(f"check --deep: {problems}")
 
 
 KILLS, ADDED, LARGEST = 3000, 1_000_000, 800
@@ -283,11 +304,13 @@ def build_run(case: str, scratch: Path) -> None:
         os.waitpid(child, 0)
         before = _count(path)
         if before % COMMIT and before != BUILD:
-            raise Disagreement(f"after kill {kill} there are {before} documents: no whole number of commits")
+            raise DisagreementError(
+                f"after kill {kill} there are {before} documents: no whole number of commits"
+            )
     before = _count(path)
     encoded = _build(path, source, sleep=0)
     if encoded > BUILD - before:
-        raise Disagreement(f"{encoded} documents encoded, {BUILD - before} were missing")
+        raise DisagreementError(f"{encoded} documents encoded, {BUILD - before} were missing")
     assess(path, [state_of(source)], scratch)
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from shortlist.errors import CollectionError, CollectionStorageError
 from tests.faults.cases import Family
-from tests.faults.inject import _retry
+from tests.faults.disks import can_mount, disk
+from tests.faults.inject import retry
 from tests.faults.many import answers, fork
 from tests.faults.world import (
-    Disagreement,
+    DisagreementError,
     assess,
     collection,
     create,
@@ -27,58 +25,7 @@ from tests.faults.world import (
     state_of,
 )
 
-__all__ = ["FAMILIES", "can_mount", "read_only"]
-
-
-@lru_cache
-def can_mount() -> bool:
-    """Say whether disks of our own can be made here."""
-    import tempfile
-
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return False
-    with tempfile.TemporaryDirectory() as folder:
-        made = _mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", folder)
-        if made:
-            subprocess.run(["umount", folder], check=True)
-    return made
-
-
-def _mount(*arguments: str) -> bool:
-    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
-
-
-@contextmanager
-def disk(path: Path, size_bytes: int) -> Iterator[Path]:
-    """Make a disk of a certain size."""
-    path.mkdir()
-    if not _mount("-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path)):
-        raise RuntimeError("can't mount")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-@contextmanager
-def read_only(path: Path) -> Iterator[None]:
-    """Make a folder read-only: by mounting it so, or, for who is not root, by its permissions."""
-    if can_mount():
-        if not (_mount("--bind", str(path), str(path)) and _mount("-o", "remount,ro,bind", str(path))):
-            raise RuntimeError("can't mount")
-        try:
-            yield
-        finally:
-            subprocess.run(["umount", "-l", str(path)], check=True)
-        return
-    everything = [path, *path.rglob("*")]
-    for one in everything:
-        one.chmod(0o555 if one.is_dir() else 0o444)
-    try:
-        yield
-    finally:
-        for one in everything:
-            one.chmod(0o755 if one.is_dir() else 0o644)
+__all__ = ["FAMILIES"]
 
 
 def tmpfs_cases() -> Iterator[str]:
@@ -105,19 +52,19 @@ def tmpfs_run(case: str, scratch: Path) -> None:
             scenario.act(path, None)
         except CollectionStorageError as error:
             if leftovers(path):
-                raise Disagreement(f"left over: {leftovers(path)}") from error
+                raise DisagreementError(f"left over: {leftovers(path)}") from error
             state = scenario.before
             with (mounted / "filling").open("ab") as file:
                 rest = os.statvfs(mounted).f_bavail * found.f_frsize
                 file.write(b"x" * rest)
             with collection(path) as opened:
                 if look(opened) != expected:
-                    raise Disagreement("with no byte free a search gives another answer") from error
+                    raise DisagreementError("with no byte free a search gives another answer") from error
         else:
             state = scenario.after
         (mounted / "filling").unlink()
         assess(path, [state], scratch)
-        _retry(scenario, path, scratch)
+        retry(scenario, path, scratch)
 
 
 def file_cases() -> Iterator[str]:
@@ -133,7 +80,7 @@ def file_run(case: str, scratch: Path) -> None:
     scenario.prepare(path)
 
     def limited() -> str:
-        used = len(os.listdir("/dev/fd")) - 1
+        used = len(list(Path("/dev/fd").iterdir())) - 1
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + int(more), hard))
         try:
@@ -148,12 +95,16 @@ def file_run(case: str, scratch: Path) -> None:
 
     (answer,) = answers([fork(limited)])
     if answer not in ("", "done"):
-        raise Disagreement(f"{answer}")
+        raise DisagreementError(f"{answer}")
     if name == "search":
         assess(path, [scenario.before], scratch)
         return
-    assess(path, [None, {}, scenario.after] if scenario.before is None else [scenario.before, scenario.after], scratch)
-    _retry(scenario, path, scratch)
+    assess(
+        path,
+        [None, {}, scenario.after] if scenario.before is None else [scenario.before, scenario.after],
+        scratch,
+    )
+    retry(scenario, path, scratch)
 
 
 def memory_cases() -> Iterator[str]:
@@ -192,13 +143,13 @@ def memory_run(case: str, scratch: Path) -> None:
         return
     (answer,) = answers([fork(limited)])
     if answer not in ("MemoryError", "memory", "done"):
-        raise Disagreement(f"{answer}")
+        raise DisagreementError(f"{answer}")
     before = state_of(first, second)
     assess(path, [before, {**before, **state_of(documents(range(1000, 1400)))}], scratch)
     with collection(path) as opened:
         opened.add(documents([5000]))
     if leftovers(path):
-        raise Disagreement(f"left over: {leftovers(path)}")
+        raise DisagreementError(f"left over: {leftovers(path)}")
 
 
 FAMILIES = [

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from shortlist.errors import CollectionBusyError, CollectionNotFoundError
 from tests.faults.cases import Family
+from tests.faults.disks import read_only
 from tests.faults.world import (
-    Disagreement,
+    DisagreementError,
     State,
     assess,
     collection,
@@ -90,19 +94,16 @@ def race_run(case: str, scratch: Path) -> None:
     os.close(tried)
     os.close(told)
     if said.count(b"w") != 1:
-        raise Disagreement(f"{said.count(b'w')} writers won")
-    losers = []
-    for child, reading in children:
-        if not select_ready(reading):
-            winner, pipe = child, reading
-            continue
-        losers += answers([(child, reading)])
+        raise DisagreementError(f"{said.count(b'w')} writers won")
+    ready = {child: select_ready(reading) for child, reading in children}
+    ((winner, pipe),) = (one for one in children if not ready[one[0]])
+    losers = answers([one for one in children if ready[one[0]]])
     _thread_is_told(path, winner)
     os.kill(winner, dice.choice((signal.SIGKILL, signal.SIGTERM)))
     answers([(winner, pipe)])
     for one in losers:
         if f"process {winner} " not in one.get("told", "") or one["ms"] > 2000:
-            raise Disagreement(f"a loser heard {one}; process {winner} won")
+            raise DisagreementError(f"a loser heard {one}; process {winner} won")
     with collection(path) as opened:
         opened.add(documents([int(case)]))
     assess(path, [state_of(documents([int(case)]))], scratch)
@@ -110,8 +111,6 @@ def race_run(case: str, scratch: Path) -> None:
 
 def select_ready(reading: int) -> bool:
     """Say whether a child has answered or ended, within a moment."""
-    import select
-
     return bool(select.select([reading], [], [], 0.3)[0])
 
 
@@ -121,7 +120,7 @@ def _thread_is_told(path: Path, winner: int) -> None:
     except CollectionBusyError as error:
         if f"process {winner} " in str(error):
             return
-    raise Disagreement("a writer in this process was not told")
+    raise DisagreementError("a writer in this process was not told")
 
 
 def reader_cases() -> Iterator[str]:
@@ -135,7 +134,7 @@ def reader_run(case: str, scratch: Path) -> int:
     path, dice = scratch / "c", random.Random(seed)
     create(path).close()
     stop = scratch / "stop"
-    children = [fork(lambda number=number: _search(path, stop, number)) for number in range(READERS)]
+    children = [fork(partial(_search, path, stop, number)) for number in range(READERS)]
     states: dict[int, State] = {0: {}}
     with collection(path) as opened:
         state: State = {}
@@ -181,14 +180,14 @@ def _compare(found: list[Any], states: dict[int, State], scratch: Path) -> int:
     count = 0
     for one in found:
         if "error" in one:
-            raise Disagreement(one["error"])
+            raise DisagreementError(one["error"])
         count += one["count"]
         for generation, answer in one["seen"].items():
             before = max(number for number in states if number <= int(generation))
             after = min((number for number in states if number >= int(generation)), default=before)
             expected = [_expected(states[number], scratch) for number in {before, after}]
             if answer not in expected:
-                raise Disagreement(f"generation {generation}: {answer}, expected one of {expected}")
+                raise DisagreementError(f"generation {generation}: {answer}, expected one of {expected}")
     return count
 
 
@@ -207,15 +206,15 @@ def fork_cases() -> Iterator[str]:
     return iter(FORKS)
 
 
-def _searched_in_a_child(path: Path, scratch: Path) -> None:
+def _searched_in_a_child(path: Path, _: Path) -> None:
     with collection(path) as opened:
         expected = look(opened)
         (answer,) = answers([fork(lambda: look(opened) == expected)])
         if answer is not True or look(opened) != expected:
-            raise Disagreement(f"a forked child finds something else: {answer}")
+            raise DisagreementError(f"a forked child finds something else: {answer}")
 
 
-def _lock_dies_with_its_holder(path: Path, scratch: Path) -> None:
+def _lock_dies_with_its_holder(path: Path, _: Path) -> None:
     """A child of the holder lives on: it must not keep the lock."""
 
     def hold() -> None:
@@ -248,11 +247,11 @@ def _moved(path: Path, scratch: Path) -> None:
         snapshot = opened.store.snapshot()
         path.rename(scratch / "elsewhere")
         if len(snapshot.documents(snapshot.live.nonzero()[0])) != opened_count(scratch / "elsewhere"):
-            raise Disagreement("a reader lost its generation")
+            raise DisagreementError("a reader lost its generation")
         _must_be_gone(opened)
         with collection(scratch / "elsewhere") as again:
             if look(again) != expected:
-                raise Disagreement("the moved collection answers otherwise")
+                raise DisagreementError("the moved collection answers otherwise")
 
 
 def opened_count(path: Path) -> int:
@@ -261,16 +260,14 @@ def opened_count(path: Path) -> int:
         return opened.count()
 
 
-def _removed(path: Path, scratch: Path) -> None:
-    import shutil
-
+def _removed(path: Path, _: Path) -> None:
     with collection(path) as opened:
         look(opened)
         with opened.store.snapshot() as snapshot:
             count = snapshot.document_count
             shutil.rmtree(path)
             if len(snapshot.documents(snapshot.live.nonzero()[0])) != count:
-                raise Disagreement("a reader lost its generation")
+                raise DisagreementError("a reader lost its generation")
         _must_be_gone(opened)
 
 
@@ -280,7 +277,7 @@ def _must_be_gone(opened: Any) -> None:
             act()
         except CollectionNotFoundError:
             continue
-        raise Disagreement("no error although the collection is gone")
+        raise DisagreementError("no error although the collection is gone")
 
 
 def _replaced(path: Path, scratch: Path) -> None:
@@ -291,18 +288,16 @@ def _replaced(path: Path, scratch: Path) -> None:
         with create(path) as other:
             other.add(documents(range(100, 110)))
         if look(opened) != oracle(state_of(documents(range(100, 110))), scratch):
-            raise Disagreement("not the answers of the collection that is there now")
+            raise DisagreementError("not the answers of the collection that is there now")
 
 
-def _read_only(path: Path, scratch: Path) -> None:
+def _read_only(path: Path, _: Path) -> None:
     """Nothing is opened for writing by a reader: on a read-only disk a search works, and a write says why not."""
-    from tests.faults.limits import read_only
-
     with collection(path) as opened:
         expected = look(opened)
     with read_only(path), collection(path) as opened:
         if look(opened) != expected:
-            raise Disagreement("another answer")
+            raise DisagreementError("another answer")
 
 
 FORKS: dict[str, Callable[[Path, Path], None]] = {
@@ -328,7 +323,8 @@ def fork_run(case: str, scratch: Path) -> None:
 FAMILIES = [
     Family(
         "writers-race",
-        "eight writers start at once: one wins, the others are told at once which process; the lock dies with its holder",
+        "eight writers start at once: one wins, the others are told at once which process; the lock dies with its "
+        "holder",
         race_cases,
         race_run,
     ),

@@ -22,7 +22,7 @@ from tests.faults.cases import Family
 from tests.faults.directories import RecordingDirectory, Step
 from tests.faults.world import (
     NOTHING,
-    Disagreement,
+    DisagreementError,
     State,
     assess,
     collection,
@@ -206,7 +206,7 @@ def lose_power(case: str, scratch: Path, *, forget_syncs: bool = False) -> None:
     expected = {**(reached or {}), **state_of(more)}
     assess(scratch / "c", [expected], scratch)
     if not (scratch / "c" / "generation.safetensors").exists():
-        raise Disagreement("no generation")
+        raise DisagreementError("no generation")
 
 
 FAMILIES = [

@@ -22,13 +22,13 @@ from shortlist.errors import CollectionNotFoundError
 from shortlist.models import Encoder
 from shortlist.models.encoder import Views
 from shortlist.models.settings import Settings
-from shortlist.types import Document
+from shortlist.types import Document, MetadataValue
 from shortlist.vectors import DenseVectors, TokenVectors
 
 __all__ = [
     "NOTHING",
     "SETTINGS",
-    "Disagreement",
+    "DisagreementError",
     "State",
     "assess",
     "collection",
@@ -53,9 +53,10 @@ SETTINGS = StoreSettings(
     token_scale=1 / 127,
 )
 WORDS = (
-    "account balance bank card cash cheque credit currency debit deposit exchange fee foreign holiday interest "
-    "international limit loan money payment pin purchase rate refund saving statement transaction transfer travel"
-).split()
+    "account", "balance", "bank", "card", "cash", "cheque", "credit", "currency", "debit", "deposit",
+    "exchange", "fee", "foreign", "holiday", "interest", "international", "limit", "loan", "money", "payment",
+    "pin", "purchase", "rate", "refund", "saving", "statement", "transaction", "transfer", "travel",
+)  # fmt: skip
 
 State = Mapping[str, Document]
 """What a collection should hold: documents by id."""
@@ -63,7 +64,7 @@ State = Mapping[str, Document]
 NOTHING: State = {}
 
 
-class Disagreement(AssertionError):
+class DisagreementError(AssertionError):
     """A collection is in none of the states that it may be in."""
 
 
@@ -124,7 +125,12 @@ def document(number: int, version: int = 0) -> Document:
     """Make a document: the same number and version give the same one."""
     random = np.random.default_rng([number, version])
     text = " ".join(random.choice(WORDS, int(random.integers(3, 40))))
-    metadata = {"number": number, "version": version, "even": number % 2 == 0, "tags": ["all", f"t{number % 3}"]}
+    metadata: dict[str, MetadataValue] = {
+        "number": number,
+        "version": version,
+        "even": number % 2 == 0,
+        "tags": ["all", f"t{number % 3}"],
+    }
     return Document(f"d{number}", text, f"title {number}" if number % 4 else "", metadata)
 
 
@@ -186,27 +192,27 @@ def assess(path: Path, allowed: Sequence[State | None], scratch: Path) -> int:
     """Find out which of the allowed states a collection is in, with all views agreeing; ``None``: there is none.
 
     Raises:
-        Disagreement: it is in none of them, or something is wrong with it.
+        DisagreementError: it is in none of them, or something is wrong with it.
     """
     try:
         opened = collection(path)
     except CollectionNotFoundError:
         if None in allowed:
             return list(allowed).index(None)
-        raise Disagreement("there is no collection") from None
+        raise DisagreementError("there is no collection") from None
     with opened:
         problems = [one for one in opened.check(deep=True) if "encoded by" not in one]
         if problems:
-            raise Disagreement(f"check --deep: {problems}")
+            raise DisagreementError(f"check --deep: {problems}")
         found = read(opened)
         for number, state in enumerate(allowed):
             if state is not None and found == dict(state):
                 if look(opened) != oracle(state, scratch):
-                    raise Disagreement("a search finds something else than in a collection built afresh")
+                    raise DisagreementError("a search finds something else than in a collection built afresh")
                 return number
     lost = [set(state) - set(found) for state in allowed if state is not None]
     extra = [set(found) - set(state) for state in allowed if state is not None]
-    raise Disagreement(f"{len(found)} documents; lost {lost}, extra {extra}")
+    raise DisagreementError(f"{len(found)} documents; lost {lost}, extra {extra}")
 
 
 def read(opened: Collection) -> dict[str, Document]:
@@ -220,7 +226,7 @@ def leftovers(path: Path) -> list[str]:
     with collection(path).store.snapshot() as snapshot:
         named = {f"segments/{entry.number:08d}.safetensors" for entry in snapshot.generation.segments}
     found = {str(one.relative_to(path)) for one in path.rglob("*") if one.is_file()}
-    return sorted(found - named - {"generation.safetensors", "writer.lock"})
+    return sorted(found - named - {"generation.safetensors", "generation-copy.safetensors", "writer.lock"})
 
 
 Act = Callable[[Path, Directory | None], object]
@@ -229,7 +235,9 @@ Act = Callable[[Path, Directory | None], object]
 class Scenario:
     """One thing to do to a collection: the state before, and the one after."""
 
-    def __init__(self, name: str, prepare: Callable[[Path], object], act: Act, before: State | None, after: State) -> None:
+    def __init__(
+        self, name: str, prepare: Callable[[Path], object], act: Act, before: State | None, after: State
+    ) -> None:
         self.name = name
         self.prepare = prepare
         self.act = act
@@ -266,7 +274,8 @@ def scenarios() -> dict[str, Scenario]:
     def build(path: Path, directory: Directory | None) -> object:
         with create(path, directory, unfinished="the first documents") as made:
             made.add(first)
-            return made.finish()
+            made.finish()
+        return None
 
     def delete(path: Path, directory: Directory | None) -> object:
         return collection(path, directory).delete([f"d{number}" for number in range(3, 16)])
@@ -275,14 +284,30 @@ def scenarios() -> dict[str, Scenario]:
         return collection(path, directory).compact()
 
     both = state_of(first, more)
-    after_both = {k: v for k, v in state_of(first, more, updated).items() if k not in ("d0", "d1", "d2", "d3")}
+    after_both = {
+        k: v for k, v in state_of(first, more, updated).items() if k not in ("d0", "d1", "d2", "d3")
+    }
     seven = state_of(*([document(number), document(100 + number)] for number in range(7)))
     made = [
-        Scenario("first", lambda path: None, build, None, state_of(first)),
-        Scenario("append", two_commits, add(documents(range(30, 40))), both, state_of(both.values(), documents(range(30, 40)))),
+        Scenario("first", lambda _: None, build, None, state_of(first)),
+        Scenario(
+            "append",
+            two_commits,
+            add(documents(range(30, 40))),
+            both,
+            state_of(both.values(), documents(range(30, 40))),
+        ),
         Scenario("update", two_commits, add(updated), both, state_of(both.values(), updated)),
-        Scenario("delete", two_commits, delete, both, {k: v for k, v in both.items() if not 3 <= int(k[1:]) < 16}),
+        Scenario(
+            "delete", two_commits, delete, both, {k: v for k, v in both.items() if not 3 <= int(k[1:]) < 16}
+        ),
         Scenario("compact", updated_and_deleted, compact, after_both, after_both),
-        Scenario("merge", seven_commits, add(documents([50, 51])), seven, state_of(seven.values(), documents([50, 51]))),
+        Scenario(
+            "merge",
+            seven_commits,
+            add(documents([50, 51])),
+            seven,
+            state_of(seven.values(), documents([50, 51])),
+        ),
     ]
     return {one.name: one for one in made}

@@ -338,16 +338,21 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _repair(arguments: argparse.Namespace) -> None:
-    with (
-        Collection.open(arguments.collection, model=arguments.model) as collection,
-        _progress(None, "documents") as progress,
-    ):
-        done = collection.repair(drop=arguments.drop, threads=arguments.threads, progress=progress)
+    with _progress(None, "documents") as progress:
+        done = Collection.repair(
+            arguments.collection,
+            model=arguments.model,
+            drop=arguments.drop,
+            threads=arguments.threads,
+            progress=progress,
+        )
     if arguments.json:
         _print_json(asdict(done))
-    elif not done.segments:
+    elif not done.segments and not done.generation:
         say("nothing to do")
     else:
+        if done.generation:
+            say("the generation's file and its copy are the same again")
         say(f"{counted(done.segments, 'segment')} written anew from {counted(done.documents, 'document')}")
         for lost in done.lost[:SHOWN_PROBLEMS]:
             say(f"  lost: {lost}")

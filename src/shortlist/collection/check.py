@@ -8,7 +8,15 @@ from itertools import pairwise
 import numpy as np
 
 from shortlist.collection.directory import Directory, storage_errors
-from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings, read_generation
+from shortlist.collection.generation import (
+    COPY,
+    NAME,
+    Generation,
+    SegmentEntry,
+    StoreSettings,
+    copy_is_sound,
+    read_generation,
+)
 from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment, id_hashes
@@ -29,6 +37,8 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
     except CollectionError as error:
         return [error.message]
     problems, seen = [], set[str]()
+    if not copy_is_sound(directory):
+        problems.append(f"{directory.path / COPY}: is missing or damaged; all else is read from {NAME}")
     for entry in generation.segments:
         try:
             segment = _open(directory, generation, entry)
