@@ -66,15 +66,14 @@ def _traced(name: str, path: Path, *options: str) -> int:
         text=True,
     )
     assert tracer.stderr is not None
-    line = tracer.stderr.readline()
-    if "attached" not in line:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    with tracer, tracer.stderr:
+        line = tracer.stderr.readline()
+        attached = "attached" in line
+        os.kill(child, signal.SIGCONT if attached else signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        tracer.stderr.read()
+    if not attached:
         raise RuntimeError(f"strace: {line}")
-    os.kill(child, signal.SIGCONT)
-    _, status = os.waitpid(child, 0)
-    tracer.stderr.read()
-    tracer.wait()
     return os.waitstatus_to_exitcode(status)
 
 

@@ -74,15 +74,27 @@ class Lock:
     A child made by ``fork`` would share the lock and keep it when its parent dies, so it closes its copy.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, note: str) -> None:
         self._descriptor = descriptor
+        self._write(note)
         _held.add(self)
 
     def close(self) -> None:
-        """Let go; closing twice is fine."""
+        """Wipe the note and let go; closing twice is fine."""
+        if self._descriptor >= 0:
+            self._write("")
+            self.close_copy()
+
+    def close_copy(self) -> None:
+        """Let go of this process's share, without a trace."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    def _write(self, note: str) -> None:
+        """Write the note; it is for people, so a full disk must not keep anybody from the lock."""
+        with suppress(OSError):
+            os.pwrite(self._descriptor, note.encode()[: _NOTE - 1].ljust(_NOTE - 1) + b"\n", 0)
 
 
 _held: WeakSet[Lock] = WeakSet()
@@ -90,7 +102,7 @@ _held: WeakSet[Lock] = WeakSet()
 
 def _let_go_in_child() -> None:
     for lock in list(_held):
-        lock.close()
+        lock.close_copy()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)
@@ -154,9 +166,7 @@ class Directory:
             if isinstance(error, BlockingIOError):
                 return found.decode(errors="replace").strip()
             raise
-        with suppress(OSError):  # the note is for people: a full disk must not keep anybody from the lock
-            os.pwrite(descriptor, note.encode()[: _NOTE - 1].ljust(_NOTE - 1) + b"\n", 0)
-        return Lock(descriptor)
+        return Lock(descriptor, note)
 
     def lock_holder(self, name: str) -> str | None:
         """Give the note of who has the lock of a file, None if nobody has it; nothing is written.

@@ -16,15 +16,17 @@ files that no generation names, which the next writer removes.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from shortlist.collection import generation as generations
-from shortlist.collection.directory import Directory, storage_errors
+from shortlist.collection.directory import Directory, Lock, storage_errors
 from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings
 from shortlist.collection.segment import (
     FOLDER,
@@ -47,6 +49,7 @@ from shortlist.types import Document
 __all__ = ["MERGE_AT", "Store", "Writer", "writer_lock"]
 
 LOCK = "writer.lock"
+NOTE_TRIES, NOTE_WAIT_S = 10, 0.005
 FORMAT_1 = "collection.db"
 MERGE_AT = 8  # segments of about one size are joined; so a collection has at most some 8 for each power of 8
 
@@ -314,11 +317,16 @@ def writer_lock(directory: Directory) -> Iterator[None]:
         CollectionBusyError: somebody else holds it; the message names the process.
     """
     note = f"process {os.getpid()} on {socket.gethostname()}"
-    with storage_errors(directory.path, "locking"):
-        try:
-            lock = directory.lock(LOCK, f"{note}, {threading.current_thread().name}")
-        except (FileNotFoundError, NotADirectoryError):
-            raise _not_found(directory.path) from None
+    lock: Lock | str = ""
+    for _ in range(NOTE_TRIES):
+        with storage_errors(directory.path, "locking"):
+            try:
+                lock = directory.lock(LOCK, f"{note}, {threading.current_thread().name}")
+            except (FileNotFoundError, NotADirectoryError):
+                raise _not_found(directory.path) from None
+        if not isinstance(lock, str) or _is_alive(lock):
+            break
+        time.sleep(NOTE_WAIT_S)  # who has just taken the lock has not written the note yet
     if isinstance(lock, str):
         holder, _, thread = lock.partition(", ")
         who = f"another thread of this process ({thread})" if holder == note else holder or "another process"
@@ -329,6 +337,20 @@ def writer_lock(directory: Directory) -> Iterator[None]:
         yield
     finally:
         lock.close()
+
+
+def _is_alive(holder: str) -> bool:
+    """Say whether the process that a note names can be the holder; of another machine's nobody knows."""
+    found = re.match(r"process (\d+) on (.*?)(,|$)", holder)
+    if not found or found[2] != socket.gethostname():
+        return bool(found)
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is somebody else's
+        return True
+    return True
 
 
 def _about(number: int) -> dict[str, str]:
