@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH=benchmarks
 "$bin/python" benchmarks/install_size.py
 "$bin/python" benchmarks/demo_speed.py
+"$bin/python" benchmarks/durability.py
 "$bin/python" benchmarks/search_speed.py --vectors build/search-speed-vectors.npy
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
 for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done

@@ -104,6 +104,18 @@ def speed() -> list[str]:
     return lines
 
 
+def durability() -> list[str]:
+    record = load("durability")
+    found = record["results"]
+    return [
+        f"**A durable commit** of {found['documents a commit']:,} documents (`durability.py`, commit {record['commit']}) "
+        f"waits for the disk for {100 * found['waiting for the disk, share of encoding']:.2f} % of the time that",
+        f"encoding them takes; with the writing, {100 * found['writing and waiting, share of encoding']:.2f} %. An fsync "
+        f"takes {found['fsync of 4 KiB, ms']} ms here; if it took 10 ms, "
+        f"{100 * found['share if an fsync took 10 ms']:.1f} %.",
+    ]
+
+
 def size() -> list[str]:
     record = load("install-size")["results"]
     total, model = record["total_mb"], record["model_mb"]
@@ -114,7 +126,9 @@ def main() -> int:
     text = README.read_text()
     before, rest = text.split(START)
     _, after = rest.split(END)
-    tables = "\n\n".join("\n".join(part) for part in (machine(), quality(), encoders(), speed(), size()))
+    tables = "\n\n".join(
+        "\n".join(part) for part in (machine(), quality(), encoders(), speed(), durability(), size())
+    )
     made = f"{before}{START}\n{tables}\n{END}{after}"
     if "--check" in sys.argv:
         if made != text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 
 from shortlist.cli.main import build_parser
 from shortlist.search import NAMES
+from tests.faults.__main__ import table
+from tests.faults.families import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,3 +97,10 @@ def test_no_link_of_the_documents_leads_nowhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_table_of_faults_is_that_of_the_last_run() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text(encoding="utf-8"))
+    assert table(record) in (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert [one["family"] for one in record["families"] if one["failed"]] == []
+    assert [one["family"] for one in record["families"]] == [family.name for family in FAMILIES]
