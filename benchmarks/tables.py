@@ -107,12 +107,19 @@ def speed() -> list[str]:
 def durability() -> list[str]:
     record = load("durability")
     found = record["results"]
+    waiting, whole, slow = (
+        f"{100 * found[f'{name}']:.2f} %"
+        for name in (
+            "waiting for the disk, share of encoding",
+            "writing and waiting, share of encoding",
+            "share if an fsync took 10 ms",
+        )
+    )
+    where = note("durability.py", record)
     return [
-        f"**A durable commit** of {found['documents a commit']:,} documents (`durability.py`, commit {record['commit']}) "
-        f"waits for the disk for {100 * found['waiting for the disk, share of encoding']:.2f} % of the time that",
-        f"encoding them takes; with the writing, {100 * found['writing and waiting, share of encoding']:.2f} %. An fsync "
-        f"takes {found['fsync of 4 KiB, ms']} ms here; if it took 10 ms, "
-        f"{100 * found['share if an fsync took 10 ms']:.1f} %.",
+        f"**A durable commit** of {found['documents a commit']:,} documents ({where}) waits for the disk",
+        f"for {waiting} of the time that encoding takes; with the writing, {whole}. An fsync takes",
+        f"{found['fsync of 4 KiB, ms']} ms here; if it took 10 ms, it would be {slow}.",
     ]
 
 
