@@ -115,6 +115,7 @@ class WatchedDirectory(Directory):
 _POSSIBLE = {
     errno.EMFILE: {"create", "open", "lock", "sync_folder", "names"},
     errno.ENOSPC: {"create", "write", "make_folder", "rename", "sync", "lock", "sync_folder"},
+    errno.EDQUOT: {"create", "write", "make_folder", "rename"},
 }
 
 

@@ -30,7 +30,13 @@ from tests.faults.world import (
 
 __all__ = ["FAMILIES", "after_kill", "retry"]
 
-ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EMFILE": errno.EMFILE, "short": 0}
+ERRORS = {
+    "EIO": errno.EIO,
+    "ENOSPC": errno.ENOSPC,
+    "EDQUOT": errno.EDQUOT,
+    "EMFILE": errno.EMFILE,
+    "short": 0,
+}
 BEYOND = 10**9
 
 

@@ -31,13 +31,13 @@ from shortlist.collection.directory import File, storage_errors
 from shortlist.errors import CollectionDamagedError, CollectionFormatError
 from shortlist.version import VERSION
 
-__all__ = ["FORMAT", "REPAIR", "ArrayFile", "ArrayFileWriter", "Section", "runs"]
+__all__ = ["FORMAT", "REPAIR", "SEAL_BYTES", "ArrayFile", "ArrayFileWriter", "Section", "runs"]
 
 FORMAT = 2
 """The version of everything that lies in a collection's folder; 1 had its documents in SQLite."""
 
 BLOCK = 16_384
-_SEAL = 32
+SEAL_BYTES = 32
 REPAIR = "mend it from its documents: shortlist repair COLLECTION; or restore a backup"
 _DTYPES = {
     "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I32": np.int32, "U32": np.uint32,
@@ -88,8 +88,8 @@ class ArrayFileWriter:
         }
         self._tensors["seal"] = {
             "dtype": "U8",
-            "shape": [_SEAL],
-            "data_offsets": [end + 4 * count, end + 4 * count + _SEAL],
+            "shape": [SEAL_BYTES],
+            "data_offsets": [end + 4 * count, end + 4 * count + SEAL_BYTES],
         }
         header = json.dumps({"__metadata__": {"format": str(FORMAT), **about}, **self._tensors}).encode()
         if len(header) > BLOCK - 8:
@@ -190,18 +190,18 @@ class ArrayFile:
         self.path = file.path
         self._file = file
         self.size = file.size()
-        blocks = -(-(self.size - _SEAL) // (BLOCK + 4))
-        self._end = self.size - _SEAL - 4 * blocks
+        blocks = -(-(self.size - SEAL_BYTES) // (BLOCK + 4))
+        self._end = self.size - SEAL_BYTES - 4 * blocks
         if blocks < 1 or self._end <= (blocks - 1) * BLOCK or self._end < BLOCK:
             self._refuse_newer()
             raise self._damaged(f"{self.size} bytes are not what was written")
         tail = np.empty(self.size - self._end, np.uint8)
         if file.read(tail, self._end) != len(tail):
             raise self._damaged("shorter than it was")
-        self._checksums: list[int] = tail[:-_SEAL].view(np.uint32).tolist()
-        self.seal = tail[-_SEAL:].tobytes()
+        self._checksums: list[int] = tail[:-SEAL_BYTES].view(np.uint32).tolist()
+        self.seal = tail[-SEAL_BYTES:].tobytes()
         if not lenient:
-            found = hashlib.sha256(tail[:-_SEAL].data).digest()
+            found = hashlib.sha256(tail[:-SEAL_BYTES].data).digest()
             if found != self.seal:
                 self._refuse_newer()
                 raise self._damaged("its checksums are not those it was written with")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from shortlist.errors import CollectionError, CollectionStorageError, ShortlistError
+from shortlist.errors import CollectionStorageError, ShortlistError
 
 __all__ = ["Directory", "File", "Lock", "storage_errors"]
 
@@ -208,6 +208,7 @@ _HINTS = {
     errno.ENFILE: "close other programs, or raise the system's limit",
     errno.EACCES: "check who owns the folder and its files",
     errno.EPERM: "check who owns the folder and its files",
+    errno.ENOMEM: "free some memory, or raise the limit; what was committed before is there",
     errno.EROFS: "a collection on a read-only disk can be searched, not changed",
     errno.EIO: "the disk reports errors: check it (dmesg, smartctl), and the collection: shortlist check --deep",
 }
@@ -220,14 +221,13 @@ def storage_errors(path: Path, doing: str) -> Iterator[None]:
         yield
     except ShortlistError:
         raise
-    except OSError as error:
-        what = error.strerror or str(error)
-        where = f" ({error.filename})" if error.filename and str(error.filename) != str(path) else ""
-        hint = _HINTS.get(error.errno or 0, "")
-        ours = CollectionStorageError(f"{path}: {doing} failed: {what}{where}", hint=hint)
-        ours.errno = error.errno
+    except (OSError, MemoryError) as error:
+        number = error.errno if isinstance(error, OSError) else errno.ENOMEM
+        what = error.strerror or str(error) if isinstance(error, OSError) else "out of memory"
+        name = getattr(error, "filename", None)
+        where = f" ({name})" if name and str(name) != str(path) else ""
+        ours = CollectionStorageError(
+            f"{path}: {doing} failed: {what}{where}", hint=_HINTS.get(number or 0, "")
+        )
+        ours.errno = number
         raise ours from error
-    except MemoryError as error:
-        raise CollectionError(
-            f"{path}: {doing} failed: out of memory", hint="free some memory, or raise the limit"
-        ) from error

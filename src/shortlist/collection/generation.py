@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFile, ArrayFileWriter
+from shortlist.collection.array_file import SEAL_BYTES, ArrayFile, ArrayFileWriter
 from shortlist.collection.directory import Directory
 from shortlist.errors import CollectionDamagedError
 from shortlist.version import VERSION
@@ -31,6 +31,7 @@ __all__ = [
     "commit",
     "copy_is_sound",
     "mend",
+    "newest_seal",
     "read_generation",
 ]
 
@@ -114,14 +115,14 @@ def commit(directory: Directory, generation: Generation) -> None:
 
 
 def mend(directory: Directory) -> bool:
-    """Put the copy in the place of a damaged file, or write a damaged copy anew; give whether that was needed.
+    """Put the copy in the place of a damaged or missing file, or write a damaged copy anew; give whether that was needed.
 
     Raises:
         CollectionDamagedError: both are damaged.
     """
     try:
         newest = read_generation(directory)
-    except CollectionDamagedError:
+    except (CollectionDamagedError, FileNotFoundError):
         newest = read_generation(directory, COPY)
     else:
         if copy_is_sound(directory):
@@ -168,6 +169,21 @@ def _write(directory: Directory, generation: Generation) -> None:
         raise
 
 
+def newest_seal(directory: Directory) -> bytes:
+    """Give the seal of the newest generation, unverified: enough to see whether it is one that is known.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    file = directory.open(NAME)
+    try:
+        seal = bytearray(SEAL_BYTES)
+        file.read(seal, max(0, file.size() - SEAL_BYTES))
+        return bytes(seal)
+    finally:
+        file.close()
+
+
 def read_generation(directory: Directory, name: str = NAME) -> Generation:
     """Read the newest generation.
 
@@ -188,7 +204,9 @@ def read_generation(directory: Directory, name: str = NAME) -> Generation:
             settings=StoreSettings(**json.loads(found.about["settings"])),
             number=int(found.about["generation"]),
             segments=tuple(
-                SegmentEntry(number, seals[32 * at : 32 * at + 32], documents, lost.astype(np.int32))
+                SegmentEntry(
+                    number, seals[SEAL_BYTES * at : SEAL_BYTES * (at + 1)], documents, lost.astype(np.int32)
+                )
                 for at, (number, documents, lost) in enumerate(columns)
             ),
             unfinished=found.about["unfinished"],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shortlist.collection.array_file import REPAIR
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.filters import Filter, matches
-from shortlist.collection.generation import Generation, read_generation
+from shortlist.collection.generation import Generation, newest_seal, read_generation
 from shortlist.collection.segment import Segment, id_hashes
 from shortlist.collection.statistics import tfidf_lengths
 from shortlist.errors import CollectionDamagedError, CollectionNotFoundError
@@ -72,7 +72,7 @@ class Snapshot:
         """
         with storage_errors(self.path, "reading"):
             try:
-                return read_generation(self._directory).seal == self.generation.seal
+                return newest_seal(self._directory) == self.generation.seal
             except FileNotFoundError:
                 raise self._gone() from None
 

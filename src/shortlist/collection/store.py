@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shortlist.collection import generation as generations
+from shortlist.collection.array_file import REPAIR
 from shortlist.collection.directory import Directory, Lock, storage_errors
 from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings
 from shortlist.collection.segment import (
@@ -38,6 +39,7 @@ from shortlist.collection.segment import (
 from shortlist.collection.snapshot import Snapshot
 from shortlist.errors import (
     CollectionBusyError,
+    CollectionDamagedError,
     CollectionError,
     CollectionExistsError,
     CollectionFormatError,
@@ -358,6 +360,8 @@ def _about(number: int) -> dict[str, str]:
 
 
 def _not_found(path: Path) -> CollectionError:
+    if (path / generations.COPY).is_file() and any((path / FOLDER).glob("*.safetensors")):
+        return CollectionDamagedError(f"{path / generations.NAME}: is missing", hint=REPAIR)
     if (path / FORMAT_1).is_file():
         return CollectionFormatError(
             f"{path}: collection format 1, this version of shortlist reads format 2",
