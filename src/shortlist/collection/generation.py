@@ -115,7 +115,7 @@ def commit(directory: Directory, generation: Generation) -> None:
 
 
 def mend(directory: Directory) -> bool:
-    """Put the copy in the place of a damaged or missing file, or write a damaged copy anew; give whether that was needed.
+    """Put the copy in the place of a damaged or missing file, or write it anew; give whether that was needed.
 
     Raises:
         CollectionDamagedError: both are damaged.
