@@ -42,7 +42,6 @@ def retrieve(collection: Collection, query: str, pipeline: Pipeline) -> Ranking:
             snapshot, lambda leaf: make_scorer(leaf, snapshot, prepared, allowed, scales), allowed, {}
         )
         ranking = execution.retrieve(pipeline)
-    store.close()
     return ranking
 
 
