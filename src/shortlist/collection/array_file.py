@@ -195,14 +195,12 @@ class ArrayFile:
                 raise self._damaged("its checksums are not those it was written with")
             if seal is not None and seal != self.seal:
                 raise self._damaged("is not the file that was committed, but another one in its place")
+        header = self.read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
+        self._refuse_newer()
         try:
-            self.about, self.sections = self._parse(self.read(0, BLOCK, "header"))
-        except CollectionDamagedError:
-            self._refuse_newer()
-            raise
+            self.about, self.sections = self._parse(header)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._damaged(f"its header: {error}") from error
-        self._refuse_newer()
 
     def read(self, start: int, count: int, name: str) -> NDArray[np.uint8]:
         """Read and verify bytes; ``name`` says in an error what they are."""
