@@ -133,7 +133,7 @@ _AT_ONCE = 64 * BLOCK
 class Section:
     """Stand for an array in a file: slices are read, and verified, when they are asked for.
 
-    >>> # section[10:20], np.asarray(section), len(section), section.shape, section.dtype
+    There are ``section[10:20]``, ``np.asarray(section)``, ``len(section)``, ``shape`` and ``dtype``.
     """
 
     file: ArrayFile

@@ -20,10 +20,20 @@ from shortlist.collection.directory import Directory
 from shortlist.errors import CollectionDamagedError
 from shortlist.version import VERSION
 
-__all__ = ["NAME", "NEW", "Generation", "SegmentEntry", "StoreSettings", "commit", "read_generation"]
+__all__ = [
+    "MAX_NAME",
+    "NAME",
+    "NEW",
+    "Generation",
+    "SegmentEntry",
+    "StoreSettings",
+    "commit",
+    "read_generation",
+]
 
 NAME = "generation.safetensors"
 NEW = "generation.new"
+MAX_NAME = 1000  # characters of a source's name that are kept: the header has room for so many
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ def commit(directory: Directory, generation: Generation) -> None:
                 "committed_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "generation": str(generation.number),
                 "settings": json.dumps(asdict(generation.settings)),
-                "unfinished": generation.unfinished[:1000],
+                "unfinished": generation.unfinished[:MAX_NAME],
             }
         )
         directory.rename(NEW, NAME)
