@@ -25,7 +25,12 @@ RECORDS: list[dict[str, Any]] = [
     {"id": "lost", "title": "Lost card", "text": "Call us, we block it at once.", "lang": "en"},
     {"id": "old", "text": "Cheques were given up long ago.", "year": 1999},
 ]
-CHANGED: dict[str, Any] = {"id": "order", "title": "Order a card", "text": "A new card takes three days.", "lang": "en"}
+CHANGED: dict[str, Any] = {
+    "id": "order",
+    "title": "Order a card",
+    "text": "A new card takes three days.",
+    "lang": "en",
+}
 
 
 def main() -> None:
