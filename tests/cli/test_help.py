@@ -29,7 +29,9 @@ def arguments() -> Iterator[tuple[str, argparse.Action]]:
 
 
 def test_every_command_is_there_and_only_those() -> None:
-    expected = {"index", "add", "delete", "search", "run", "encode", "info", "check", "compact"}
+    expected = {
+        "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade",
+    }  # fmt: skip
     assert set(parsers()) == set(COMMANDS) == expected
 
 
