@@ -255,6 +255,8 @@ def test_another_whole_file_in_its_place_is_noticed_by_its_seal(path: Path, seal
     assert opened(path).damaged_sections() == [], "by itself it is whole"
     with pytest.raises(CollectionDamagedError, match="is not the file that was committed, but another one"):
         opened(path, seal)
+    with pytest.raises(CollectionDamagedError, match="another one"):
+        opened(path, seal, lenient=True)
 
 
 def test_the_same_content_has_the_same_seal(path: Path, seal: bytes, tmp_path: Path) -> None:

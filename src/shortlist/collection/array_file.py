@@ -167,7 +167,8 @@ class ArrayFile:
     """Read a file that :class:`ArrayFileWriter` wrote.
 
     Opening reads the header and the checksums, and compares the seal with ``seal``, if that is known.
-    ``lenient`` believes every block that its own checksum confirms, whatever the seal says; for repairs.
+    ``lenient`` believes every block that its own checksum confirms, if only the file is not another whole one;
+    for repairs.
 
     Raises:
         CollectionDamagedError: the file is not as it was written, or is another file than expected.
@@ -188,13 +189,12 @@ class ArrayFile:
             raise self._damaged("shorter than it was")
         self._checksums: list[int] = tail[:-_SEAL].view(np.uint32).tolist()
         self.seal = tail[-_SEAL:].tobytes()
-        if not lenient:
-            found = hashlib.sha256(tail[:-_SEAL].data).digest()
-            if found != self.seal:
+        if hashlib.sha256(tail[:-_SEAL].data).digest() != self.seal:
+            if not lenient:
                 self._refuse_newer()
                 raise self._damaged("its checksums are not those it was written with")
-            if seal is not None and seal != self.seal:
-                raise self._damaged("is not the file that was committed, but another one in its place")
+        elif seal is not None and seal != self.seal:
+            raise self._damaged("is not the file that was committed, but another one in its place")
         header = self.read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
         self._refuse_newer()
         try:
