@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check faults bench clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -34,6 +34,9 @@ check: $(VENV)/.installed-dev ## lint, import order, types
 
 test: check ## everything a change must pass
 	$(BIN)/python -m pytest -q
+
+faults: $(VENV)/.installed-dev ## cause every fault on purpose; makes the table of docs/reliability.md
+	$(BIN)/python -m tests.faults
 
 bench: $(VENV)/.installed-dev ## measure against peers (installs them; see benchmarks/README.md)
 	sh benchmarks/run.sh $(BIN)

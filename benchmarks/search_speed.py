@@ -33,6 +33,7 @@ from shortlist.collection import (
     SegmentData,
     Store,
     StoreSettings,
+    Texts,
     Views,
     document_bytes,
 )
@@ -89,7 +90,7 @@ def build(path: Path, texts: list[str], vectors: np.ndarray, encoder: Encoder) -
         writer.add(
             SegmentData(
                 ids=[document.doc_id for document in documents],
-                documents=map(document_bytes, documents),
+                documents=Texts.of(list(map(document_bytes, documents))),
                 lengths=np.array([len(t) for t in terms], np.int32),
                 words=Postings.build(terms),
                 metadata=Postings.build([] for _ in documents),

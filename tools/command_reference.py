@@ -18,7 +18,7 @@ HEAD = """# Commands
 Made by `tools/command_reference.py` from the parser itself; `shortlist COMMAND --help` says the same.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done (skipped records are counted and shown; with
-`--strict` they fail), 1 failed, 2 wrong usage, 3 `check` found damage, 130 interrupted.
+`--strict` they fail), 1 failed, 2 wrong usage, 3 `check` or `doctor` found damage, 130 interrupted.
 """
 
 

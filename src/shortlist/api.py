@@ -154,7 +154,7 @@ class Collection:
         collection = cls(store, encoder, folder)
         try:
             report = collection.add(source, strict=strict, threads=threads, progress=progress)
-            collection._finish()
+            collection.finish()
         except BaseException:
             with suppress(ShortlistError, OSError):
                 collection.discard_if_empty()  # don't leave it in the way of the next try
@@ -186,11 +186,35 @@ class Collection:
                 chosen = model or store.settings.model or None
                 collection = cls(store, None, None if chosen is None else Path(chosen))
                 report = collection.add(source, threads=threads, progress=progress)
-                collection._finish()
+                collection.finish()
         if work is None:  # an interrupted upgrade had come this far
             with Store(folder).snapshot() as snapshot:
                 report.unchanged = snapshot.document_count
         return report
+
+    @classmethod
+    def repair(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | os.PathLike[str] | None = None,
+        drop: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Repair:
+        """Make what is damaged again: postings and vectors from the documents, the generation from its copy.
+
+        Raises:
+            CollectionDamagedError: documents are lost and ``drop`` doesn't say to go on without them; or
+                neither the newest generation nor its copy can be read.
+            CollectionBusyError: another process or thread is writing.
+        """
+
+        def encoder(store: Store) -> Encoder:
+            chosen = model or store.settings.model or None
+            return cls(store, None, None if chosen is None else Path(chosen)).encoder
+
+        return repair(Path(path), encoder, drop=drop, threads=threads, progress=progress)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Collection:
@@ -212,6 +236,11 @@ class Collection:
                 collection.close()
                 raise
         return collection
+
+    @property
+    def store(self) -> Store:
+        """What is on disk."""
+        return self._store
 
     @property
     def encoder(self) -> Encoder:
@@ -354,19 +383,6 @@ class Collection:
             problems.append(str(error))
         return problems
 
-    def repair(
-        self, *, drop: bool = False, threads: int | None = None, progress: Progress | None = None
-    ) -> Repair:
-        """Make postings and vectors of damaged files again from the documents.
-
-        Raises:
-            CollectionDamagedError: documents are lost and ``drop`` doesn't say to go on without them; or the
-                newest generation can't be read.
-            CollectionBusyError: another process or thread is writing.
-        """
-        self._let_go()
-        return repair(self._store, lambda: self.encoder, drop=drop, threads=threads, progress=progress)
-
     def compact(self) -> bool:
         """Join all segments into one without deleted documents; give whether there was anything to do.
 
@@ -392,7 +408,8 @@ class Collection:
         self._lock = threading.Lock()
         self._users.clear()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Say that the first build, which :meth:`build` began, has come to its end."""
         with self._store.writer() as writer:
             writer.finish()
 

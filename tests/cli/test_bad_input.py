@@ -342,7 +342,7 @@ class TestBadCollections:
             assert outcome.code == 3
             assert f"{path}: documents" in outcome.out
 
-    @pytest.mark.parametrize("command", ["search", "info", "compact", "delete", "repair"])
+    @pytest.mark.parametrize("command", ["search", "info", "compact", "delete"])
     def test_a_generation_that_is_none_makes_no_traceback(
         self, shortlist: Shortlist, collection: Path, command: str
     ) -> None:

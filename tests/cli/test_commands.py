@@ -405,7 +405,12 @@ class TestRepair:
 
     def test_a_sound_collection_is_left_alone(self, shortlist: Shortlist, collection: Path) -> None:
         assert shortlist("repair", collection).err == "nothing to do\n"
-        assert shortlist("repair", collection, "--json").json == {"segments": 0, "documents": 0, "lost": []}
+        assert shortlist("repair", collection, "--json").json == {
+            "generation": False,
+            "segments": 0,
+            "documents": 0,
+            "lost": [],
+        }
         assert shortlist("info", collection, "--json").json["generation"] == 1
 
     def test_lost_documents_are_named_and_only_dropped_when_told_to(
@@ -422,11 +427,20 @@ class TestRepair:
         assert shortlist("check", collection, "--deep").code == 0
         assert shortlist("info", collection, "--json").json["documents"] == 0
 
-    def test_a_generation_that_cannot_be_read_is_beyond_repair(
+    def test_a_generation_that_cannot_be_read_nor_its_copy_is_beyond_repair(
         self, shortlist: Shortlist, collection: Path
     ) -> None:
+        for name in ("generation.safetensors", "generation-copy.safetensors"):
+            (collection / name).write_bytes(b"x" * 20_000)
+        shortlist("repair", collection).failed_with(f"{collection}/generation-copy.safetensors")
+
+    def test_a_generation_is_mended_by_its_copy(self, shortlist: Shortlist, collection: Path) -> None:
         (collection / "generation.safetensors").write_bytes(b"x" * 20_000)
-        shortlist("repair", collection).failed_with(f"{collection}/generation.safetensors")
+        outcome = shortlist("repair", collection)
+        assert outcome.code == 0
+        assert "the generation's file and its copy are the same again" in outcome.err
+        assert shortlist("check", collection, "--deep").code == 0
+        assert ids(collection) == {"declined", "order", "hours"}
 
 
 class TestUpgrade:

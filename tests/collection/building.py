@@ -13,6 +13,7 @@ from shortlist.collection import (
     SegmentData,
     Store,
     StoreSettings,
+    Texts,
     Views,
     document_bytes,
     keys_of,
@@ -45,7 +46,7 @@ def segment_data(documents: Sequence[Document], *, with_tokens: bool = True) -> 
     spans = [(n, *span) for n, d in enumerate(documents) for span in ((0, 1), (1, len(d.text)))]
     return SegmentData(
         ids=[d.doc_id for d in documents],
-        documents=[document_bytes(d) for d in documents],
+        documents=Texts.of([document_bytes(d) for d in documents]),
         lengths=np.array([len(t) for t in terms], np.int32),
         words=Postings.build(terms),
         metadata=Postings.build(keys_of(d.metadata) for d in documents),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.collection import Postings, SegmentData, Store, Views, document_bytes
+from shortlist.collection import Postings, SegmentData, Store, Texts, Views, document_bytes
 from shortlist.collection.check import find_problems, segment_is_sound
 from shortlist.collection.directory import Directory, File
 from shortlist.collection.generation import Generation, SegmentEntry, commit, read_generation
@@ -281,6 +281,6 @@ def test_documents_that_are_no_json_are_named(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "c", SETTINGS)
     data = segment_data([document("a", "cats sleep"), document("b", "dogs bark")])
     with store.writer() as writer:
-        writer.add(replace(data, documents=[b"{", document_bytes(document("b", "dogs bark"))]))
+        writer.add(replace(data, documents=Texts.of([b"{", document_bytes(document("b", "dogs bark"))])))
     (found,) = problems(store.path)
     assert str(segment(store.path, 1)) in found

@@ -102,11 +102,13 @@ def test_an_upgrade_takes_every_living_document_along_and_leaves_nothing_behind(
     assert (report.added, report.unchanged, report.commits) == (5, 0, 1)
     assert holds_the_golden_documents(format_1)
     assert sorted(files(format_1)) == [
+        "generation-copy.safetensors",
         "generation.safetensors",
         "segments/00000001.safetensors",
         "writer.lock",
     ]
     assert sorted(path.name for path in format_1.iterdir()) == [
+        "generation-copy.safetensors",
         "generation.safetensors",
         "segments",
         "writer.lock",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from shortlist.collection import Postings, Segment, SegmentData, Views, document_bytes
+from shortlist.collection import Postings, Segment, SegmentData, Texts, Views, document_bytes
 from shortlist.collection.directory import Directory
 from shortlist.collection.segment import id_hashes, merge_segments, write_segment
 from shortlist.errors import CollectionDamagedError
@@ -60,7 +60,7 @@ def assert_same(segment: Segment, data: SegmentData) -> None:
         "lengths": data.lengths,
         "passages": data.passages,
         "dense": np.concatenate([v.dense for v in views]),
-        "documents": np.frombuffer(b"".join(data.documents), np.uint8),
+        "documents": np.concatenate([np.empty(0, np.uint8), *data.documents.blocks]),
         **{f"words_{name}": getattr(data.words, name) for name in POSTINGS},
         **{f"metadata_{name}": getattr(data.metadata, name) for name in POSTINGS},
     }
@@ -79,7 +79,7 @@ def test_what_was_written_is_read_back(written: Segment) -> None:
     assert_same(written, data)
     assert list(written.file.sections) == SECTIONS
     assert [written.document(number) for number in range(4)] == DOCUMENTS
-    assert [written.document_bytes(number) for number in range(4)] == data.documents
+    assert [written.document_bytes(number) for number in range(4)] == list(map(document_bytes, DOCUMENTS))
     assert (len(written), written.passage_count, written.has_tokens) == (4, 8, True)
     assert written.first_passages.tolist() == [0, 2, 4, 6, 8]
     assert written.damaged_sections() == []
@@ -177,12 +177,12 @@ def test_an_existing_file_is_never_written_over(copy: Path) -> None:
 
 
 def test_a_segment_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> None:
-    def fail() -> Iterator[bytes]:
-        yield b"[]"
+    def fail() -> Iterator[Any]:
+        yield np.zeros(20, np.uint8)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path, replace(segment_data(DOCUMENTS), documents=fail()))
+        write(tmp_path, replace(segment_data(DOCUMENTS), documents=Texts(np.array([20]), fail())))
     assert list((tmp_path / "segments").iterdir()) == []
 
 

@@ -97,6 +97,7 @@ class TestCreating:
     def test_an_empty_folder_may_become_a_collection(self, tmp_path: Path) -> None:
         Store.create(tmp_path, SETTINGS)
         assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
+            "generation-copy.safetensors",
             "generation.safetensors",
             "segments",
         ]

@@ -10,6 +10,7 @@ import pytest
 from shortlist.api import Collection
 from shortlist.collection import Store, StoreSettings
 from shortlist.collection.array_file import BLOCK
+from shortlist.collection.check import find_problems
 from shortlist.collection.directory import Directory
 from shortlist.collection.generation import commit, read_generation
 from shortlist.errors import CollectionBusyError, CollectionDamagedError, CollectionStorageError
@@ -45,12 +46,21 @@ def sound(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder, store_sett
     return path
 
 
+@pytest.fixture(autouse=True)
+def loaded_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Encoder, "load", lambda *_, **__: encoder)
+
+
 @pytest.fixture
 def collection(sound: Path, tmp_path: Path, encoder: Encoder) -> Iterator[Collection]:
     """A copy that a test may damage."""
     shutil.copytree(sound, tmp_path / "c")
     with Collection(Store(tmp_path / "c"), encoder, None) as made:
         yield made
+
+
+def repair(collection: Collection, *, drop: bool = False) -> Repair:
+    return Collection.repair(collection.store.path, drop=drop)
 
 
 def segment(collection: Collection, number: int) -> Path:
@@ -82,7 +92,7 @@ def check_that_all_is_as_before(
     assert found(collection) == before
     assert documents(collection) == whole
     assert collection.info().unfinished == ""
-    assert collection.repair().segments == 0, "there is nothing left to do"
+    assert repair(collection).segments == 0, "there is nothing left to do"
 
 
 # Of this segment no part of these lies in a block with documents, ids or their offsets.
@@ -104,7 +114,7 @@ def test_any_damage_to_what_is_derived_is_mended_and_every_search_is_as_before(
         size = segment(collection, 1).stat().st_size
         flip_byte(segment(collection, 1), -1 if section == "seal" else size - 32 - 4 * (size // BLOCK - 5))
         assert collection.check() != [], "opening tells"
-    done = collection.repair()
+    done = repair(collection)
     assert (done.segments, done.documents, done.lost) == (1, 147, [])
     assert collection.info().deleted_documents == 0, "what was dead in the damaged segment is gone"
     check_that_all_is_as_before(collection, before, whole)
@@ -115,7 +125,7 @@ def test_several_damaged_segments_are_mended_at_once(collection: Collection) -> 
     damage(collection, "dense")
     for number in (2, 3):
         flip_byte(segment(collection, number), -1)
-    done = collection.repair()
+    done = repair(collection)
     assert (done.segments, done.documents, done.lost) == (3, 150, [])
     check_that_all_is_as_before(collection, before, whole)
 
@@ -123,15 +133,15 @@ def test_several_damaged_segments_are_mended_at_once(collection: Collection) -> 
 def test_damage_elsewhere_does_not_keep_sound_segments_from_being_left_alone(collection: Collection) -> None:
     others = {number: segment(collection, number).read_bytes() for number in (2, 3)}
     damage(collection, "tokens", at=0.7)
-    collection.repair()
+    repair(collection)
     assert {number: segment(collection, number).read_bytes() for number in (2, 3)} == others
     assert not segment(collection, 1).exists()
 
 
 def test_a_sound_collection_makes_no_generation(collection: Collection) -> None:
     before = collection.info()
-    assert collection.repair() == Repair()
-    assert collection.repair(drop=True) == Repair()
+    assert repair(collection) == Repair()
+    assert repair(collection, drop=True) == Repair()
     assert collection.info() == before
 
 
@@ -139,14 +149,14 @@ def test_lost_documents_are_named_and_nothing_is_changed_unless_told_to(collecti
     whole, generation = documents(collection), collection.info().generation
     damage(collection, "documents", at=0.5)
     with pytest.raises(CollectionDamagedError, match=r"\d+ documents can't be read; nothing was") as caught:
-        collection.repair()
+        repair(collection)
     assert "\n  'd057'\n  'd058'\n" in caught.value.message
     assert "and" in caught.value.message.splitlines()[-1], "not all are shown"
     assert caught.value.hint.endswith("shortlist repair --drop COLLECTION")
     assert collection.info().generation == generation
     assert collection.check(deep=True) != []
 
-    done = collection.repair(drop=True)
+    done = repair(collection, drop=True)
     lost = {one.strip("'") for one in done.lost}
     assert 0 < len(lost) < 147, "what is in other blocks is kept"
     assert done.documents == 147 - len(lost)
@@ -171,8 +181,8 @@ def test_a_segment_of_which_nothing_can_be_read_is_lost_as_a_whole(collection: C
     else:
         path.write_bytes(b"another file" * 3000)
     with pytest.raises(CollectionDamagedError, match="147 documents can't be read"):
-        collection.repair()
-    done = collection.repair(drop=True)
+        repair(collection)
+    done = repair(collection, drop=True)
     assert (len(done.lost), done.documents) == (147, 0)
     assert done.lost[0] == "document 1 of segment 1", "the first one was dead"
     assert sorted(document.doc_id for document in documents(collection)) == ["d007", "last", "small"]
@@ -187,8 +197,8 @@ def test_the_whole_segment_of_another_collection_is_not_taken_for_a_damaged_one(
         shutil.copy(segment(other, 1), segment(collection, 2))
     assert any("is not the file that was committed" in line for line in collection.check())
     with pytest.raises(CollectionDamagedError, match="2 documents can't be read"):
-        collection.repair()
-    collection.repair(drop=True)
+        repair(collection)
+    repair(collection, drop=True)
     assert not any(document.doc_id.startswith("foreign") for document in documents(collection))
     assert collection.check(deep=True) == []
 
@@ -201,30 +211,42 @@ def test_a_failure_while_repairing_leaves_what_there_was(
     with monkeypatch.context() as patch:
         patch.setattr(Directory, "free_bytes", lambda _: 1000)
         with pytest.raises(CollectionStorageError, match="repairing needs about"):
-            collection.repair()
+            repair(collection)
     with monkeypatch.context() as patch:
         patch.setattr(Directory, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            collection.repair()
+            repair(collection)
     assert documents(collection) == whole
-    collection.repair()
+    repair(collection)
     check_that_all_is_as_before(collection, before, whole)
 
 
 def test_a_repair_waits_for_nobody(collection: Collection) -> None:
     with collection._store.writer(), pytest.raises(CollectionBusyError):
-        collection.repair()
+        repair(collection)
 
 
-def test_a_generation_that_cannot_be_read_cannot_be_mended(collection: Collection) -> None:
-    flip_byte(Path(collection.info().path) / "generation.safetensors", -1)
-    with pytest.raises(CollectionDamagedError, match=r"generation\.safetensors"):
-        collection.repair(drop=True)
+@pytest.mark.parametrize("name", ["generation.safetensors", "generation-copy.safetensors"])
+def test_a_damaged_generation_is_mended_by_its_copy_and_the_copy_by_it(
+    collection: Collection, name: str
+) -> None:
+    before, whole = found(collection), documents(collection)
+    flip_byte(collection.store.path / name, -1)
+    assert name in find_problems(collection.store.directory, deep=False)[0]
+    assert repair(collection) == Repair(generation=True)
+    check_that_all_is_as_before(collection, before, whole)
+
+
+def test_a_generation_that_cannot_be_read_cannot_be_mended_without_its_copy(collection: Collection) -> None:
+    for name in ("generation.safetensors", "generation-copy.safetensors"):
+        flip_byte(collection.store.path / name, -1)
+    with pytest.raises(CollectionDamagedError, match=r"generation-copy\.safetensors"):
+        repair(collection, drop=True)
 
 
 def test_a_repair_of_an_unfinished_build_leaves_it_unfinished(collection: Collection) -> None:
     directory = Directory(Path(collection.info().path))
     commit(directory, replace(read_generation(directory), unfinished="articles.jsonl"))
     damage(collection, "tokens")
-    collection.repair()
+    repair(collection)
     assert collection.info().unfinished == "articles.jsonl"

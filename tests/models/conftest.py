@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from shortlist.models.folders import DEFAULT
 
 OwnFolder = Callable[..., Path]
 """``make(model_json_key=value)``: a copy of the model that comes with shortlist, with that changed."""
+
+
+def hard_link(path: Path, target: Path) -> None:
+    """Give a file a second name, or copy it to another disk: a symbolic link that leads out is refused."""
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +34,7 @@ def own_folder(tmp_path: Path) -> OwnFolder:
         folder.mkdir()
         for path in DEFAULT.iterdir():
             if path.name != "model.json":
-                (folder / path.name).symlink_to(path)  # the weights are 24 MB
+                hard_link(path, folder / path.name)  # the weights are 24 MB
         values = json.loads((DEFAULT / "model.json").read_text(encoding="utf-8")) | changes
         (folder / "model.json").write_text(json.dumps(values), encoding="utf-8")
         return folder

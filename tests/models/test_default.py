@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from shortlist import DataError, Encoder, ModelError
 from shortlist.models.folders import DEFAULT, fingerprint
+from shortlist.models.tokenizer_check import check_tokenizer
 from tests.models.texts import SENTENCES, TEXTS
 
 Float = NDArray[np.float64]
@@ -172,3 +173,8 @@ def test_both_modes_are_one_model(encoders: dict[str, Encoder]) -> None:
 
 def test_the_model_takes_less_than_25_megabytes() -> None:
     assert sum(path.stat().st_size for path in Path(DEFAULT).iterdir()) < 25e6
+
+
+def test_its_tokenizer_passes_the_check_that_loading_it_spares() -> None:
+    path = DEFAULT / "tokenizer.json"
+    assert check_tokenizer(path.read_bytes(), path) == 30_521

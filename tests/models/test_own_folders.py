@@ -8,14 +8,14 @@ import pytest
 
 from shortlist import Encoder, ModelError
 from shortlist.models.folders import DEFAULT, fingerprint
-from tests.models.conftest import OwnFolder
+from tests.models.conftest import OwnFolder, hard_link
 
 FILES = ["weights.safetensors", "tokenizer.json", "graph.fast.onnx"]
 
 
 def test_a_copy_of_the_model_gives_the_same_vectors_and_has_the_same_fingerprint(tmp_path: Path) -> None:
     for path in DEFAULT.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+        hard_link(path, tmp_path / path.name)
     copy = Encoder.load(tmp_path)
     assert copy.encode(["a card"]).tobytes() == Encoder.load().encode(["a card"]).tobytes()
     assert copy.settings.fingerprint == fingerprint(DEFAULT)
@@ -37,7 +37,8 @@ def test_a_file_that_was_cut_off_is_refused_by_name(own_folder: OwnFolder, name:
     folder = own_folder()
     (folder / name).unlink()
     (folder / name).write_bytes((DEFAULT / name).read_bytes()[:1000])
-    with pytest.raises(ModelError, match=rf"{name}: damaged"):
+    message = "can't be read: a header of" if name.startswith("weights") else "damaged"
+    with pytest.raises(ModelError, match=rf"{name}: {message}"):
         Encoder.load(folder)
 
 
@@ -45,7 +46,7 @@ def test_a_file_that_was_cut_off_is_refused_by_name(own_folder: OwnFolder, name:
 def test_a_file_that_is_missing_is_named(own_folder: OwnFolder, name: str) -> None:
     folder = own_folder()
     (folder / name).unlink()
-    with pytest.raises(ModelError, match=rf"can't be read: .*{name}"):
+    with pytest.raises(ModelError, match=rf"model: no {name}"):
         Encoder.load(folder)
 
 

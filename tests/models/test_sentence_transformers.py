@@ -359,7 +359,7 @@ def test_a_graph_of_another_kind_is_refused(tmp_path: Path, graph: str, message:
 def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     folder = write_folder(tmp_path)
     (folder / "onnx" / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.onnx: ONNX Runtime can't open it"):
+    with pytest.raises(ModelError, match=r"model\.onnx: (can't be read|it holds no graph)"):
         load(folder)
 
 

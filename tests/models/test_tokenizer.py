@@ -62,6 +62,9 @@ def test_a_tokenizer_that_is_made_to_lower_case_does_so_for_ids_counts_and_spans
 
 def test_a_file_that_is_missing_or_no_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
-    for name in ("tokenizer.json", "nowhere.json"):
-        with pytest.raises(ModelError, match=rf"{name}: can't be read"):
+    for name, message in (
+        ("tokenizer.json", "tokenizer.json: can't be read"),
+        ("nowhere.json", "no nowhere.json"),
+    ):
+        with pytest.raises(ModelError, match=message):
             Tokenizer(tmp_path / name, max_tokens=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import time
@@ -16,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shortlist.api import Collection
+from shortlist.cli.diagnosis import diagnosis_text
 from shortlist.cli.render import Style, counted, show_result, size
 from shortlist.cli.terminal import UsageError, say
 from shortlist.collection import parse_filter
@@ -324,17 +326,33 @@ def _check(arguments: argparse.Namespace) -> int:
     return DAMAGED if problems else 0
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    # what only this command needs is imported by it alone
+    doctor = importlib.import_module("shortlist.doctor")
+    diagnosis = doctor.examine(arguments.collections, deep=arguments.deep)
+    if arguments.json:
+        _print_json({"sound": not diagnosis.problems, "deep": arguments.deep, **asdict(diagnosis)})
+    else:
+        print(diagnosis_text(diagnosis))
+    return DAMAGED if diagnosis.problems else 0
+
+
 def _repair(arguments: argparse.Namespace) -> None:
-    with (
-        Collection.open(arguments.collection, model=arguments.model) as collection,
-        _progress(None, "documents") as progress,
-    ):
-        done = collection.repair(drop=arguments.drop, threads=arguments.threads, progress=progress)
+    with _progress(None, "documents") as progress:
+        done = Collection.repair(
+            arguments.collection,
+            model=arguments.model,
+            drop=arguments.drop,
+            threads=arguments.threads,
+            progress=progress,
+        )
     if arguments.json:
         _print_json(asdict(done))
-    elif not done.segments:
+    elif not done.segments and not done.generation:
         say("nothing to do")
     else:
+        if done.generation:
+            say("the generation's file and its copy are the same again")
         say(f"{counted(done.segments, 'segment')} written anew from {counted(done.documents, 'document')}")
         for lost in done.lost[:SHOWN_PROBLEMS]:
             say(f"  lost: {lost}")
@@ -377,5 +395,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
     "compact": _compact,
     "repair": _repair,
     "upgrade": _upgrade,
+    "doctor": _doctor,
 }
 """Every command by its name."""

@@ -1,7 +1,8 @@
 """Which commands there are, what they take, and how they end.
 
-Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check`` found
-damage, 130 interrupted. Nothing heavy is imported before a command runs, so help answers at once.
+Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check`` or
+``doctor`` found something wrong, 130 interrupted. Nothing heavy is imported before a command runs, so help
+answers at once.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="shortlist",
         description="Search your own text by meaning.",
-        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found damage, 130 interrupted",
+        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"shortlist {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -150,6 +151,11 @@ def _care_commands(commands: Commands) -> None:
         made[name].add_argument(
             "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
         )
+    doctor = _command(
+        commands, "doctor", "describe software, machine and collections, and what is wrong, for a bug report"
+    )
+    doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="a collection's folder")
+    doctor.add_argument("--deep", action="store_true", help="read every byte of the collections")
 
 
 def _positive(text: str) -> int:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,7 +31,7 @@ from shortlist.collection.directory import File, storage_errors
 from shortlist.errors import CollectionDamagedError, CollectionFormatError
 from shortlist.version import VERSION
 
-__all__ = ["FORMAT", "REPAIR", "ArrayFile", "ArrayFileWriter", "Section"]
+__all__ = ["FORMAT", "REPAIR", "ArrayFile", "ArrayFileWriter", "Section", "runs"]
 
 FORMAT = 2
 """The version of everything that lies in a collection's folder; 1 had its documents in SQLite."""
@@ -159,8 +159,20 @@ class Section:
 
     def gather(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[Any]:
         """Give the rows ``starts[i]:ends[i]`` of all ``i``, joined."""
-        parts = [self[first:last] for first, last in zip(starts.tolist(), ends.tolist(), strict=True)]
+        parts = [self[first:last] for first, last in runs(starts, ends)]
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *parts])
+
+
+def runs(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Join ranges of which one ends where the next begins."""
+    if not len(starts):
+        return iter(())
+    breaks = np.flatnonzero(starts[1:] != ends[:-1])
+    firsts = starts[np.concatenate([[0], breaks + 1])]
+    lasts = ends[np.concatenate([breaks, [len(ends) - 1]])]
+    return zip(firsts.tolist(), lasts.tolist(), strict=True)
 
 
 class ArrayFile:

@@ -8,11 +8,19 @@ from itertools import pairwise
 import numpy as np
 
 from shortlist.collection.directory import Directory, storage_errors
-from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings, read_generation
+from shortlist.collection.generation import (
+    COPY,
+    NAME,
+    Generation,
+    SegmentEntry,
+    StoreSettings,
+    copy_is_sound,
+    read_generation,
+)
 from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment, id_hashes
-from shortlist.errors import CollectionError
+from shortlist.errors import CollectionDamagedError, CollectionError
 
 __all__ = ["find_problems", "segment_is_sound"]
 
@@ -37,6 +45,8 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
 def _generation_problems(directory: Directory, generation: Generation, *, deep: bool) -> list[str]:
     problems: list[str] = []
     seen = set[str]()
+    if not copy_is_sound(directory):
+        problems.append(f"{directory.path / COPY}: is missing or damaged; all else is read from {NAME}")
     for entry in generation.segments:
         try:
             segment = _open(directory, generation, entry)
@@ -68,7 +78,10 @@ def segment_is_sound(directory: Directory, generation: Generation, entry: Segmen
 
 def _open(directory: Directory, generation: Generation, entry: SegmentEntry) -> Segment:
     with storage_errors(directory.path, "opening"):
-        segment = Segment(directory, entry.number, entry.seal)
+        try:
+            segment = Segment(directory, entry.number, entry.seal)
+        except FileNotFoundError as error:
+            raise CollectionDamagedError(f"{error.filename}: is missing") from None
     if len(segment) != entry.documents:
         segment.close()
         raise CollectionError(

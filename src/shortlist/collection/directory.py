@@ -165,6 +165,23 @@ class Directory:
             os.pwrite(descriptor, note.encode()[: _NOTE - 1].ljust(_NOTE - 1) + b"\n", 0)
         return Lock(descriptor)
 
+    def lock_holder(self, name: str) -> str | None:
+        """Give the note of who has the lock of a file, None if nobody has it; nothing is written.
+
+        The lock is shared for an instant: the file doesn't tell who holds it, only the attempt does.
+        """
+        try:
+            descriptor = os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(descriptor, _NOTE, 0).decode(errors="replace").strip()
+        finally:
+            os.close(descriptor)
+        return None
+
     def free_bytes(self) -> int:
         """Give how many bytes the disk has left for us; a quota may leave fewer."""
         found = os.statvfs(self.path)

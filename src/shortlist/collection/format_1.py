@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shortlist.collection.directory import Directory, storage_errors
-from shortlist.collection.generation import NAME, StoreSettings
+from shortlist.collection.generation import COPY, NAME, StoreSettings
 from shortlist.collection.segment import FOLDER
 from shortlist.collection.store import Store, writer_lock
 from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionNotFoundError
@@ -79,6 +79,8 @@ def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
             for name in directory.names(f"{INSIDE}/{FOLDER}"):
                 directory.rename(f"{INSIDE}/{FOLDER}/{name}", f"{FOLDER}/{name}")
             directory.sync(FOLDER)
+            if COPY in directory.names(INSIDE):
+                directory.rename(f"{INSIDE}/{COPY}", COPY)
             directory.rename(f"{INSIDE}/{NAME}", NAME)
             directory.sync()
         _remove_format_1(directory)

@@ -1,7 +1,8 @@
 """What a collection consists of at one moment: its settings, its segments, and which documents are dead.
 
 One file, ``generation.safetensors``, replaced as a whole by renaming: the one point at which a commit comes
-to be. Every segment is named with its seal, so that a file in the wrong place is noticed.
+to be. Every segment is named with its seal, so that a file in the wrong place is noticed. A copy lies beside
+it for the day on which it is damaged, since all else hangs on it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from shortlist.errors import CollectionDamagedError
 from shortlist.version import VERSION
 
 __all__ = [
+    "COPY",
     "MAX_NAME",
     "NAME",
     "NEW",
@@ -28,10 +30,13 @@ __all__ = [
     "SegmentEntry",
     "StoreSettings",
     "commit",
+    "copy_is_sound",
+    "mend",
     "read_generation",
 ]
 
 NAME = "generation.safetensors"
+COPY = "generation-copy.safetensors"
 NEW = "generation.new"
 MAX_NAME = 1000  # characters of a source's name that are kept: the header has room for so many
 
@@ -98,7 +103,44 @@ class Generation:
 
 
 def commit(directory: Directory, generation: Generation) -> None:
-    """Make a generation the newest: write it beside the old one, wait for the disk, rename, wait again."""
+    """Make a generation the newest: write it beside the old one, wait for the disk, rename, wait again.
+
+    The copy goes first. It is read only to mend a damaged file, so it may be ahead by a commit that a crash
+    has cut off, whose segment is whole; but it is never behind.
+    """
+    made = replace(generation, made_by=VERSION, committed_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    for name in (COPY, NAME):
+        _write(directory, made, name)
+    directory.sync()
+
+
+def mend(directory: Directory) -> bool:
+    """Put the copy in the place of a damaged file, or write a damaged copy anew; give whether that was needed.
+
+    Raises:
+        CollectionDamagedError: both are damaged.
+    """
+    try:
+        newest = read_generation(directory)
+    except CollectionDamagedError:
+        newest = read_generation(directory, COPY)
+    else:
+        if copy_is_sound(directory):
+            return False
+    commit(directory, newest)
+    return True
+
+
+def copy_is_sound(directory: Directory) -> bool:
+    """Say whether the copy of the generation's file can be read."""
+    try:
+        read_generation(directory, COPY)
+    except (CollectionDamagedError, FileNotFoundError):
+        return False
+    return True
+
+
+def _write(directory: Directory, generation: Generation, name: str) -> None:
     if NEW in directory.names():
         directory.remove(NEW)
     file = directory.create(NEW)
@@ -113,23 +155,22 @@ def commit(directory: Directory, generation: Generation) -> None:
         writer.finish(
             {
                 "what": "shortlist generation",
-                "made_by": VERSION,
-                "committed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "made_by": generation.made_by,
+                "committed_at": generation.committed_at,
                 "generation": str(generation.number),
                 "settings": json.dumps(asdict(generation.settings)),
                 "unfinished": generation.unfinished[:MAX_NAME],
             }
         )
-        directory.rename(NEW, NAME)
+        directory.rename(NEW, name)
     except BaseException:
         file.close()
         with suppress(OSError):  # it was renamed, or the next commit removes it
             directory.remove(NEW)
         raise
-    directory.sync()
 
 
-def read_generation(directory: Directory) -> Generation:
+def read_generation(directory: Directory, name: str = NAME) -> Generation:
     """Read the newest generation.
 
     Raises:
@@ -137,7 +178,7 @@ def read_generation(directory: Directory) -> Generation:
         CollectionDamagedError: its file is damaged.
         CollectionFormatError: a newer version of shortlist wrote it.
     """
-    file = directory.open(NAME)
+    file = directory.open(name)
     try:
         found = ArrayFile(file)
         arrays = {name: section[:] for name, section in found.sections.items()}

@@ -27,13 +27,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFile, ArrayFileWriter, Section
+from shortlist.collection.array_file import ArrayFile, ArrayFileWriter, Section, runs
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import Postings
 from shortlist.errors import CollectionDamagedError
@@ -43,6 +42,7 @@ __all__ = [
     "FOLDER",
     "Segment",
     "SegmentData",
+    "Texts",
     "Views",
     "document_bytes",
     "merge_segments",
@@ -51,7 +51,8 @@ __all__ = [
 ]
 
 FOLDER = "segments"
-_AT_ONCE = 1000  # documents joined before they are written, passages copied by a merge
+_PASSAGES_AT_ONCE = 1000  # copied by a merge
+_BYTES_AT_ONCE = 1 << 20
 
 Mask = NDArray[np.bool_]
 
@@ -67,17 +68,29 @@ class Views(NamedTuple):
     counts: NDArray[np.int64]
 
 
+class Texts(NamedTuple):
+    """Hold texts as bytes: how long each is, and all of them joined, in blocks cut anywhere."""
+
+    lengths: NDArray[np.int64]
+    blocks: Iterable[NDArray[np.uint8]]
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Texts:
+        """Join texts that are in memory."""
+        return cls(np.array(list(map(len, texts)), np.int64), [np.frombuffer(b"".join(texts), np.uint8)])
+
+
 @dataclass(frozen=True, eq=False)
 class SegmentData:
     """Hold what goes into a segment that is about to be written.
 
-    ``documents`` are what :func:`document_bytes` gave, ``passages`` is ``[passages, 3]`` (document, start,
+    ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
     end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
     ``token_dimensions`` is 0 without the token view.
     """
 
     ids: Sequence[str]
-    documents: Iterable[bytes]
+    documents: Texts
     lengths: NDArray[np.int32]
     words: Postings
     metadata: Postings
@@ -189,6 +202,18 @@ class Segment:
         start, end = self._document_offsets[document : document + 2]
         return self._section("documents")[start:end].tobytes()
 
+    @property
+    def document_lengths(self) -> NDArray[np.int64]:
+        """The bytes of every document."""
+        return np.diff(self._array("document_offsets"))
+
+    def document_blocks(self, chosen: Mask) -> Iterator[NDArray[np.uint8]]:
+        """Read the bytes of some documents, joined, in blocks."""
+        offsets, numbers = self._array("document_offsets"), np.flatnonzero(chosen)
+        for start, end in runs(offsets[numbers], offsets[numbers + 1]):
+            for at in range(start, end, _BYTES_AT_ONCE):
+                yield self._section("documents")[at : min(at + _BYTES_AT_ONCE, end)]
+
     def document(self, document: int) -> Document:
         """Read a document."""
         title, text, metadata = json.loads(self.document_bytes(document))
@@ -288,8 +313,12 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
             pass
     writer.add("dense", np.int8, (data.dimensions,), dense)
     writer.add_array("passages", data.passages)
-    _write_texts(writer, "document", data.documents)
-    _write_texts(writer, "id", (doc_id.encode() for doc_id in data.ids))
+    for name, texts in (
+        ("document", data.documents),
+        ("id", Texts.of([doc_id.encode() for doc_id in data.ids])),
+    ):
+        writer.add(f"{name}s", np.uint8, (), texts.blocks)
+        writer.add_array(f"{name}_offsets", _offsets(texts.lengths))
     hashes = id_hashes(data.ids)
     order = np.argsort(hashes, kind="stable")
     writer.add_array("id_hashes", hashes[order])
@@ -299,18 +328,6 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
         for part in _POSTINGS:
             writer.add_array(f"{name}_{part}", np.asarray(getattr(postings, part)))
     return writer.finish(about)
-
-
-def _write_texts(writer: ArrayFileWriter, name: str, texts: Iterable[bytes]) -> None:
-    lengths: list[int] = []
-
-    def blocks() -> Iterator[NDArray[np.uint8]]:
-        for part in batched(texts, _AT_ONCE):
-            lengths.extend(map(len, part))
-            yield np.frombuffer(b"".join(part), np.uint8)
-
-    writer.add(f"{name}s", np.uint8, (), blocks())
-    writer.add_array(f"{name}_offsets", _offsets(np.array(lengths, np.int64)))
 
 
 def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
@@ -331,7 +348,10 @@ def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentDat
     chosen = [(part, np.flatnonzero(mask).tolist()) for part, mask in zip(parts, live, strict=True)]
     return SegmentData(
         ids=[part.doc_id(document) for part, documents in chosen for document in documents],
-        documents=(part.document_bytes(document) for part, documents in chosen for document in documents),
+        documents=Texts(
+            np.concatenate([part.document_lengths[mask] for part, mask in zip(parts, live, strict=True)]),
+            (block for part, mask in zip(parts, live, strict=True) for block in part.document_blocks(mask)),
+        ),
         lengths=np.concatenate([part.lengths[mask] for part, mask in zip(parts, live, strict=True)]),
         words=Postings.merge([part.words for part in parts], renumber),
         metadata=Postings.merge([part.metadata for part in parts], renumber),
@@ -343,8 +363,8 @@ def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentDat
 
 
 def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
-    for start in range(0, len(passages), _AT_ONCE):
-        some = passages[start : start + _AT_ONCE]
+    for start in range(0, len(passages), _PASSAGES_AT_ONCE):
+        some = passages[start : start + _PASSAGES_AT_ONCE]
         if part.has_tokens:
             firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
             yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
@@ -354,10 +374,3 @@ def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
 
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def batched(values: Iterable[bytes], count: int) -> Iterator[list[bytes]]:
-    """Cut an iterable into lists of ``count``; the last one may be shorter."""
-    iterator = iter(values)
-    while part := list(islice(iterator, count)):
-        yield part

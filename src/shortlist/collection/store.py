@@ -4,6 +4,7 @@
 
     articles.shortlist/
       generation.safetensors           the newest generation: settings, segments, dead documents
+      generation-copy.safetensors      the same again, in case that file is damaged
       segments/00000007.safetensors    documents, postings and vectors that one commit added; never changed
       writer.lock                      held by whoever writes
 
@@ -109,6 +110,7 @@ class Store:
                 for name in self.directory.names(FOLDER):
                     self.directory.remove(f"{FOLDER}/{name}")
                 self.directory.remove(generations.NAME)
+                self.directory.remove(generations.COPY)
                 _remove_empty(self.directory, whole=True)
 
     def snapshot(self) -> Snapshot:
@@ -356,7 +358,7 @@ def _refuse_foreign(path: Path) -> None:
     names = {entry.name for entry in path.iterdir()}
     if generations.NAME in names or FORMAT_1 in names:
         raise _exists(path)
-    own = names <= {FOLDER, LOCK, generations.NEW}
+    own = names <= {FOLDER, LOCK, generations.NEW, generations.COPY}
     if not own or (FOLDER in names and any((path / FOLDER).iterdir())):
         raise CollectionExistsError(f"{path}: is not empty", hint="choose another path")
 
@@ -366,9 +368,11 @@ def _remove_empty(directory: Directory, *, whole: bool) -> None:
     with suppress(OSError):
         if generations.NAME in directory.names():
             return
-        for remove, name in ((directory.remove_folder, FOLDER), (directory.remove, LOCK)):
+        for name in (generations.COPY, LOCK):
             with suppress(OSError):
-                remove(name)
+                directory.remove(name)
+        with suppress(OSError):
+            directory.remove_folder(FOLDER)
         if whole:
             directory.remove_folder()
 

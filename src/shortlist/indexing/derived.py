@@ -14,6 +14,7 @@ from shortlist.collection import (
     Postings,
     SegmentData,
     StoreSettings,
+    Texts,
     Views,
     document_bytes,
     keys_of,
@@ -87,7 +88,7 @@ def derive(
     derived = Derived(
         data=SegmentData(
             ids=[document.doc_id for document in documents],
-            documents=written,
+            documents=Texts.of(written),
             lengths=np.array(lengths, np.int32),
             words=words,
             metadata=Postings.build(keys_of(document.metadata) for document in documents),

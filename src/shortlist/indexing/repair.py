@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shortlist.collection import Analyzer, Segment, Store, Writer
 from shortlist.collection.check import segment_is_sound
-from shortlist.collection.generation import SegmentEntry, read_generation
+from shortlist.collection.directory import Directory, storage_errors
+from shortlist.collection.generation import COPY, NAME, SegmentEntry, mend, read_generation
+from shortlist.collection.store import writer_lock
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.indexing.derived import derive
 from shortlist.models import Encoder
@@ -19,16 +22,21 @@ __all__ = ["Repair", "repair"]
 
 @dataclass
 class Repair:
-    """Count what was done. ``lost`` says of which documents nothing could be read: their ids, where known."""
+    """Count what was done: segments written anew, and the documents in them.
 
+    ``generation`` says whether the generation's file was put in its copy's place or the other way round. ``lost``
+    names the documents that could not be read, by their ids where these are known.
+    """
+
+    generation: bool = False
     segments: int = 0
     documents: int = 0
     lost: list[str] = field(default_factory=list)
 
 
 def repair(
-    store: Store,
-    encoder: Callable[[], Encoder],
+    path: Path,
+    encoder: Callable[[Store], Encoder],
     *,
     drop: bool = False,
     threads: int | None = None,
@@ -40,10 +48,12 @@ def repair(
     changed unless ``drop`` says to go on without them.
 
     Raises:
-        CollectionDamagedError: the newest generation can't be read; or documents are lost and ``drop`` is false.
+        CollectionDamagedError: neither the newest generation nor its copy can be read; or documents are lost
+            and ``drop`` is false.
         CollectionBusyError: another process or thread is writing.
     """
-    found = Repair()
+    found = Repair(generation=_mend_generation(path))
+    store = Store(path)
     with store.writer() as writer:
         generation = read_generation(store.directory)
         damaged = [e for e in generation.segments if not segment_is_sound(store.directory, generation, e)]
@@ -56,10 +66,18 @@ def repair(
                 hint="restore a backup, or go on without them: shortlist repair --drop COLLECTION",
             )
         for entry, documents in saved:
-            _replace(store, writer, encoder(), entry, documents, threads, progress)
+            _replace(store, writer, encoder(store), entry, documents, threads, progress)
             found.segments += 1
             found.documents += len(documents)
     return found
+
+
+def _mend_generation(path: Path) -> bool:
+    directory = Directory(path)
+    if not {NAME, COPY} & (set(directory.names()) if path.is_dir() else set()):
+        return False  # there is no collection: opening it says so
+    with writer_lock(directory), storage_errors(path, "repairing"):
+        return mend(directory)
 
 
 def _replace(

@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from shortlist.errors import ModelError
+from shortlist.models.graph_check import GraphFacts, check_graph
+from shortlist.models.safety import shown
+from shortlist.models.settings import MAX_DIMENSIONS
 
-__all__ = ["Backbone", "Forward", "bind_weights", "open_graph"]
+__all__ = ["Backbone", "Forward", "open_graph"]
 
 Float = NDArray[np.float32]
+
+_FOLDED_BYTES = str(64 << 20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +46,29 @@ class Backbone:
     one by one.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, name: str, *, batch_tokens: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, where: Path, *, batch_tokens: int) -> None:
         self.batch_tokens = batch_tokens
         self._session = session
-        self._inputs = [node.name for node in session.get_inputs()]
+        self._where = where
+        try:
+            self._inputs = [node.name for node in session.get_inputs()]
+            outputs = {node.name: node for node in session.get_outputs()}
+            _ = [node.shape for node in outputs.values()]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{where}: names its inputs or outputs in no text: {error}") from error
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown or "input_ids" not in self._inputs:
-            raise ModelError(f"model {name}: its graph asks for {self._inputs}, expected input_ids and masks")
-        outputs = {node.name: node for node in session.get_outputs()}
+            raise ModelError(
+                f"{where}: its graph asks for {shown(self._inputs)}, expected input_ids and masks"
+            )
         hidden = next((n for n in ("hidden", "last_hidden_state", "token_embeddings") if n in outputs), None)
         if hidden is None:
-            raise ModelError(f"model {name}: its graph gives {list(outputs)}, expected last_hidden_state")
+            raise ModelError(f"{where}: its graph gives {shown(list(outputs))}, expected last_hidden_state")
         self._outputs = [hidden, *(n for n in ("late", "pooler_output") if n in outputs)]
         self.has_pooler = "pooler_output" in outputs
-        self.dimensions = int(outputs[hidden].shape[-1])
+        self.dimensions = _dimensions(outputs[hidden], where)
+        self.late_dimensions = _dimensions(outputs["late"], where) if "late" in outputs else 0
+        self._widths = [_dimensions(outputs[output], where) for output in self._outputs]
 
     def __call__(self, ids: NDArray[np.int64]) -> Forward:
         """Run ``ids [B, S]``; safe to call from several threads at once."""
@@ -65,59 +77,65 @@ class Backbone:
             feed["attention_mask"] = np.ones_like(ids)
         if "token_type_ids" in self._inputs:
             feed["token_type_ids"] = np.zeros_like(ids)
-        found = dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+        try:
+            arrays = self._session.run(self._outputs, feed)
+        except Exception as error:  # the runtime's exceptions share no base but Exception
+            raise ModelError(f"{self._where}: its graph fails: {error}") from error
+        for output, array, width in zip(self._outputs, arrays, self._widths, strict=True):
+            # What a graph declares is a promise that the runtime doesn't hold it to.
+            expected = (len(ids), width) if output == "pooler_output" else (*ids.shape, width)
+            if array.shape != expected:
+                shape = f"{array.shape}, expected {expected}"
+                raise ModelError(f"{self._where}: its graph gives {output} as {shape}")
+        found = {
+            output: array.astype(np.float32, copy=False)
+            for output, array in zip(self._outputs, arrays, strict=True)
+        }
         return Forward(found[self._outputs[0]], found.get("late"), found.get("pooler_output"))
 
 
+def _dimensions(output: onnxruntime.NodeArg, where: Path) -> int:
+    found = output.shape[-1] if output.shape else None
+    floats = output.type in ("tensor(float)", "tensor(float16)")
+    if not floats or type(found) is not int or not 1 <= found <= MAX_DIMENSIONS:
+        shape = f"{output.type} {shown(output.shape)}"
+        raise ModelError(f"{where}: its graph gives {output.name} as {shape}, expected vectors of floats")
+    return found
+
+
 def open_graph(
-    graph: Path, weights: Mapping[str, NDArray[Any]] | None = None
-) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on one thread and bind ``weights`` to the initialisers of these names.
+    data: bytes, where: Path, weights: Mapping[str, NDArray[Any]] | None = None
+) -> tuple[onnxruntime.InferenceSession, GraphFacts]:
+    """Check an ONNX graph, open it on one thread and bind ``weights`` to the initialisers of these names.
+
+    The runtime gets bytes and no path, so that there is nothing that a path in the graph could be relative to.
 
     Raises:
-        ModelError: the runtime refuses the graph.
+        ModelError: the graph is not what it may be, its weights are missing, or the runtime refuses it.
     """
+    facts = check_graph(data, where, own=weights is not None)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Constants that make more than they are: the runtime would compute them while it opens the graph.
+    options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", _FOLDED_BYTES)
     if weights is not None:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-        options.add_external_initializers(list(weights), values)
+        for name, expected in facts.bound.items():
+            value = weights.get(name)
+            found = None if value is None else (str(value.dtype), value.shape)
+            if found != expected:
+                raise ModelError(f"{where}: asks for weights {shown(name)} {expected}, the file has {found}")
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(weights[name]) for name in facts.bound]
+        options.add_external_initializers(list(facts.bound), values)
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            data,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same again
+        )
     except Exception as error:  # the runtime's exceptions share no base but Exception
-        raise ModelError(f"{graph}: ONNX Runtime can't open it: {error}") from error
-
-
-def bind_weights(path: Path, *, group: int, fast: bool) -> dict[str, NDArray[Any]]:
-    """Read a weights file and shape it for the graph of one mode.
-
-    Matrices are stored as ``NAME.i8 [rows, columns]`` with ``NAME.scale [rows, columns / group]``. The fast
-    graph takes them as they are (ONNX counts from 128 upwards where we count from 0); the exact graph
-    takes their float32 expansion. Embedding tables stay int8 in both: a lookup expands only its rows.
-
-    Raises:
-        ModelError: the file can't be read.
-    """
-    try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: can't be read: {error}") from error
-    bound: dict[str, NDArray[Any]] = {}
-    for name, value in stored.items():
-        if name.endswith(".scale"):
-            continue
-        if not name.endswith(".i8"):
-            bound[name] = value
-            continue
-        base = name.removesuffix(".i8")
-        scale = stored[f"{base}.scale"].astype(np.float32)
-        grouped = value.reshape(len(value), -1, group)
-        if base.startswith("embeddings."):
-            bound[name], bound[f"{base}.scale"] = grouped, scale[..., None]
-        elif fast:
-            bound[f"{base}.q8"], bound[f"{base}.scale"] = grouped.view(np.uint8) ^ np.uint8(0x80), scale
-        else:
-            bound[base] = (grouped * scale[..., None]).reshape(value.shape)
-    return bound
+        raise ModelError(f"{where}: ONNX Runtime can't open it: {error}") from error
+    return session, facts

@@ -1,6 +1,6 @@
-"""Which folders an encoder can be loaded from, and what in them is believed.
+"""Which folders can an encoder be loaded from, and what do they say? This module reads both kinds.
 
-Two kinds: our own (``model.json``, weights apart from graphs) and sentence-transformers' (``modules.json``
+Our own (``model.json``, weights apart from graphs) and sentence-transformers' (``modules.json``
 with an ONNX graph). Nothing in a folder is ever executed; a module that is not known is refused by name.
 """
 
@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shortlist.errors import ModelError
-from shortlist.models.backbone import Backbone, bind_weights, open_graph
+from shortlist.models.backbone import Backbone, open_graph
 from shortlist.models.pooling import pool
-from shortlist.models.settings import Settings, read_json
+from shortlist.models.safety import (
+    GRAPH_BYTES,
+    TOKENIZER_BYTES,
+    ModelFolder,
+    parse_json,
+    pickles_hint,
+    refuse_code,
+    shown,
+)
+from shortlist.models.settings import MAX_DIMENSIONS, MAX_TOKENS, Settings, integer, scale, text, texts
 from shortlist.models.tokenizer import Tokenizer
+from shortlist.models.weights import bind_weights, read_bytes, read_weights
 
 __all__ = ["DEFAULT", "fingerprint", "load_folder"]
 
@@ -40,113 +52,186 @@ _OLD_POOLING = {
 }
 
 
-def load_folder(folder: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
+def load_folder(path: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
     """Load an encoder's parts from a model folder of either kind.
 
     Raises:
         ModelError: the folder is not a model, is damaged, or uses something that is not supported.
     """
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model folder")
-    if (folder / "model.json").exists():
+    folder = _existing(path)
+    if folder.has("model.json"):
         return _load_own(folder, mode)
-    if (folder / "modules.json").exists():
-        return _load_sentence_transformers(folder, mode)
-    raise ModelError(
-        f"{folder}: neither model.json nor modules.json",
-        hint="a model folder is one of shortlist's, or one that sentence-transformers saved with an ONNX graph",
-    )
+    return _load_sentence_transformers(folder, mode)
 
 
-def fingerprint(folder: Path) -> str:
-    """Give the identity of the model in ``folder``; of one of ours without loading it.
+def fingerprint(path: Path) -> str:
+    """Give the identity of the model in a folder; of one of ours without loading it.
 
     Raises:
         ModelError: the folder is not a model.
     """
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model folder")
-    if (folder / "model.json").exists():
-        return _digest(folder / "model.json")[:16]
+    folder = _existing(path)
+    if folder.has("model.json"):
+        return _digest(folder.read("model.json"))[:16]
     return _load_sentence_transformers(folder, "exact")[0].fingerprint
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _load_own(folder: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
-    values = read_json(folder / "model.json")
-    if values.get("format") != FORMAT:
+def _existing(path: Path) -> ModelFolder:
+    try:
+        found, folder = path.is_dir(), ModelFolder(path, trusted=path == DEFAULT)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
+    if not found:
+        raise ModelError(f"{path}: no such model folder")
+    if not folder.has("model.json") and not folder.has("modules.json"):
         raise ModelError(
-            f"{folder}: model format {values.get('format')!r}, this version reads {FORMAT}",
+            f"{path}: neither model.json nor modules.json",
+            hint=pickles_hint(folder)
+            or "a model folder is one of shortlist's, or one that sentence-transformers saved with an ONNX graph",
+        )
+    return folder
+
+
+def _digest(data: bytes | bytearray) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
+    content = folder.read("model.json")
+    where = folder.path / "model.json"
+    values = parse_json(content, where)
+    if not isinstance(values, dict):
+        raise ModelError(f"{where}: holds {type(values).__name__}, expected an object")
+    if type(values.get("format")) is not int or values["format"] != FORMAT:
+        raise ModelError(
+            f"{folder.path}: model format {shown(values.get('format'))}, this version reads {FORMAT}",
             hint="upgrade shortlist, or export the model again",
         )
-    graph = f"graph.{mode}.onnx"
+    refuse_code(folder)
     try:
-        for name in ("weights.safetensors", "tokenizer.json", graph):
-            if _digest(folder / name) != values["files"][name]:
-                raise ModelError(f"{folder / name}: damaged: its checksum is not the one in model.json")
-        settings = Settings(
-            name=values["name"],
-            dimensions=values["dimensions"],
-            token_dimensions=values["token_dimensions"],
-            max_tokens=values["max_tokens"],
-            pooling=values["pooling"],
-            similarity=values["similarity"],
-            dense_scale=values["dense_scale"],
-            token_scale=values["token_scale"],
+        settings = _settings(
+            where,
+            name=text(values["name"], "name", where, 200),
+            dimensions=integer(values, "dimensions", where, 1, MAX_DIMENSIONS),
+            token_dimensions=integer(values, "token_dimensions", where, 0, MAX_DIMENSIONS),
+            max_tokens=integer(values, "max_tokens", where, 1, MAX_TOKENS),
+            pooling=text(values["pooling"], "pooling", where, 200),
+            similarity=text(values["similarity"], "similarity", where, 200),
+            dense_scale=scale(values, "dense_scale", where),
+            token_scale=scale(values, "token_scale", where),
             # model.json names every file's checksum, so its own stands for the whole folder.
-            fingerprint=_digest(folder / "model.json")[:16],
-            prompts=values["prompts"],
+            fingerprint=_digest(content)[:16],
+            prompts=texts(values["prompts"], "prompts", where, characters=10_000),
         )
-        group = int(values["group"])
+        group = integer(values, "group", where, 1, MAX_DIMENSIONS)
+        checksums = texts(values["files"], "files", where, characters=64)
+        for name in checksums:
+            if name != Path(name).name or "\\" in name or "\0" in name:
+                raise ModelError(f"{where}: files names {shown(name)}, which is no file beside it")
+        graph = f"graph.{mode}.onnx"
+        expected = {name: checksums[name] for name in ("weights.safetensors", "tokenizer.json", graph)}
     except KeyError as error:
-        raise ModelError(f"{folder / 'model.json'}: no {error}") from None
-    except OSError as error:
-        raise ModelError(f"{folder}: can't be read: {error}") from error
-    weights = bind_weights(folder / "weights.safetensors", group=group, fast=mode == "fast")
-    backbone = Backbone(open_graph(folder / graph, weights), settings.name, batch_tokens=BATCH_TOKENS)
-    return settings, Tokenizer(folder / "tokenizer.json", settings.max_tokens), backbone
+        raise ModelError(f"{where}: no {error}") from None
+    graph_data, tokenizer_data = (
+        folder.read(graph, GRAPH_BYTES),
+        folder.read("tokenizer.json", TOKENIZER_BYTES),
+    )
+    weights_data = read_bytes(folder, "weights.safetensors")
+    for name, data in ((graph, graph_data), ("tokenizer.json", tokenizer_data)):
+        _check_digest(_digest(data), expected[name], folder.path / name)
+    place = folder.path / "weights.safetensors"
+    with ThreadPoolExecutor(1) as pool:  # a checksum takes as long as a tokenizer
+        digest = pool.submit(_digest, weights_data)
+        tokenizer = Tokenizer(
+            folder.path / "tokenizer.json",
+            settings.max_tokens,
+            data=tokenizer_data,
+            trusted=folder.trusted,
+        )
+        _check_digest(digest.result(), expected[place.name], place)
+    stored = read_weights(weights_data, place)
+    weights = bind_weights(stored, place, group=group, fast=mode == "fast")
+    session, facts = open_graph(graph_data, folder.path / graph, weights)
+    tokenizer.check_rows(facts.rows)
+    backbone = Backbone(session, folder.path / graph, batch_tokens=BATCH_TOKENS)
+    if (backbone.dimensions, backbone.late_dimensions) != (settings.dimensions, settings.token_dimensions):
+        raise ModelError(
+            f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
+            f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
+        )
+    positions = stored.get("embeddings.position.weight")
+    if positions is not None and len(positions) < settings.max_tokens:
+        raise ModelError(
+            f"{where}: max_tokens is {settings.max_tokens}, the model has {len(positions)} positions"
+        )
+    return settings, tokenizer, backbone
 
 
-def _load_sentence_transformers(folder: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
+def _settings(where: Path, **values: Any) -> Settings:
+    """Make the settings; an error also says where they come from."""
+    try:
+        return Settings(**values)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}", hint=error.hint) from None
+
+
+def _check_digest(found: str, expected: str, where: Path) -> None:
+    if found != expected:
+        raise ModelError(f"{where}: damaged: its checksum is not the one in model.json")
+
+
+def _load_sentence_transformers(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
     if mode != "exact":
         raise ModelError(
-            f"{folder}: the graph of a sentence-transformers folder runs in mode 'exact' only, not {mode!r}",
+            f"{folder.path}: the graph of a sentence-transformers folder runs in mode 'exact' only, not {mode!r}",
             hint="pass mode='exact' (--mode exact)",
         )
     modules = _modules(folder)
-    transformer = folder / modules["Transformer"]
+    transformer = modules["Transformer"]
+    for inside in {"", *modules.values()}:
+        refuse_code(folder, inside)
     pooling, normalized = _pooling(folder, modules), "Normalize" in modules
-    graph = next((transformer / name for name in _GRAPHS if (transformer / name).is_file()), None)
+    graph = _first(folder, (_join(transformer, name) for name in _GRAPHS))
     if graph is None:
+        pickles = pickles_hint(folder) or pickles_hint(ModelFolder(folder.path / transformer))
         raise ModelError(
-            f"{folder}: no ONNX graph ({' or '.join(_GRAPHS)})",
-            hint=f"export one with sentence-transformers: {_EXPORT}",
+            f"{folder.path}: no ONNX graph ({' or '.join(_GRAPHS)})",
+            hint=f"{f'{pickles}; ' if pickles else ''}export one with sentence-transformers: {_EXPORT}",
         )
-    tokenizer_file = next(
-        (p / "tokenizer.json" for p in (transformer, folder) if (p / "tokenizer.json").is_file()), None
-    )
+    tokenizer_file = _first(folder, (_join(inside, "tokenizer.json") for inside in (transformer, "")))
     if tokenizer_file is None:
-        raise ModelError(f"{folder}: no tokenizer.json", hint="save the tokenizer with its fast version")
-    backbone = Backbone(open_graph(graph), folder.name, batch_tokens=1)
-    if pooling == "pooler" and not backbone.has_pooler:
-        raise ModelError(f"{folder}: pools with the model's pooler, but its graph has no pooler_output")
-    extra = _optional(folder / "config_sentence_transformers.json")
-    similarity = str(extra.get("similarity_fn_name") or "cosine")  # its default
+        raise ModelError(f"{folder.path}: no tokenizer.json", hint="save the tokenizer with its fast version")
+    # What is small is believed or refused before the graph is opened.
+    where = folder.path / "config_sentence_transformers.json"
+    extra = folder.optional_json(where.name)
+    similarity = text(extra.get("similarity_fn_name") or "cosine", "similarity_fn_name", where, 200)
     if similarity == "dot" and normalized:
         similarity = "cosine"  # the same number on vectors of length 1
-    lower_case = bool(_optional(transformer / "sentence_bert_config.json").get("do_lower_case"))
-    max_tokens = _max_tokens(transformer)
-    prompts = {name: text for name, text in (extra.get("prompts") or {}).items() if text}
-    tokenizer = Tokenizer(tokenizer_file, max_tokens, lower_case=lower_case)
-    identity = [_digest(graph), _digest(tokenizer_file), pooling, similarity, max_tokens, lower_case, prompts]
-    settings = Settings(
-        name=folder.name,
+    given = texts(extra.get("prompts") or {}, "prompts", where, characters=10_000)
+    prompts = {name: prompt for name, prompt in given.items() if prompt}
+    lower_case = bool(
+        folder.optional_json(_join(transformer, "sentence_bert_config.json")).get("do_lower_case")
+    )
+    max_tokens = _max_tokens(folder, transformer)
+    name = text(folder.path.name, "the folder's name", folder.path, 255)
+
+    tokenizer_data, graph_data = folder.read(tokenizer_file, TOKENIZER_BYTES), folder.read(graph, GRAPH_BYTES)
+    tokenizer = Tokenizer(
+        folder.path / tokenizer_file, max_tokens, lower_case=lower_case, data=tokenizer_data
+    )
+    session, facts = open_graph(graph_data, folder.path / graph)
+    tokenizer.check_rows(facts.rows)
+    backbone = Backbone(session, folder.path / graph, batch_tokens=1)
+    if pooling == "pooler" and not backbone.has_pooler:
+        raise ModelError(f"{folder.path}: pools with the model's pooler, but its graph has no pooler_output")
+    # A graph holds its weights (check_graph), so these are all that changes a vector.
+    digests = _digest(graph_data), _digest(tokenizer_data)
+    identity = [*digests, pooling, similarity, max_tokens, lower_case, prompts]
+    settings = _settings(
+        folder.path,
+        name=name,
         dimensions=backbone.dimensions,
-        token_dimensions=backbone.dimensions,
+        token_dimensions=backbone.late_dimensions or backbone.dimensions,
         max_tokens=max_tokens,
         pooling=pooling,
         similarity=similarity,
@@ -180,15 +265,17 @@ def _probed_scale(tokenizer: Tokenizer, backbone: Backbone, pooling: str) -> flo
     return 1.5 * max(float(np.abs(pool(forward, pooling)).max()) for forward in forwards) / 127
 
 
-def _modules(folder: Path) -> dict[str, str]:
+def _modules(folder: ModelFolder) -> dict[str, str]:
     """Give the paths of the modules by their class name; refuse what is not known."""
-    try:
-        listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        found = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in listed}
-        types = [str(module["type"]) for module in listed]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{folder / 'modules.json'}: can't be read: {error}") from error
-    for name in types:
+    where = folder.path / "modules.json"
+    listed = parse_json(folder.read("modules.json"), where)
+    if not isinstance(listed, list) or len(listed) > 100:
+        raise ModelError(f"{where}: can't be read: expected a list of at most 100 modules")
+    found: dict[str, str] = {}
+    for module in listed:
+        if not isinstance(module, dict) or not {"type", "path"} <= module.keys():
+            raise ModelError(f"{where}: can't be read: module {shown(module)} has no type or no path")
+        name = text(module["type"], "a module's type", where, 1000)
         kind = name.rsplit(".", 1)[-1]
         if not name.startswith("sentence_transformers.") or kind not in (
             "Transformer",
@@ -196,32 +283,34 @@ def _modules(folder: Path) -> dict[str, str]:
             "Normalize",
         ):
             raise ModelError(
-                f"{folder}: module {name!r} is not supported",
+                f"{folder.path}: module {shown(name)} is not supported",
                 hint="supported are Transformer, Pooling and Normalize of sentence-transformers",
             )
+        if kind in found:
+            raise ModelError(f"{where}: module {shown(name)} is there twice")
+        path = text(module["path"], "a module's path", where, 1000)
+        if not folder.contains(path):
+            raise ModelError(f"{folder.path}: module path {shown(path)} leads out of the folder")
+        found[kind] = path
     if "Transformer" not in found:
-        raise ModelError(f"{folder}: modules.json names no Transformer")
-    for path in found.values():
-        if not (folder / path).resolve().is_relative_to(folder.resolve()):
-            raise ModelError(f"{folder}: module path {path!r} leads out of the folder")
+        raise ModelError(f"{folder.path}: modules.json names no Transformer")
     return found
 
 
-def _pooling(folder: Path, modules: dict[str, str]) -> str:
-    transformer = _optional(folder / modules["Transformer"] / "sentence_bert_config.json")
+def _pooling(folder: ModelFolder, modules: dict[str, str]) -> str:
     if "Pooling" not in modules:
-        text = (transformer.get("modality_config") or {}).get("text") or {}
-        if text.get("method_output_name") == "pooler_output":
+        config = folder.optional_json(_join(modules["Transformer"], "sentence_bert_config.json"))
+        if _nested(config, "modality_config", "text", "method_output_name") == "pooler_output":
             return "pooler"
         raise ModelError(
-            f"{folder}: modules.json names no Pooling and the transformer gives no pooler output"
+            f"{folder.path}: modules.json names no Pooling and the transformer gives no pooler output"
         )
-    config = read_json(folder / modules["Pooling"] / "config.json")
-    if config.get("include_prompt") is False and _optional(folder / "config_sentence_transformers.json").get(
-        "prompts"
-    ):
+    config = folder.json(_join(modules["Pooling"], "config.json"))
+    if config.get("include_prompt") is False and folder.optional_json(
+        "config_sentence_transformers.json"
+    ).get("prompts"):
         raise ModelError(
-            f"{folder}: pooling without the prompt's tokens (include_prompt: false) is not supported"
+            f"{folder.path}: pooling without the prompt's tokens (include_prompt: false) is not supported"
         )
     modes = (
         config.get("pooling_mode")
@@ -230,23 +319,50 @@ def _pooling(folder: Path, modules: dict[str, str]) -> str:
     )
     if isinstance(modes, list):
         if len(modes) != 1:
-            raise ModelError(f"{folder}: joins the poolings {modes}, one is supported")
+            raise ModelError(f"{folder.path}: joins the poolings {shown(modes)}, one is supported")
         modes = modes[0]
-    return str(modes)
+    return text(modes, "pooling_mode", folder.path / modules["Pooling"] / "config.json", 200)
 
 
-def _max_tokens(transformer: Path) -> int:
+def _max_tokens(folder: ModelFolder, transformer: str) -> int:
     """Give the model's own limit as sentence-transformers resolves it."""
-    stated = _optional(transformer / "sentence_bert_config.json").get("max_seq_length")
+
+    def stated(name: str, key: str) -> int | None:
+        value = folder.optional_json(_join(transformer, name)).get(key)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # some tokenizers state 1e30
+        if value is not None and type(value) is not int:
+            where = folder.path / transformer / name
+            raise ModelError(f"{where}: {key} is {shown(value)}, expected a whole number")
+        return value
+
     limits = [
-        stated or _optional(transformer / "tokenizer_config.json").get("model_max_length"),
-        _optional(transformer / "config.json").get("max_position_embeddings"),
+        stated("sentence_bert_config.json", "max_seq_length")
+        or stated("tokenizer_config.json", "model_max_length"),
+        stated("config.json", "max_position_embeddings"),
     ]
-    known = [int(limit) for limit in limits if limit]
+    known = [limit for limit in limits if limit]
     if not known:
-        raise ModelError(f"{transformer}: no max_seq_length, model_max_length or max_position_embeddings")
+        raise ModelError(
+            f"{folder.path / transformer}: no max_seq_length, model_max_length or max_position_embeddings"
+        )
+    if not 1 <= min(known) <= MAX_TOKENS:
+        raise ModelError(
+            f"{folder.path / transformer}: takes {shown(min(known))} tokens, at most {MAX_TOKENS:,} are supported",
+            hint="state max_seq_length in sentence_bert_config.json",
+        )
     return min(known)
 
 
-def _optional(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.exists() else {}
+def _first(folder: ModelFolder, names: Iterable[str]) -> str | None:
+    return next((name for name in names if folder.has(name)), None)
+
+
+def _join(inside: str, name: str) -> str:
+    return f"{inside}/{name}" if inside else name
+
+
+def _nested(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shortlist.errors import ModelError
+from shortlist.models.safety import shown
 
-__all__ = ["Settings", "read_json"]
+__all__ = ["MAX_DIMENSIONS", "MAX_TOKENS", "Settings", "integer", "scale", "text", "texts"]
+
+MAX_DIMENSIONS = 1 << 16
+MAX_TOKENS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,36 @@ class Settings:
             )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a model folder.
-
-    Raises:
-        ModelError: the file is missing, or holds something else.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent}: no {path.name}", hint="is this a model folder?") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: can't be read: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: holds {type(value).__name__}, expected an object")
+def integer(values: Mapping[str, Any], key: str, where: Path, low: int, high: int) -> int:
+    """Give a whole number between two bounds; KeyError where it is missing."""
+    value = values[key]
+    if type(value) is not int or not low <= value <= high:
+        raise ModelError(f"{where}: {key} is {shown(value)}, expected a whole number from {low} to {high:,}")
     return value
+
+
+def scale(values: Mapping[str, Any], key: str, where: Path) -> float:
+    """Give a finite number above zero; KeyError where it is missing."""
+    value = values[key]
+    if type(value) not in (int, float) or not 1e-12 < value < 1e12 or not math.isfinite(value):
+        raise ModelError(f"{where}: {key} is {shown(value)}, expected a finite number above 0")
+    return float(value)
+
+
+def text(value: object, what: str, where: Path, characters: int) -> str:
+    """Give a text that can be encoded and isn't too long."""
+    if not isinstance(value, str) or len(value) > characters:
+        raise ModelError(f"{where}: {what} is {shown(value)}, expected a text of at most {characters:,}")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ModelError(f"{where}: {what} holds half a surrogate pair: {shown(value)}")
+    return value
+
+
+def texts(value: object, what: str, where: Path, *, count: int = 1000, characters: int) -> dict[str, str]:
+    """Give an object whose values are texts."""
+    if not isinstance(value, dict) or len(value) > count:
+        raise ModelError(f"{where}: {what} is {shown(value)}, expected an object of at most {count} texts")
+    return {
+        text(name, f"a name in {what}", where, 200): text(one, f"{what}[{shown(name)}]", where, characters)
+        for name, one in value.items()
+    }

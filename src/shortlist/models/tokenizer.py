@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,13 @@ import tokenizers
 from tokenizers import normalizers
 
 from shortlist.errors import ModelError
+from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
+from shortlist.models.tokenizer_check import check_tokenizer
 
 __all__ = ["Tokenized", "Tokenizer"]
+
+# Cut when a model is loaded: a tokenizer that fails on any text fails there.
+_PROBES = ("", "a Cat, 1,024 cafés\n\t— 猫 😀", "x" * 200)
 
 
 @dataclass(frozen=True)
@@ -27,30 +33,57 @@ class Tokenizer:
     """Wrap a ``tokenizer.json``.
 
     ``overhead`` is the number of special tokens that surround a text; ``lower_case`` is for models that want
-    their texts so although their tokenizer doesn't do it.
+    their texts so although their tokenizer doesn't do it. ``data`` is what the file holds, where it was read
+    already; a ``trusted`` one is not checked, only read.
+
+    Raises:
+        ModelError: the file is no tokenizer, is beyond some bound, or fails on plain texts.
     """
 
-    def __init__(self, path: Path, max_tokens: int, *, lower_case: bool = False) -> None:
-        try:
-            loaded = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises Exception itself
-            raise ModelError(f"{path}: can't be read: {error}") from error
-        if lower_case:
-            own = [loaded.normalizer] if loaded.normalizer else []
-            loaded.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
-        loaded.no_padding()
-        loaded.no_truncation()
+    def __init__(
+        self,
+        path: Path,
+        max_tokens: int,
+        *,
+        lower_case: bool = False,
+        data: bytes | None = None,
+        trusted: bool = False,
+    ) -> None:
+        self._path = path
+        data = ModelFolder(path.parent).read(path.name, TOKENIZER_BYTES) if data is None else data
+        self._highest_id = -1 if trusted else check_tokenizer(data, path)
+        with self._typed("can't be read"):
+            loaded = tokenizers.Tokenizer.from_buffer(data)
+            if lower_case:
+                own = [loaded.normalizer] if loaded.normalizer else []
+                loaded.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+            loaded.no_padding()
+            loaded.no_truncation()
+            self.overhead = loaded.num_special_tokens_to_add(False)
+            for probe in _PROBES:
+                loaded.encode(probe)
+        if self.overhead >= max_tokens:
+            raise ModelError(f"{path}: adds {self.overhead} tokens to a text, the model takes {max_tokens}")
         self._tokenizer = loaded
-        self.overhead = loaded.num_special_tokens_to_add(False)
         self.max_tokens = max_tokens
+
+    def check_rows(self, rows: int | None) -> None:
+        """Check that a model whose table has ``rows`` rows knows every id; None where nobody knows how many.
+
+        Raises:
+            ModelError: the tokenizer can make an id beyond the table.
+        """
+        if rows is not None and self._highest_id >= rows:
+            raise ModelError(f"{self._path}: makes token id {self._highest_id:,}, the model knows {rows:,}")
 
     def __call__(self, texts: Sequence[str]) -> list[Tokenized]:
         """Tokenise texts, each cut to ``max_tokens``; give the ids and what was cut."""
         result = []
-        for text, encoding in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
-            excess = len(encoding) - self.max_tokens
-            ids = encoding.ids if excess <= 0 else self._cutting.encode(text).ids
-            result.append(Tokenized(ids, max(0, excess)))
+        with self._typed("fails on a text"):
+            for text, encoding in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
+                excess = len(encoding) - self.max_tokens
+                ids = encoding.ids if excess <= 0 else self._cutting.encode(text).ids
+                result.append(Tokenized(ids, max(0, excess)))
         return result
 
     @cached_property
@@ -62,9 +95,21 @@ class Tokenizer:
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Give the span of every token of the whole text in code points, without special tokens."""
-        spans: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        with self._typed("fails on a text"):
+            spans: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return spans
 
     def count(self, text: str) -> int:
         """Count the tokens of the whole text, without special tokens."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False))
+        with self._typed("fails on a text"):
+            return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+    @contextmanager
+    def _typed(self, what: str) -> Iterator[None]:
+        """Give the library's errors our type: it raises Exception itself, and panics beside all Exceptions."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise ModelError(f"{self._path}: {what}: {error}") from error
