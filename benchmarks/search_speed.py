@@ -27,7 +27,16 @@ import numpy as np
 from measuring import arguments, data_folder, summary, write_results
 from tqdm import tqdm
 
-from shortlist.collection import Analyzer, Postings, SegmentData, Store, StoreSettings
+from shortlist.collection import (
+    Analyzer,
+    Postings,
+    SegmentData,
+    Store,
+    StoreSettings,
+    Texts,
+    Views,
+    document_bytes,
+)
 from shortlist.models import Encoder
 from shortlist.scoring import dot_products
 from shortlist.search import PreparedQuery, Searcher, parse
@@ -75,20 +84,21 @@ def build(path: Path, texts: list[str], vectors: np.ndarray, encoder: Encoder) -
     ))  # fmt: skip
     analyzer = Analyzer()
     terms = [analyzer.terms(text) for text in texts]
+    documents = [Document(f"d{number:06d}", text) for number, text in enumerate(texts)]
+    dense = quantize(vectors, about.dense_scale)
     with store.writer() as writer:
         writer.add(
-            [Document(f"d{number:06d}", text) for number, text in enumerate(texts)],
             SegmentData(
-                rows=writer.next_rows(len(texts)),
+                ids=[document.doc_id for document in documents],
+                documents=Texts.of(list(map(document_bytes, documents))),
                 lengths=np.array([len(t) for t in terms], np.int32),
-                postings=Postings.build(terms),
+                words=Postings.build(terms),
+                metadata=Postings.build([] for _ in documents),
                 passages=np.array([(n, 0, len(t)) for n, t in enumerate(texts)], np.int32),
-                dense=quantize(vectors, about.dense_scale),
+                views=[Views(dense, np.empty((0, 0), np.int8), np.zeros(len(dense), np.int64))],
                 dimensions=about.dimensions,
-                tokens=None,
-                token_offsets=None,
                 token_dimensions=0,
-            ),
+            )
         )
     return store
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: steadier times
 
-from shortlist import Collection
+from shortlist import Collection, CollectionNotFoundError
 from shortlist.cli.render import Style, counted, size
 
 HERE = Path(__file__).parent
@@ -35,7 +35,10 @@ PIPELINES = ("bm25", "dense", "late", "hybrid+late")
 
 def build(folder: Path) -> Collection:
     """Index the pages, or open the collection that an earlier run left; pages it has are skipped."""
-    collection = Collection.open(folder) if (folder / "collection.db").exists() else Collection.create(folder)
+    try:
+        collection = Collection.open(folder)
+    except CollectionNotFoundError:
+        collection = Collection.create(folder)
     if collection.info().documents == PAGES:
         return collection
     print(f"Indexing {PAGES:,} command pages (CC BY 4.0, tldr-pages): words, vectors, token vectors.")

@@ -1,8 +1,6 @@
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +19,12 @@ settings.register_profile("shortlist", deadline=None)
 settings.load_profile("shortlist")
 
 
-class Unsynced(sqlite3.Connection):
-    """Leave what is committed to the system's cache."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return super().execute(sql.replace("synchronous = FULL", "synchronous = OFF"), parameters)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def impatient() -> Iterator[None]:
     """Don't wait for the disk in this process: no test pulls the plug, and the waiting would take ten times
     as long as the tests. Processes that tests start do wait.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Unsynced))
         patch.setattr(os, "fsync", lambda _: None)
         yield
 

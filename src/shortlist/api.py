@@ -16,8 +16,16 @@ from weakref import WeakSet
 from shortlist.collection import Analyzer, Filter, Snapshot, Store, StoreSettings, as_filter
 from shortlist.collection.array_file import FORMAT
 from shortlist.collection.check import find_problems
-from shortlist.collection.format_1 import read_format_1, upgrading
-from shortlist.errors import CollectionExistsError, DataError, ModelError, ModelMismatchError, ShortlistError
+from shortlist.collection.format_1 import upgrading
+from shortlist.collection.generation import MAX_NAME
+from shortlist.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    DataError,
+    ModelError,
+    ModelMismatchError,
+    ShortlistError,
+)
 from shortlist.formats import Source, open_source
 from shortlist.indexing import Indexer, Repair, Report, repair
 from shortlist.models import Encoder
@@ -131,11 +139,14 @@ class Collection:
         folder = None if model is None else Path(model)
         try:
             store = Store.create(Path(path), settings, unfinished=source.name)
-        except CollectionExistsError:
-            store = Store(Path(path))
+        except CollectionExistsError as refused:
+            try:
+                store = Store(Path(path))
+            except CollectionNotFoundError:  # something else is there
+                raise refused from None
             if not store.unfinished:
                 raise
-            if (store.unfinished, store.settings) != (source.name, settings):
+            if (store.unfinished, store.settings) != (source.name[:MAX_NAME], settings):
                 raise CollectionExistsError(
                     f"{path}: its first build, from {store.unfinished}, was interrupted",
                     hint="index the same source with the same options to go on, or remove the folder",
@@ -168,13 +179,17 @@ class Collection:
             CollectionNotFoundError: there is no collection of an older format at ``path``.
         """
         folder, report = Path(path), Report()
-        settings, documents = read_format_1(folder)
-        source = Source(f"format 1 of {folder}", None, lambda: documents)
-        chosen = model or settings.model or None
-        with upgrading(folder, settings) as store:
-            collection = cls(store, None, None if chosen is None else Path(chosen))
-            report = collection.add(source, threads=threads, progress=progress)
-            collection.finish()
+        with upgrading(folder) as work:
+            if work is not None:
+                store, documents = work
+                source = Source(f"format 1 of {folder}", None, lambda: documents)
+                chosen = model or store.settings.model or None
+                collection = cls(store, None, None if chosen is None else Path(chosen))
+                report = collection.add(source, threads=threads, progress=progress)
+                collection.finish()
+        if work is None:  # an interrupted upgrade had come this far
+            with Store(folder).snapshot() as snapshot:
+                report.unchanged = snapshot.document_count
         return report
 
     @classmethod

@@ -1,11 +1,15 @@
 import json
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shortlist.api import Collection
+from shortlist.collection import array_file
+from shortlist.collection.directory import Directory
+from shortlist.collection.generation import Generation, commit, read_generation
+from tests.collection.building import SETTINGS
 
 from .running import RECORDS, Shortlist, spawn, write_lines
 
@@ -124,6 +128,7 @@ class TestBadPlaces:
         ("info", "{}"),
         ("check", "{}"),
         ("compact", "{}"),
+        ("repair", "{}"),
     )
 
     @pytest.mark.parametrize("words", COMMANDS, ids=[words[0] for words in COMMANDS])
@@ -274,13 +279,17 @@ class TestBadOptions:
             assert outcome.err.startswith("error: ")
 
 
+def change_settings(collection: Path, **changes: Any) -> None:
+    """Commit a generation with other settings."""
+    directory = Directory(collection)
+    found = read_generation(directory)
+    commit(directory, replace(found, settings=replace(found.settings, **changes)))
+
+
 class TestBadCollections:
     @pytest.fixture
     def of_another_model(self, collection: Path) -> Path:
-        with sqlite3.connect(collection / "collection.db") as database:
-            database.execute("UPDATE settings SET value = '\"0123456789abcdef\"' WHERE key = 'fingerprint'")
-            database.execute("UPDATE settings SET value = '\"other-model\"' WHERE key = 'model_name'")
-        database.close()
+        change_settings(collection, fingerprint="0123456789abcdef", model_name="other-model")
         return collection
 
     def test_a_collection_made_by_another_model_names_both_and_the_way_out(
@@ -305,47 +314,73 @@ class TestBadCollections:
         assert "other-model" in outcome.out
 
     def test_a_model_that_has_moved_is_named(self, shortlist: Shortlist, collection: Path) -> None:
-        with sqlite3.connect(collection / "collection.db") as database:
-            database.execute("UPDATE settings SET value = '\"/nowhere/model\"' WHERE key = 'model'")
-        database.close()
+        change_settings(collection, model="/nowhere/model")
         shortlist("search", collection, "card").failed_with(
             "/nowhere/model: no such model folder", hint="--model"
         )
 
-    def test_a_damaged_file_is_named_by_every_command_that_reads(
+    def test_a_missing_file_is_named_by_every_command_that_reads(
         self, shortlist: Shortlist, collection: Path
     ) -> None:
-        (collection / "segments" / "00000001" / "dense.npy").unlink()
+        (collection / "segments" / "00000001.safetensors").unlink()
         for words in (("search", collection, "card"), ("info", collection), ("compact", collection)):
-            shortlist(*words).failed_with("dense.npy: No such file", hint="backup")
+            shortlist(*words).failed_with("00000001.safetensors: is missing", hint="shortlist repair")
 
-    def test_a_database_damaged_inside_makes_no_traceback(
-        self, shortlist: Shortlist, collection: Path
+    @pytest.mark.parametrize("command", ["search", "check"])
+    def test_a_document_damaged_inside_makes_no_traceback(
+        self, shortlist: Shortlist, collection: Path, command: str
     ) -> None:
-        path = collection / "collection.db"
+        path = collection / "segments" / "00000001.safetensors"
         content = path.read_bytes()
         at = content.index(b"A new card takes")
         path.write_bytes(content[:at] + b"\xff\xfe" + content[at + 2 :])
-        shortlist("search", collection, "card", "--pipeline", "bm25").failed_with(str(path))
-        outcome = shortlist("check", collection)
-        assert outcome.code == 3
-        assert outcome.out
+        if command == "search":
+            outcome = shortlist("search", collection, "card", "--pipeline", "bm25")
+            outcome.failed_with(str(path), hint="shortlist repair")
+        else:
+            outcome = shortlist("check", collection, "--deep")
+            assert outcome.code == 3
+            assert f"{path}: documents" in outcome.out
 
     @pytest.mark.parametrize("command", ["search", "info", "compact", "delete"])
-    def test_a_database_that_is_none_makes_no_traceback(
+    def test_a_generation_that_is_none_makes_no_traceback(
         self, shortlist: Shortlist, collection: Path, command: str
     ) -> None:
-        (collection / "collection.db").write_bytes(b"no database" * 1000)
+        (collection / "generation.safetensors").write_bytes(b"no generation" * 1000)
         rest = ("card",) if command in ("search", "delete") else ()
-        shortlist(command, collection, *rest).failed_with(f"{collection}/collection.db")
+        shortlist(command, collection, *rest).failed_with(f"{collection}/generation.safetensors")
 
-    def test_check_names_a_database_that_is_none_as_damage(
+    def test_check_names_a_generation_that_is_none_as_damage(
         self, shortlist: Shortlist, collection: Path
     ) -> None:
-        (collection / "collection.db").write_bytes(b"no database" * 1000)
+        (collection / "generation.safetensors").write_bytes(b"no generation" * 1000)
         outcome = shortlist("check", collection)
         assert outcome.code == 3
-        assert outcome.out == f"{collection}/collection.db: file is not a database\n"
+        assert outcome.out == (f"{collection}/generation.safetensors: 13000 bytes are not what was written\n")
+
+    @pytest.mark.parametrize("command", ["search", "info", "compact", "delete", "repair", "check"])
+    def test_a_newer_format_is_refused_by_name(
+        self, shortlist: Shortlist, collection: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(array_file, "FORMAT", 3)
+            commit(Directory(collection), Generation(SETTINGS))
+        rest = ("card",) if command in ("search", "delete") else ()
+        outcome = shortlist(command, collection, *rest)
+        outcome.failed_with("format 3, written by shortlist", hint="pip install --upgrade shortlist")
+
+    def test_a_full_disk_is_said_with_what_to_do(
+        self, shortlist: Shortlist, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        more = write_lines(tmp_path / "m.jsonl", [GOOD])
+        with monkeypatch.context() as patch:
+            patch.setattr(Directory, "free_bytes", lambda _: 10)
+            outcome = shortlist("add", collection, more)
+            outcome.failed_with("adding 1 documents needs about 0.0 MB", hint="free some space")
+            outcome = shortlist("index", tmp_path / "new", more)
+            outcome.failed_with("adding 1 documents needs about", hint="free some space")
+        assert not (tmp_path / "new").exists()
+        assert count(collection) == 3
 
     def test_a_busy_collection_says_who_is_writing(
         self, shortlist: Shortlist, collection: Path, articles: Path
@@ -355,6 +390,7 @@ class TestBadCollections:
                 ("add", collection, articles),
                 ("delete", collection, "x"),
                 ("compact", collection),
+                ("repair", collection),
             ):
                 shortlist(*words).failed_with("is writing to this collection", hint="wait")
             assert shortlist("search", collection, "card", "--json").code == 0

@@ -1,12 +1,14 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shortlist.api import Collection
-from shortlist.formats import read_run
+from shortlist.collection import Store, StoreSettings
+from shortlist.formats import open_source, read_run
 from shortlist.models import Encoder
 
 from .running import RECORDS, Shortlist, write_lines
@@ -20,7 +22,8 @@ WRITE_KEYS = {
 def ids(collection: Path) -> set[str]:
     with Collection.open(collection) as opened:
         known = [record["id"] for record in RECORDS] + ["new", "a", "b", "c"]
-        return set(opened._store.live_documents(known))
+        with opened._store.snapshot() as snapshot:
+            return set(snapshot.find(known))
 
 
 class TestIndexAndAdd:
@@ -56,10 +59,11 @@ class TestIndexAndAdd:
         outcome = shortlist(command, target, articles, "--json")
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.json.keys() == WRITE_KEYS
-        assert (outcome.json["documents"], outcome.json["generation"]) == (3, 1)
-        assert (outcome.json["added"], outcome.json["unchanged"]) == (
-            (3, 0) if command == "index" else (0, 3)
+        expected = (3, 0, 1, 2) if command == "index" else (0, 3, 0, 1)  # the end of a build is a generation
+        assert expected == tuple(
+            outcome.json[name] for name in ("added", "unchanged", "commits", "generation")
         )
+        assert outcome.json["documents"] == 3
 
     def test_add_updates_documents_with_known_ids(
         self, shortlist: Shortlist, collection: Path, tmp_path: Path
@@ -320,33 +324,45 @@ class TestCare:
         info = shortlist("info", indexed, "--json").json
         assert info.keys() == {
             "path", "generation", "documents", "deleted_documents", "passages", "token_vectors", "segments",
-            "size_bytes", "language", "model", "fingerprint", "mode", "default_pipeline",
+            "size_bytes", "language", "model", "fingerprint", "mode", "default_pipeline", "format", "unfinished",
         }  # fmt: skip
         assert (info["documents"], info["deleted_documents"], info["passages"]) == (3, 0, 3)
-        assert info["size_bytes"].keys() >= {"collection.db", "dense.npy", "tokens.npy"}
-        assert (
-            info["size_bytes"]["dense.npy"]
-            == (indexed / "segments" / "00000001" / "dense.npy").stat().st_size
-        )
+        assert (info["format"], info["unfinished"]) == (2, "")
+        assert info["size_bytes"]["dense"] == 3 * 384
+        file = indexed / "segments" / "00000001.safetensors"
+        assert sum(info["size_bytes"].values()) == file.stat().st_size
 
-    def test_check_finds_a_sound_collection_sound(self, shortlist: Shortlist, indexed: Path) -> None:
-        assert shortlist("check", indexed).err == f"{indexed}: sound\n"
+    def test_check_finds_a_sound_collection_sound_and_says_how_far_it_looked(
+        self, shortlist: Shortlist, indexed: Path
+    ) -> None:
+        assert shortlist("check", indexed).err == (
+            f"{indexed}: sound, as far as opening every file tells; --deep reads every byte\n"
+        )
+        assert shortlist("check", indexed, "--deep").err == f"{indexed}: sound; every byte was read\n"
         outcome = shortlist("check", indexed, "--json")
-        assert (outcome.code, outcome.json) == (0, {"sound": True, "problems": []})
+        assert (outcome.code, outcome.json) == (0, {"sound": True, "deep": False, "problems": []})
 
     def test_check_ends_with_code_3_and_a_line_for_each_problem(
         self, shortlist: Shortlist, collection: Path
     ) -> None:
-        damaged = collection / "segments" / "00000001" / "tokens.npy"
+        damaged = collection / "segments" / "00000001.safetensors"
         damaged.write_bytes(damaged.read_bytes()[:-1])
         outcome = shortlist("check", collection)
         assert outcome.code == 3
         assert outcome.out.count("\n") == 1
         assert str(damaged) in outcome.out
-        outcome = shortlist("check", collection, "--json")
+        assert outcome.err == f"mend what can be mended: shortlist repair {collection}\n"
+        outcome = shortlist("check", collection, "--deep", "--json")
         assert outcome.code == 3
-        assert not outcome.json["sound"]
+        assert (outcome.json["sound"], outcome.json["deep"]) == (False, True)
         assert str(damaged) in outcome.json["problems"][0]
+
+    def test_only_the_deep_check_reads_every_byte(self, shortlist: Shortlist, collection: Path) -> None:
+        damage(collection, "tokens")
+        assert shortlist("check", collection).code == 0
+        outcome = shortlist("check", collection, "--deep")
+        assert outcome.code == 3
+        assert "00000001.safetensors: tokens: its checksum is not the one it was written with" in outcome.out
 
     def test_compact_says_what_it_saved_and_then_that_nothing_is_left_to_do(
         self, shortlist: Shortlist, collection: Path
@@ -358,3 +374,139 @@ class TestCare:
         assert found["size_bytes_after"] < found["size_bytes_before"]
         assert shortlist("info", collection, "--json").json["deleted_documents"] == 0
         assert shortlist("compact", collection).err == "nothing to do\n"
+
+
+def damage(collection: Path, section: str, document: int = 0) -> None:
+    """Flip a byte in an array of the first segment."""
+    with Collection.open(collection) as opened, opened._store.snapshot() as snapshot:
+        segment = snapshot.segments[0]
+        path, start = segment.file.path, segment.file.sections[section].start
+        if section == "documents":
+            start += segment.file.sections["document_offsets"][document : document + 1].tolist()[0]
+    content = bytearray(path.read_bytes())
+    content[start] ^= 0xFF
+    path.write_bytes(content)
+
+
+class TestRepair:
+    def test_what_is_derived_is_made_again_and_searches_as_before(
+        self, shortlist: Shortlist, collection: Path
+    ) -> None:
+        words = ("search", collection, "foreign card", "--json")
+        before = shortlist(*words).json["hits"]
+        path = collection / "segments" / "00000001.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        shortlist(*words).failed_with("its checksums are not those", hint="shortlist repair COLLECTION")
+        outcome = shortlist("repair", collection)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert outcome.err == "1 segment written anew from 3 documents\n"
+        assert shortlist("check", collection, "--deep").code == 0
+        assert shortlist(*words).json["hits"] == before
+
+    def test_a_sound_collection_is_left_alone(self, shortlist: Shortlist, collection: Path) -> None:
+        assert shortlist("repair", collection).err == "nothing to do\n"
+        assert shortlist("repair", collection, "--json").json == {
+            "generation": False,
+            "segments": 0,
+            "documents": 0,
+            "lost": [],
+        }
+        assert shortlist("info", collection, "--json").json["generation"] == 1
+
+    def test_lost_documents_are_named_and_only_dropped_when_told_to(
+        self, shortlist: Shortlist, collection: Path
+    ) -> None:
+        damage(collection, "documents")
+        outcome = shortlist("repair", collection)
+        outcome.failed_with("3 documents can't be read; nothing was changed", hint="shortlist repair --drop")
+        assert outcome.err.count("\n  ") == 3
+        assert shortlist("info", collection, "--json").json["generation"] == 1
+        outcome = shortlist("repair", collection, "--drop")
+        assert outcome.code == 0
+        assert outcome.err.startswith("1 segment written anew from 0 documents\n  lost: ")
+        assert shortlist("check", collection, "--deep").code == 0
+        assert shortlist("info", collection, "--json").json["documents"] == 0
+
+    def test_a_generation_that_cannot_be_read_nor_its_copy_is_beyond_repair(
+        self, shortlist: Shortlist, collection: Path
+    ) -> None:
+        for name in ("generation.safetensors", "generation-copy.safetensors"):
+            (collection / name).write_bytes(b"x" * 20_000)
+        shortlist("repair", collection).failed_with(f"{collection}/generation-copy.safetensors")
+
+    def test_a_generation_is_mended_by_its_copy(self, shortlist: Shortlist, collection: Path) -> None:
+        (collection / "generation.safetensors").write_bytes(b"x" * 20_000)
+        outcome = shortlist("repair", collection)
+        assert outcome.code == 0
+        assert "the generation's file and its copy are the same again" in outcome.err
+        assert shortlist("check", collection, "--deep").code == 0
+        assert ids(collection) == {"declined", "order", "hours"}
+
+
+class TestUpgrade:
+    @pytest.fixture
+    def old(self, tmp_path: Path) -> Path:
+        shutil.copytree(Path(__file__).parent.parent / "collection" / "golden" / "format-1", tmp_path / "old")
+        return tmp_path / "old"
+
+    def test_a_collection_of_the_format_before_is_brought_to_this_one(
+        self, shortlist: Shortlist, old: Path
+    ) -> None:
+        for words in (
+            ("search", old, "card"),
+            ("info", old),
+            ("check", old),
+            ("add", old, "x"),
+            ("repair", old),
+        ):
+            shortlist(*words).failed_with("collection format 1", hint=f"shortlist upgrade {old}")
+        outcome = shortlist("upgrade", old)
+        assert (outcome.code, outcome.out) == (0, "")
+        assert outcome.err == f"{old}: 5 documents brought to format 2\n"
+        assert shortlist("check", old, "--deep").code == 0
+        assert shortlist("search", old, "stolen credit card", "--json").json["hits"][1]["doc_id"] == "lost"
+
+    def test_json_counts_documents(self, shortlist: Shortlist, old: Path) -> None:
+        assert shortlist("upgrade", old, "--json", "--threads", 1).json == {"documents": 5}
+
+    def test_a_collection_of_this_format_has_nothing_to_upgrade(
+        self, shortlist: Shortlist, indexed: Path
+    ) -> None:
+        shortlist("upgrade", indexed).failed_with(f"{indexed}: no collection of format 1")
+
+
+class TestGoingOn:
+    """An index that was interrupted is gone on with by the same command."""
+
+    @pytest.fixture
+    def interrupted(self, tmp_path: Path, articles: Path, store_settings: StoreSettings) -> Path:
+        store = Store.create(tmp_path / "c", store_settings, unfinished=open_source(articles).name)
+        with Collection(store, None, None) as opened:
+            opened.add(RECORDS[:2])
+        return tmp_path / "c"
+
+    def test_the_same_command_goes_on(self, shortlist: Shortlist, articles: Path, interrupted: Path) -> None:
+        assert "unfinished   indexing " in shortlist("info", interrupted).out
+        outcome = shortlist("index", interrupted, articles)
+        assert outcome.code == 0
+        assert "1 document added, 2 unchanged" in outcome.err
+        assert "unfinished" not in shortlist("info", interrupted).out
+        shortlist("index", interrupted, articles).failed_with("is a collection already")
+
+    def test_what_was_committed_can_be_searched_and_added_to(
+        self, shortlist: Shortlist, articles: Path, interrupted: Path
+    ) -> None:
+        assert len(shortlist("search", interrupted, "card", "--json").json["hits"]) == 2
+        assert shortlist("add", interrupted, articles, "--json").json["added"] == 1
+
+    @pytest.mark.parametrize("change", ["source", "options"])
+    def test_another_command_is_refused_and_what_was_begun_is_named(
+        self, shortlist: Shortlist, articles: Path, interrupted: Path, tmp_path: Path, change: str
+    ) -> None:
+        other = write_lines(tmp_path / "other.jsonl", RECORDS)
+        words = (other,) if change == "source" else (articles, "--no-tokens")
+        outcome = shortlist("index", interrupted, *words)
+        outcome.failed_with(
+            f"its first build, from {articles}, was interrupted", hint="index the same source"
+        )
+        assert ids(interrupted) == {"declined", "order"}

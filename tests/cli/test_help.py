@@ -29,7 +29,9 @@ def arguments() -> Iterator[tuple[str, argparse.Action]]:
 
 
 def test_every_command_is_there_and_only_those() -> None:
-    expected = {"index", "add", "delete", "search", "run", "encode", "info", "check", "compact"}
+    expected = {
+        "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
+    }  # fmt: skip
     assert set(parsers()) == set(COMMANDS) == expected
 
 
@@ -55,8 +57,9 @@ def test_every_command_offers_json_and_describes_itself(shortlist: Shortlist, na
 def test_help_lists_the_commands_and_the_exit_codes(shortlist: Shortlist) -> None:
     outcome = shortlist("--help")
     assert all(re.search(rf"^    {name} ", outcome.out, re.MULTILINE) for name in COMMANDS)
-    assert "exit codes: 0 done, 1 failed, 2 wrong usage, 3 check found damage, 130 interrupted" in " ".join(
-        outcome.out.split()
+    assert (
+        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted"
+        in " ".join(outcome.out.split())
     )
 
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.collection import Analyzer, Postings, SegmentData, Store, StoreSettings
+from shortlist.collection import (
+    Analyzer,
+    Postings,
+    SegmentData,
+    Store,
+    StoreSettings,
+    Texts,
+    Views,
+    document_bytes,
+    keys_of,
+)
 from shortlist.types import Document
 
 DIMENSIONS, TOKEN_DIMENSIONS = 4, 2
@@ -30,25 +40,31 @@ def document(doc_id: str, text: str = "", **metadata: Any) -> Document:
     return Document(doc_id, text or f"text of {doc_id}", metadata=metadata)
 
 
-def segment_data(documents: Sequence[Document], rows: Any, *, with_tokens: bool = True) -> SegmentData:
+def segment_data(documents: Sequence[Document], *, with_tokens: bool = True) -> SegmentData:
     """Index documents, each of two passages with as many tokens as it has words."""
     terms = [_ANALYZER.terms(f"{d.title} {d.text}") for d in documents]
-    passages = [(n, *span) for n, d in enumerate(documents) for span in ((0, 1), (1, len(d.text)))]
-    seeds = [zlib.crc32(f"{documents[n].text}{start}".encode()) for n, start, _ in passages]
-    counts = [1 + len(terms[n]) for n, _, _ in passages]
-    dense = [_noise(seed, (DIMENSIONS,)) for seed in seeds]
-    tokens = [_noise(seed + 1, (count, TOKEN_DIMENSIONS)) for seed, count in zip(seeds, counts, strict=True)]
+    spans = [(n, *span) for n, d in enumerate(documents) for span in ((0, 1), (1, len(d.text)))]
     return SegmentData(
-        rows=np.asarray(rows, np.int64),
+        ids=[d.doc_id for d in documents],
+        documents=Texts.of([document_bytes(d) for d in documents]),
         lengths=np.array([len(t) for t in terms], np.int32),
-        postings=Postings.build(terms),
-        passages=np.array(passages, np.int32).reshape(-1, 3),
-        dense=np.array(dense, np.int8).reshape(-1, DIMENSIONS),
+        words=Postings.build(terms),
+        metadata=Postings.build(keys_of(d.metadata) for d in documents),
+        passages=np.array(spans, np.int32).reshape(-1, 3),
+        views=[_views(documents[n].text, start, len(terms[n]), with_tokens) for n, start, _ in spans],
         dimensions=DIMENSIONS,
-        tokens=np.concatenate([np.empty((0, TOKEN_DIMENSIONS), np.int8), *tokens]) if with_tokens else None,
-        token_offsets=np.cumsum([0, *counts]) if with_tokens else None,
         token_dimensions=TOKEN_DIMENSIONS if with_tokens else 0,
-        digests=np.array([zlib.crc32(d.doc_id.encode()) for d in documents], np.uint64),
+    )
+
+
+def _views(text: str, start: int, words: int, with_tokens: bool) -> Views:
+    """Make the vectors of one passage up."""
+    seed = zlib.crc32(f"{text}{start}".encode())
+    count = 1 + words if with_tokens else 0
+    return Views(
+        _noise(seed, (1, DIMENSIONS)),
+        _noise(seed + 1, (count, TOKEN_DIMENSIONS)),
+        np.array([count], np.int64),
     )
 
 
@@ -62,7 +78,7 @@ def create(path: Path, *batches: Sequence[Document]) -> Store:
 
 def add(store: Store, *documents: Document) -> int:
     with store.writer() as writer:
-        return writer.add(documents, segment_data(documents, writer.next_rows(len(documents))))
+        return writer.add(segment_data(documents))
 
 
 def delete(store: Store, *doc_ids: str) -> int:

@@ -1,5 +1,4 @@
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,21 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from shortlist.collection import SegmentData, Store
-from shortlist.collection.check import find_problems
-from shortlist.errors import CollectionError
+from shortlist.collection import Postings, SegmentData, Store, Texts, Views, document_bytes
+from shortlist.collection.check import find_problems, segment_is_sound
+from shortlist.collection.directory import Directory, File
+from shortlist.collection.generation import Generation, SegmentEntry, commit, read_generation
+from shortlist.collection.segment import write_segment
 
 from .building import SETTINGS, add, compact, create, delete, document, flip_byte, segment_data
-
-SEGMENT_FILES = [
-    f"{name}.npy"
-    for name in (
-        "rows", "lengths", "digests", "passages",
-        "terms", "term_offsets", "posting_offsets", "documents",
-        "frequencies", "dense", "tokens", "token_offsets",
-    )
-]  # fmt: skip
+from .test_segment import SECTIONS
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +29,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [document("d3", "another text", tag=["x", "y"]), document("new", "a new text", lang="en")],
     )
     delete(store, "d5", "d6")
-    store.close()
     return path
 
 
@@ -45,152 +39,176 @@ def path(sound: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-def problems(path: Path) -> list[str]:
-    store = Store(path)
-    try:
-        return find_problems(path, store.settings)
-    finally:
-        store.close()
+def problems(path: Path, *, deep: bool = True) -> list[str]:
+    return find_problems(Directory(path), deep=deep)
 
 
-def execute(path: Path, statement: str) -> None:
-    with sqlite3.connect(path / "collection.db") as database:
-        assert database.execute(statement).rowcount > 0, "the statement has to damage something"
-    database.close()
+def segment(path: Path, number: int) -> Path:
+    return path / "segments" / f"{number:08d}.safetensors"
 
 
-def test_a_sound_collection_has_no_problems(sound: Path) -> None:
-    assert problems(sound) == []
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_sound_collection_has_no_problems(sound: Path, deep: bool) -> None:
+    assert problems(sound, deep=deep) == []
 
 
 def test_an_empty_and_an_emptied_collection_are_sound(tmp_path: Path) -> None:
     store = create(tmp_path / "c")
-    assert find_problems(store.path, store.settings) == []
+    assert problems(store.path) == []
     add(store, document("a"), document("b", "the"))
+    assert problems(store.path) == []
     delete(store, "a", "b")
-    assert find_problems(store.path, store.settings) == []
-    compact(store)
-    assert find_problems(store.path, store.settings) == []
-    store.close()
+    assert problems(store.path) == []
 
 
-def test_a_compacted_collection_is_sound_while_somebody_still_reads_the_old_one(path: Path) -> None:
+def test_a_compacted_collection_is_sound(path: Path) -> None:
     store = Store(path)
     with store.snapshot():
         compact(store)
-        assert find_problems(path, store.settings) == []
-    store.close()
+        assert problems(path) == []
 
 
 def test_checking_changes_nothing(path: Path) -> None:
+    before = {
+        file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()
+    }
     problems(path)
-    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    problems(path)
-    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+    assert before == {
+        file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()
+    }
 
 
-@pytest.mark.parametrize("name", [*SEGMENT_FILES, "manifest.json"])
-@pytest.mark.parametrize("segment", ["00000001", "00000002"])
-def test_a_flipped_byte_names_the_file(path: Path, segment: str, name: str) -> None:
-    file = path / "segments" / segment / name
-    flip_byte(file, file.stat().st_size // 2)
-    assert str(file) in problems(path)[0]
+def test_a_writer_that_removes_files_meanwhile_is_no_damage(path: Path) -> None:
+    class Late(Directory):
+        """Let a writer in just before the last segment is opened."""
+
+        done = False
+
+        def open(self, name: str) -> File:
+            if name == "segments/00000002.safetensors" and not self.done:
+                self.done = True
+                compact(Store(path))
+            return super().open(name)
+
+    assert find_problems(Late(path), deep=True) == []
 
 
-@pytest.mark.parametrize("name", [*SEGMENT_FILES, "manifest.json"])
-@pytest.mark.parametrize("damage", ["truncated", "missing"])
-def test_a_truncated_or_missing_file_is_named(path: Path, name: str, damage: str) -> None:
-    file = path / "segments" / "00000002" / name
-    if damage == "missing":
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:-7])
-    (found,) = problems(path)
-    assert str(file) in found
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_flipped_byte_is_found_by_the_deep_check_and_file_and_section_are_named(
+    path: Path, number: int, name: str
+) -> None:
+    with Store(path).snapshot() as snapshot:
+        section = snapshot.segments[number - 1].file.sections[name]
+        flip_byte(segment(path, number), section.start)
+    assert problems(path, deep=False) == [], "which says so"
+    named = f"{segment(path, number)}: {name}: its checksum is not the one it was written with"
+    assert named in problems(path)
 
 
-def test_a_missing_segment_folder_is_named(path: Path) -> None:
-    shutil.rmtree(path / "segments" / "00000001")
-    (found,) = problems(path)
-    assert str(path / "segments" / "00000001") in found
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:-7]),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.unlink(),
+        lambda file: flip_byte(file, -1),
+        lambda file: flip_byte(file, -40),
+        lambda file: flip_byte(file, 40),
+        lambda file: shutil.copy(file.with_name("00000001.safetensors"), file),
+    ],
+    ids=["truncated", "empty", "missing", "seal", "checksums", "header", "another in its place"],
+)
+def test_what_every_opening_checks_is_found_without_reading_every_byte(
+    path: Path, damage: Callable[[Path], object], deep: bool
+) -> None:
+    damage(segment(path, 2))
+    (found,) = problems(path, deep=deep)
+    assert str(segment(path, 2)) in found
 
 
 def test_damage_to_several_files_is_listed_file_by_file(path: Path) -> None:
-    for name in ("dense.npy", "tokens.npy"):
-        flip_byte(path / "segments" / "00000001" / name, 200)
-    flip_byte(path / "segments" / "00000002" / "rows.npy", 130)
+    for number in (1, 2):
+        with Store(path).snapshot() as snapshot:
+            start = snapshot.segments[number - 1].file.sections["dense"].start
+        flip_byte(segment(path, number), start)
     found = problems(path)
-    for name in ("00000001/dense.npy", "00000001/tokens.npy", "00000002/rows.npy"):
-        assert sum(name in line for line in found) == 1
+    for number in (1, 2):
+        assert any(f"{segment(path, number)}: dense" in line for line in found)
+    segment(path, 1).unlink()
+    assert any(f"{segment(path, 1)}" in line for line in problems(path))
+    assert any(f"{segment(path, 2)}: dense" in line for line in problems(path))
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        ("DELETE FROM documents WHERE doc_id = 'd7'", "0 documents are not indexed, 1 indexed ones are gone"),
-        (
-            "UPDATE documents SET row = 999 WHERE doc_id = 'd7'",
-            "1 documents are not indexed, 1 indexed ones are gone",
-        ),
-        ("DELETE FROM documents WHERE doc_id = 'd7'", "generation 3 counts 39 documents, there are 38"),
-        ("UPDATE generations SET live_documents = 7 WHERE generation = 3", "counts 7 documents"),
-        ("DELETE FROM segments WHERE segment = 2", "2 documents are not indexed"),
-        ("UPDATE segments SET checksum = 'x' WHERE segment = 2", "00000002/manifest.json"),
-        ("UPDATE documents SET text = 'changed' WHERE doc_id = 'd7'", "d7"),
-        ("UPDATE documents SET title = 'changed' WHERE doc_id = 'd7'", "d7"),
-        ("DELETE FROM metadata WHERE field = 'year' AND value = 9", "metadata"),
-        ("UPDATE metadata SET value = 10 WHERE field = 'year' AND value = 9", "metadata"),
-        ("UPDATE documents SET metadata = '{}' WHERE doc_id = 'd7'", "metadata"),
-    ],
-)
-def test_a_changed_database_is_found_and_what_is_wrong_is_named(
-    path: Path, statement: str, expected: str
+@settings(max_examples=100)
+@given(data=st.data())
+def test_no_flipped_bit_goes_unnoticed(
+    sound: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    execute(path, statement)
-    assert any(expected in line for line in problems(path)), problems(path)
+    path = tmp_path_factory.mktemp("flip") / "c"
+    shutil.copytree(sound, path)
+    files = ["generation.safetensors", *(f"segments/0000000{number}.safetensors" for number in (1, 2))]
+    file = path / data.draw(st.sampled_from(files))
+    flip_byte(file, data.draw(st.integers(0, file.stat().st_size - 1)), 1 << data.draw(st.integers(0, 7)))
+    found = problems(path)
+    assert found
+    assert str(file) in found[0]
 
 
-def test_a_collection_without_a_generation_is_named(path: Path) -> None:
-    execute(path, "DELETE FROM generations WHERE generation >= 0")
-    assert any(str(path) in line and "generation" in line for line in problems(path))
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_damaged_or_missing_generation_is_named(path: Path, deep: bool) -> None:
+    file = path / "generation.safetensors"
+    flip_byte(file, 17_000 if file.stat().st_size > 17_000 else 16_390)
+    (found,) = problems(path, deep=deep)
+    assert str(file) in found
+    file.unlink()
+    (found,) = problems(path, deep=deep)
+    assert str(file) in found
 
 
-def everything(path: Path) -> object:
-    """All that a reader gets from the database."""
-    store = Store(path)
-    try:
-        with store.snapshot() as snapshot:
-            positions = snapshot.live.nonzero()[0]
-            return snapshot.generation, positions.tolist(), snapshot.documents(positions)
-    finally:
-        store.close()
+def test_a_sound_segment_is_told_from_a_damaged_one(path: Path) -> None:
+    directory = Directory(path)
+    generation = read_generation(directory)
+    flip_byte(segment(path, 2), 16_384)
+    assert [segment_is_sound(directory, generation, entry) for entry in generation.segments] == [True, False]
+    segment(path, 1).unlink()
+    assert not segment_is_sound(directory, generation, generation.segments[0])
 
 
-@pytest.mark.parametrize("bits", [0xFF, 0x01], ids=["all bits", "one bit"])
-def test_a_flipped_byte_in_the_database_is_found_or_changes_nothing(
-    sound: Path, path: Path, bits: int
-) -> None:
-    whole, expected = (sound / "collection.db").read_bytes(), everything(sound)
-    unnoticed = []
-    for at in range(61, len(whole), 499):
-        for leftover in path.glob("collection.db-*"):
-            leftover.unlink()
-        (path / "collection.db").write_bytes(whole)
-        flip_byte(path / "collection.db", at, bits)
-        try:
-            found = problems(path)
-        except CollectionError:
-            continue
-        if not found:
-            try:
-                unnoticed += [at] if everything(path) != expected else []
-            except (CollectionError, sqlite3.Error, ValueError):
-                unnoticed.append(at)
-    assert unnoticed == []
+def change_entry(path: Path, **changes: Any) -> None:
+    """Commit a generation that says something else about its first segment."""
+    directory = Directory(path)
+    found = read_generation(directory)
+    first, *rest = found.segments
+    commit(directory, replace(found, segments=(replace(first, **changes), *rest)))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_generation_that_counts_other_documents_is_named(path: Path, deep: bool) -> None:
+    change_entry(path, documents=39)
+    (found,) = problems(path, deep=deep)
+    assert f"{segment(path, 1)}: 40 documents, generation 3 says 39" in found
+
+
+@pytest.mark.parametrize("dead", [[], [5, 6]], ids=["none", "without the replaced one"])
+def test_a_document_that_lives_in_two_segments_is_named(path: Path, dead: list[int]) -> None:
+    change_entry(path, dead=np.array(dead, np.int32))
+    (found,) = problems(path)
+    assert found == f"{segment(path, 2)}: not true: no document lives in two segments"
+
+
+def test_dead_documents_that_are_none_are_named(path: Path) -> None:
+    change_entry(path, dead=np.array([3, 40], np.int32))
+    assert f"{segment(path, 1)}: not true: dead documents are documents" in problems(path)
 
 
 def longer_text(data: SegmentData) -> SegmentData:
     return replace(data, lengths=data.lengths + np.int32(1))
+
+
+def other_metadata(data: SegmentData) -> SegmentData:
+    return replace(data, metadata=Postings.build([[b"x"], []]))
 
 
 def without_a_passage(data: SegmentData) -> SegmentData:
@@ -199,41 +217,70 @@ def without_a_passage(data: SegmentData) -> SegmentData:
     return replace(data, passages=passages)
 
 
+def passages_in_disorder(data: SegmentData) -> SegmentData:
+    return replace(data, passages=data.passages[::-1].copy())
+
+
+def passages_beyond_the_text(data: SegmentData) -> SegmentData:
+    return replace(data, passages=data.passages + np.array([0, 0, 1], np.int32))
+
+
 def wide_vectors(data: SegmentData) -> SegmentData:
-    return replace(data, dense=np.zeros((len(data.passages), 5), np.int8), dimensions=5)
+    views = [Views(np.zeros((1, 5), np.int8), view.tokens, view.counts) for view in data.views]
+    return replace(data, views=views, dimensions=5)
+
+
+def a_vector_too_few(data: SegmentData) -> SegmentData:
+    return replace(data, views=list(data.views)[:-1])
 
 
 def without_tokens(data: SegmentData) -> SegmentData:
-    return replace(data, tokens=None, token_offsets=None, token_dimensions=0)
+    views = [
+        Views(view.dense, np.empty((0, 0), np.int8), np.zeros(len(view.dense), np.int64))
+        for view in data.views
+    ]
+    return replace(data, views=views, token_dimensions=0)
 
 
-def a_passage_too_many(data: SegmentData) -> SegmentData:
-    assert data.token_offsets is not None
-    return replace(data, token_offsets=np.append(data.token_offsets, data.token_offsets[-1]))
+def a_token_too_few(data: SegmentData) -> SegmentData:
+    return replace(data, views=[view._replace(tokens=view.tokens[1:]) for view in data.views])
 
 
-def descending_rows(data: SegmentData) -> SegmentData:
-    return replace(data, rows=data.rows[::-1].copy())
+def an_id_twice(data: SegmentData) -> SegmentData:
+    return replace(data, ids=["a", "a"])
 
 
 RULES: dict[str, Callable[[SegmentData], SegmentData]] = {
-    "the postings add up to it": longer_text,
+    "the postings of words add up to the lengths": longer_text,
+    "the postings of metadata are those of the documents": other_metadata,
     "every document has a passage": without_a_passage,
+    "passages are in order": passages_in_disorder,
+    "passages lie in their texts": passages_beyond_the_text,
     "one vector a passage": wide_vectors,
+    "one vector a passage ": a_vector_too_few,
     "token vectors as the settings say": without_tokens,
-    "token offsets fit the tokens": a_passage_too_many,
-    "rows ascend": descending_rows,
+    "token offsets fit the tokens": a_token_too_few,
+    "every id is found": an_id_twice,
 }
 
 
 @pytest.mark.parametrize(("rule", "spoil"), RULES.items(), ids=RULES)
 def test_a_segment_whose_views_disagree_is_named_with_the_rule(
-    tmp_path: Path, rule: str, spoil: Callable[[Any], Any]
+    tmp_path: Path, rule: str, spoil: Callable[[SegmentData], SegmentData]
 ) -> None:
     store = Store.create(tmp_path / "c", SETTINGS)
-    documents = [document("a", "cats sleep"), document("b", "dogs bark")]
+    data = spoil(segment_data([document("a", "cats sleep"), document("b", "dogs bark")]))
+    seal = write_segment(store.directory, 1, data, {})
+    commit(store.directory, Generation(SETTINGS, 1, (SegmentEntry(1, seal, len(data.ids)),)))
+    found = problems(store.path)
+    assert f"{segment(store.path, 1)}: not true: {rule.strip()}" in found
+    assert problems(store.path, deep=False) == []
+
+
+def test_documents_that_are_no_json_are_named(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "c", SETTINGS)
+    data = segment_data([document("a", "cats sleep"), document("b", "dogs bark")])
     with store.writer() as writer:
-        writer.add(documents, spoil(segment_data(documents, writer.next_rows(2))))
-    found = find_problems(store.path, store.settings)
-    store.close()
-    assert [line for line in found if "00000001: not true: " in line and rule in line]
+        writer.add(replace(data, documents=Texts.of([b"{", document_bytes(document("b", "dogs bark"))])))
+    (found,) = problems(store.path)
+    assert str(segment(store.path, 1)) in found

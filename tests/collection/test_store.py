@@ -1,22 +1,33 @@
+import multiprocessing
+import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shortlist.collection import Snapshot, Store, Writer, as_filter
+from shortlist.collection import Snapshot, Store, Views, Writer, as_filter
+from shortlist.collection import generation as generations
+from shortlist.collection import store as stores
+from shortlist.collection.array_file import ArrayFileWriter
+from shortlist.collection.directory import Directory, File
+from shortlist.collection.generation import SegmentEntry
+from shortlist.collection.store import MERGE_AT
 from shortlist.errors import (
     CollectionBusyError,
     CollectionDamagedError,
     CollectionError,
     CollectionExistsError,
+    CollectionFormatError,
     CollectionNotFoundError,
+    CollectionStorageError,
 )
 from shortlist.types import Document
 
@@ -24,58 +35,70 @@ from .building import SETTINGS, add, compact, create, delete, document, ids, seg
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Store:
     """Two generations: a, b and c, then b again and d."""
-    made = create(
+    return create(
         tmp_path / "c.shortlist",
         [document("a", year=1), document("b", year=2), document("c", year=3)],
         [document("b", "new text of b", year=20), document("d", year=4)],
     )
-    yield made
-    made.close()
 
 
-def segment_folders(store: Store) -> list[str]:
+WRITES: list[Callable[[Writer], object]] = [
+    lambda writer: writer.add(segment_data([document("b")])),
+    lambda writer: writer.delete(["a"]),
+    lambda writer: writer.compact(),
+]
+
+
+def segment_files(store: Store) -> list[str]:
     return sorted(path.name for path in (store.path / "segments").iterdir())
 
 
-def count(store: Store, query: str) -> int:
-    with sqlite3.connect(store.path / "collection.db") as database:
-        (found,) = database.execute(query).fetchone()
-    database.close()
-    return int(found)
+FIRST_TWO = ["00000001.safetensors", "00000002.safetensors"]
+
+
+def found(store: Store, *doc_ids: str) -> dict[str, Document]:
+    with store.snapshot() as snapshot:
+        positions = snapshot.find(doc_ids)
+        return dict(zip(positions, snapshot.documents(list(positions.values())), strict=True))
 
 
 def seen(snapshot: Snapshot) -> object:
     """All that a reader can see, in values that can be compared."""
     positions: list[int] = snapshot.live.nonzero()[0].tolist()
     return (
-        snapshot.generation,
+        snapshot.generation.number,
         snapshot.document_count,
         snapshot.average_length,
         snapshot.documents(positions),
+        snapshot.find(["a", "b", "c", "d", "e"]),
         [snapshot.passages(position) for position in positions],
         snapshot.doc_ids(snapshot.allowed(as_filter("year >= 3")).nonzero()[0]),
         [found.tolist() for term in ("text", "new", "d") for found in snapshot.postings(term)],
-        [segment.dense.tolist() + segment.tokens.tolist() for segment in snapshot.segments],
+        [segment.dense.tolist() + segment.tokens[:].tolist() for segment in snapshot.segments],
     )
 
 
 class TestCreating:
     def test_a_new_collection_is_empty_and_remembers_its_settings(self, tmp_path: Path) -> None:
         settings = replace(SETTINGS, language="german", dense_scale=0.1 + 0.2, model="/models/größe")
-        Store.create(tmp_path / "deep" / "er" / "c", settings).close()
+        Store.create(tmp_path / "deep" / "er" / "c", settings)
         store = Store(tmp_path / "deep" / "er" / "c")
         assert store.settings == settings
         assert ids(store) == []
         with store.snapshot() as snapshot:
-            assert (snapshot.generation, snapshot.document_count, snapshot.average_length) == (0, 0, 0.0)
-        store.close()
+            assert (snapshot.generation.number, snapshot.document_count, snapshot.average_length) == (
+                0,
+                0,
+                0.0,
+            )
 
     def test_an_empty_folder_may_become_a_collection(self, tmp_path: Path) -> None:
-        Store.create(tmp_path, SETTINGS).close()
+        Store.create(tmp_path, SETTINGS)
         assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
-            "collection.db",
+            "generation-copy.safetensors",
+            "generation.safetensors",
             "segments",
         ]
 
@@ -110,15 +133,47 @@ class TestCreating:
         monkeypatch.chdir(tmp_path)
         store = create(Path(), [document("a")])
         assert ids(store) == ["a"]
-        store.close()
-        assert (tmp_path / "collection.db").is_file()
+        assert (tmp_path / "generation.safetensors").is_file()
+
+    def test_a_failure_in_creating_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(Directory, "rename", refuse)
+            for path in (tmp_path / "deep" / "c", tmp_path / "empty"):
+                with pytest.raises(CollectionStorageError, match="creating failed: No space left") as caught:
+                    Store.create(path, SETTINGS)
+                assert "free some space" in caught.value.hint
+        assert not (tmp_path / "deep" / "c").exists()
+        assert list((tmp_path / "empty").iterdir()) == []
+        assert ids(create(tmp_path / "empty", [document("a")])) == ["a"]
+
+    def test_a_first_build_is_unfinished_until_it_says_that_it_is_not(self, tmp_path: Path) -> None:
+        store = Store.create(tmp_path / "c", SETTINGS, unfinished="articles.jsonl")
+        assert store.unfinished == "articles.jsonl"
+        add(store, document("a"))
+        assert Store(store.path).unfinished == "articles.jsonl", "a commit alone finishes nothing"
+        with store.writer() as writer:
+            writer.finish()
+            writer.finish()
+        assert Store(store.path).unfinished == ""
+        assert ids(store) == ["a"]
+
+    def test_only_a_collection_without_commits_is_discarded(self, tmp_path: Path) -> None:
+        store = create(tmp_path / "c")
+        store.discard_if_empty()
+        assert not (tmp_path / "c").exists()
+        store = create(tmp_path / "c", [document("a")])
+        delete(store, "a")
+        store.discard_if_empty()
+        assert ids(store) == []
 
     def test_what_a_crash_in_creating_has_left_is_not_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "c" / "segments").mkdir(parents=True)
-        (tmp_path / "c" / "collection.db.new").write_bytes(b"half a database")
+        (tmp_path / "c" / "generation.new").write_bytes(b"half a generation")
         store = create(tmp_path / "c", [document("a")])
         assert ids(store) == ["a"]
-        store.close()
 
 
 class TestOpening:
@@ -136,34 +191,46 @@ class TestOpening:
             assert "shortlist index" in caught.value.hint
             assert isinstance(caught.value, FileNotFoundError)
 
-    def test_a_format_of_another_version_is_refused(self, store: Store) -> None:
-        with sqlite3.connect(store.path / "collection.db") as database:
-            database.execute("PRAGMA user_version = 99")
-        database.close()
-        with pytest.raises(CollectionError, match="collection format 99") as caught:
-            Store(store.path)
-        assert "upgrade" in caught.value.hint
-
-    @pytest.mark.parametrize("content", [b"", b"not a database" * 100])
-    def test_a_database_that_is_none_is_refused_by_name(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "collection.db").write_bytes(content)
-        with pytest.raises(CollectionError, match=str(tmp_path)):
+    def test_a_collection_of_the_format_before_is_refused_with_the_command_that_upgrades_it(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "collection.db").touch()
+        with pytest.raises(CollectionFormatError, match="collection format 1") as caught:
             Store(tmp_path)
+        assert caught.value.hint == f"upgrade it: shortlist upgrade {tmp_path}"
+        with pytest.raises(CollectionExistsError, match="is a collection already"):
+            Store.create(tmp_path, SETTINGS)
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a generation" * 5000])
+    def test_a_generation_that_is_none_is_refused_by_name(self, store: Store, content: bytes) -> None:
+        path = store.path / "generation.safetensors"
+        path.write_bytes(content)
+        for use in (lambda: Store(store.path), store.snapshot, lambda: add(store, document("e"))):
+            with pytest.raises(CollectionDamagedError, match=str(path)):
+                use()
 
     @pytest.mark.parametrize(
-        "statement",
+        "change",
         [
-            "DELETE FROM settings WHERE key = 'language'",
-            "UPDATE settings SET value = '{' WHERE key = 'language'",
-            "INSERT INTO settings VALUES ('unheard', '1')",
-            "DROP TABLE settings",
+            lambda about: {k: v for k, v in about.items() if k != "generation"},
+            lambda about: {**about, "generation": "many"},
+            lambda about: {**about, "settings": "{"},
+            lambda about: {**about, "settings": "[]"},
+            lambda about: {**about, "settings": '{"language": "english"}'},
         ],
+        ids=["no number", "bad number", "no JSON", "a list", "half of them"],
     )
-    def test_settings_that_are_damaged_are_an_error_of_ours(self, store: Store, statement: str) -> None:
-        with sqlite3.connect(store.path / "collection.db") as database:
-            database.execute(statement)
-        database.close()
-        with pytest.raises(CollectionError, match=str(store.path)):
+    def test_settings_that_make_no_sense_are_damage(
+        self,
+        store: Store,
+        change: Callable[[dict[str, str]], dict[str, str]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        finish = ArrayFileWriter.finish
+        with monkeypatch.context() as patch:
+            patch.setattr(ArrayFileWriter, "finish", lambda self, about: finish(self, change(about)))
+            delete(store, "a")
+        with pytest.raises(CollectionDamagedError, match=r"generation\.safetensors"):
             Store(store.path)
 
 
@@ -171,7 +238,7 @@ class TestAdding:
     def test_a_known_id_is_replaced_and_counted(self, store: Store) -> None:
         assert add(store, document("a", "other"), document("e")) == 1
         assert ids(store) == ["a", "b", "c", "d", "e"]
-        assert store.live_documents(["a", "zz"]) == {"a": document("a", "other")}
+        assert found(store, "a", "zz") == {"a": document("a", "other")}
 
     def test_a_document_comes_back_as_it_was_added(self, store: Store) -> None:
         odd = Document(
@@ -181,45 +248,55 @@ class TestAdding:
             {"s": "", "f": 0.1, "l": ["a", 1], "b": True},
         )
         add(store, odd)
-        assert store.live_documents([odd.doc_id]) == {odd.doc_id: odd}
+        assert found(store, odd.doc_id) == {odd.doc_id: odd}
         with store.snapshot() as snapshot:
-            assert snapshot.documents([len(snapshot.rows) - 1]) == [odd]
+            assert snapshot.documents([snapshot.size - 1]) == [odd]
+            assert snapshot.documents([snapshot.size - 1])[0].metadata["b"] is True
 
     def test_every_commit_is_one_generation_with_one_segment(self, store: Store) -> None:
         with store.snapshot() as snapshot:
-            assert (snapshot.generation, len(snapshot.segments)) == (2, 2)
+            assert (snapshot.generation.number, len(snapshot.segments)) == (2, 2)
             assert snapshot.document_count == 4
-            assert len(snapshot.rows) == 5, "the first b is dead, but still in its segment"
-        assert segment_folders(store) == ["00000001", "00000002"]
+            assert snapshot.size == 5, "the first b is dead, but still in its segment"
+        assert segment_files(store) == FIRST_TWO
 
-    @pytest.mark.parametrize(
-        ("documents", "rows"), [(["x", "x"], 2), (["x"], 2), (["x", "y"], 1)], ids=["twice", "more", "fewer"]
-    )
-    def test_a_commit_needs_one_row_a_document_and_every_id_once(
-        self, store: Store, documents: list[str], rows: int
-    ) -> None:
-        data = segment_data([document(str(number)) for number in range(rows)], range(100, 100 + rows))
-        with store.writer() as writer, pytest.raises(CollectionError, match="one row a document"):
-            writer.add([document(doc_id) for doc_id in documents], data)
-        assert segment_folders(store) == ["00000001", "00000002"]
+    def test_a_commit_needs_every_id_once(self, store: Store) -> None:
+        with store.writer() as writer, pytest.raises(CollectionError, match="every document once"):
+            writer.add(segment_data([document("x"), document("y"), document("x")]))
+        assert segment_files(store) == FIRST_TWO
 
-    def test_rows_are_never_used_again(self, store: Store) -> None:
-        with store.snapshot() as snapshot:
-            used = set(snapshot.rows.tolist())
+    def test_the_number_of_a_segment_is_never_used_again(self, store: Store) -> None:
         delete(store, "a", "b", "c", "d")
-        compact(store)
-        assert count(store, "SELECT count(*) FROM documents") == 0
+        assert segment_files(store) == [], "a segment of dead documents is not needed"
         add(store, document("a"))
-        with store.snapshot() as snapshot:
-            assert snapshot.rows.tolist() == [max(used) + 1]
+        assert segment_files(store) == ["00000004.safetensors"]
+
+    def test_a_segment_whose_documents_are_all_replaced_goes(self, store: Store) -> None:
+        add(store, document("b", "newer"), document("d", "newer"))
+        assert segment_files(store) == ["00000001.safetensors", "00000003.safetensors"]
+
+    def test_ids_of_the_same_hash_are_told_apart(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def collide(doc_ids: Any) -> Any:
+            return np.array([len(doc_id) for doc_id in doc_ids], np.uint64)
+
+        for module in ("segment", "snapshot", "check"):
+            monkeypatch.setattr(f"shortlist.collection.{module}.id_hashes", collide)
+        store = create(tmp_path / "c", [document(doc_id) for doc_id in ("aa", "b", "cc", "dd", "eee")])
+        assert found(store, "dd", "aa", "zz", "zzz", "b") == {x: document(x) for x in ("dd", "aa", "b")}
+        assert add(store, document("cc", "new"), document("ff")) == 1
+        assert delete(store, "dd", "xx") == 1
+        assert ids(store) == ["aa", "b", "cc", "eee", "ff"]
+        compact(store)
+        assert found(store, "cc", "dd") == {"cc": document("cc", "new")}
 
     def test_ids_by_the_thousand_are_found_and_deleted(self, tmp_path: Path) -> None:
         many = [document(f"d{number}") for number in range(1203)]
         store = create(tmp_path / "c", many)
-        assert len(store.live_documents(d.doc_id for d in many)) == 1203
+        assert len(found(store, *(d.doc_id for d in many))) == 1203
         assert delete(store, *(d.doc_id for d in many[3:])) == 1200
         assert ids(store) == ["d0", "d1", "d2"]
-        store.close()
 
 
 class TestFailing:
@@ -231,29 +308,40 @@ class TestFailing:
             yield
             with store.snapshot() as after:
                 assert seen(after) == seen(before)
-        assert segment_folders(store) == ["00000001", "00000002"]
+        assert segment_files(store) == FIRST_TWO
         add(store, document("e"))
         assert ids(store) == ["a", "b", "c", "d", "e"]
 
-    def test_a_document_that_the_database_refuses_leaves_nothing(self, store: Store) -> None:
-        bad = Document("b", cast("str", None))
-        with store.writer() as writer, pytest.raises((TypeError, sqlite3.IntegrityError)):
-            writer.add([document("x"), bad], segment_data([document("x")] * 2, writer.next_rows(2)))
-
-    def test_a_metadata_value_that_the_database_refuses_leaves_nothing(self, store: Store) -> None:
-        bad = document("b", nested=[{"x": 1}])
-        with store.writer() as writer, pytest.raises(sqlite3.Error):
-            writer.add([bad], segment_data([bad], writer.next_rows(1)))
+    def test_a_text_that_is_not_utf8_leaves_nothing(self, store: Store) -> None:
+        data = replace(segment_data([document("x")]), ids=["\udcff"])
+        with store.writer() as writer, pytest.raises(UnicodeEncodeError):
+            writer.add(data)
 
     def test_vectors_that_fail_to_come_leave_nothing(self, store: Store) -> None:
-        def fail() -> Iterator[Any]:
-            yield np.zeros((1, SETTINGS.dimensions), np.int8)
-            raise OSError("disk on fire")
+        def fail() -> Iterator[Views]:
+            yield from list(segment_data([document("b")]).views)[:1]
+            raise ValueError("model on fire")
 
-        with store.writer() as writer:
-            data = replace(segment_data([document("b")], writer.next_rows(1)), dense=fail())
-            with pytest.raises(OSError, match="disk on fire"):
-                writer.add([document("b")], data)
+        with store.writer() as writer, pytest.raises(ValueError, match="model on fire"):
+            writer.add(replace(segment_data([document("b")]), views=fail()))
+
+    @pytest.mark.parametrize("call", ["create", "rename", "write"])
+    @pytest.mark.parametrize(
+        "write",
+        [lambda store: add(store, document("b", "x")), lambda store: delete(store, "a"), compact],
+        ids=["add", "delete", "compact"],
+    )
+    def test_a_full_disk_leaves_nothing_and_says_so(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, call: str, write: Callable[[Store], object]
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(File if call == "write" else Directory, call, refuse)
+            with pytest.raises(CollectionStorageError, match="failed: No space left on device") as caught:
+                write(store)
+        assert caught.value.errno == 28
+        assert isinstance(caught.value, OSError)
+        assert "free some space" in caught.value.hint
+        assert not (store.path / "generation.new").exists()
 
     def test_an_interruption_before_the_commit_leaves_nothing(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -262,61 +350,66 @@ class TestFailing:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, store.writer() as writer:
-            patch.setattr(writer, "_generation", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                writer.delete(["a"])
-            with pytest.raises(KeyboardInterrupt):
-                writer.compact()
+            patch.setattr(generations, "commit", interrupt)
+            for write in WRITES:
+                with pytest.raises(KeyboardInterrupt):
+                    write(writer)
+
+    def test_a_disk_without_room_for_the_joined_segment_is_said_before_anything_is_written(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Directory, "free_bytes", lambda _: 10)
+            with pytest.raises(CollectionStorageError, match=r"compacting needs about 0\.\d MB, 0\.0 MB are"):
+                compact(store)
 
 
-class InterruptedAfterCommit:
-    """A connection on which Ctrl-C arrives just after a commit."""
+def refuse(*_: object) -> None:
+    raise OSError(28, os.strerror(28))
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+def test_an_interruption_after_the_commit_keeps_what_was_committed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = generations.commit
 
-    def __enter__(self) -> Self:
-        self._connection.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._connection.__exit__(*error)
+    def interrupt(directory: Directory, generation: Any) -> None:
+        commit(directory, generation)
         raise KeyboardInterrupt
 
-
-def test_an_interruption_after_the_commit_keeps_what_was_committed(store: Store) -> None:
-    connection = sqlite3.connect(store.path / "collection.db")
-    writer = Writer(store.path, cast("sqlite3.Connection", InterruptedAfterCommit(connection)))
-    with pytest.raises(KeyboardInterrupt):
-        writer.add([document("e")], segment_data([document("e")], writer.next_rows(1)))
-    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(generations, "commit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            add(store, document("e"))
+        assert ids(store) == ["a", "b", "c", "d", "e"]
+        with pytest.raises(KeyboardInterrupt):
+            compact(store)
     assert ids(store) == ["a", "b", "c", "d", "e"]
+    with store.snapshot() as snapshot:
+        assert len(snapshot.segments) == len(segment_files(store)) == 1
 
 
 class TestDeleting:
     def test_deleted_documents_are_gone_and_counted_once(self, store: Store) -> None:
         assert delete(store, "a", "c", "a", "nowhere") == 2
         assert ids(store) == ["b", "d"]
-        assert store.live_documents(["a", "b"]).keys() == {"b"}
+        assert found(store, "a", "b").keys() == {"b"}
 
     def test_a_delete_writes_no_segment(self, store: Store) -> None:
-        files = {path: path.read_bytes() for path in (store.path / "segments").rglob("*.*")}
+        files = {path: path.read_bytes() for path in (store.path / "segments").iterdir()}
         delete(store, "a")
-        assert {path: path.read_bytes() for path in (store.path / "segments").rglob("*.*")} == files
+        assert {path: path.read_bytes() for path in (store.path / "segments").iterdir()} == files
 
     @pytest.mark.parametrize("doc_ids", [[], ["nowhere"]])
     def test_a_delete_of_nothing_makes_no_generation(self, store: Store, doc_ids: list[str]) -> None:
         assert delete(store, *doc_ids) == 0
         with store.snapshot() as snapshot:
-            assert snapshot.generation == 2
+            assert snapshot.generation.number == 2
 
     def test_a_deleted_id_may_come_back(self, store: Store) -> None:
         delete(store, "a")
         assert add(store, document("a", "again")) == 0
-        assert store.live_documents(["a"]) == {"a": document("a", "again")}
+        assert found(store, "a") == {"a": document("a", "again")}
 
 
 class TestReading:
@@ -348,7 +441,7 @@ class TestReading:
         with store.snapshot() as old:
             delete(store, "a")
             with store.snapshot() as new:
-                assert (old.generation, new.generation) == (2, 3)
+                assert (old.generation.number, new.generation.number) == (2, 3)
                 assert (old.document_count, new.document_count) == (4, 3)
 
     def test_closing_twice_is_fine(self, store: Store) -> None:
@@ -356,12 +449,82 @@ class TestReading:
         snapshot.close()
         snapshot.close()
 
-    def test_a_document_row_that_is_missing_is_damage(self, store: Store) -> None:
-        with sqlite3.connect(store.path / "collection.db") as database:
-            database.execute("DELETE FROM documents WHERE doc_id = 'a'")
-        database.close()
-        with store.snapshot() as snapshot, pytest.raises(CollectionDamagedError, match="row 0 is missing"):
-            snapshot.documents([0])
+    def test_a_segment_that_is_missing_or_another_is_named(self, store: Store) -> None:
+        first, second = (store.path / "segments" / name for name in FIRST_TWO)
+        whole = first.read_bytes()
+        shutil.copy(second, first)
+        with pytest.raises(CollectionDamagedError, match=f"{first}: is not the file that was committed"):
+            store.snapshot()
+        first.unlink()
+        with pytest.raises(CollectionDamagedError, match=f"{first}: is missing") as caught:
+            store.snapshot()
+        assert "shortlist repair" in caught.value.hint
+        first.write_bytes(whole)
+        assert ids(store) == ["a", "b", "c", "d"]
+
+    def test_a_reader_that_meets_a_writer_opens_the_generation_after(self, store: Store) -> None:
+        class Late(Directory):
+            """Let a writer in before a segment is opened, twice."""
+
+            left = 2
+
+            def open(self, name: str) -> File:
+                if name.startswith("segments/") and self.left:
+                    self.left -= 1
+                    add(store, document("b", f"another {self.left}"))
+                    compact(store)
+                return super().open(name)
+
+        with Snapshot(Late(store.path)) as snapshot:
+            assert snapshot.is_newest()
+            assert snapshot.generation.number == 6
+        assert ids(store) == ["a", "b", "c", "d"]
+
+    @pytest.mark.parametrize("what", ["removed", "moved"])
+    def test_a_collection_that_goes_away_under_a_reader_says_so(self, store: Store, what: str) -> None:
+        with store.snapshot() as snapshot:
+            expected = seen(snapshot)
+            if what == "removed":
+                shutil.rmtree(store.path)
+            else:
+                store.path.rename(store.path.with_name("elsewhere"))
+            assert seen(snapshot) == expected, "what is open can still be read"
+            with pytest.raises(CollectionNotFoundError, match=f"{store.path}: the collection was moved"):
+                snapshot.is_newest()
+        with pytest.raises(CollectionNotFoundError, match="was moved or removed"):
+            store.snapshot()
+        with pytest.raises(CollectionNotFoundError, match="does not exist"):
+            add(store, document("e"))
+
+    def test_a_collection_that_another_takes_the_place_of_is_no_longer_the_newest(self, store: Store) -> None:
+        with store.snapshot() as snapshot:
+            expected = seen(snapshot)
+            store.path.rename(store.path.with_name("elsewhere"))
+            create(store.path, [document("x")], [document("y")])
+            assert not snapshot.is_newest()
+            assert seen(snapshot) == expected
+        assert ids(store) == ["x", "y"]
+
+    def test_reading_opens_nothing_for_writing(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        really_open = os.open
+
+        def read_only(path: Any, flags: int, *rest: Any) -> int:
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
+                raise OSError(30, os.strerror(30), str(path))
+            return really_open(path, flags, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", read_only)
+            with Store(store.path).snapshot() as snapshot:
+                assert snapshot.is_newest()
+                assert len(snapshot.doc_ids(snapshot.allowed(as_filter("year > 1")).nonzero()[0])) == 3
+            with pytest.raises(
+                CollectionStorageError, match="locking failed: Read-only file system"
+            ) as caught:
+                add(store, document("e"))
+            assert "can be searched, not changed" in caught.value.hint
+            with pytest.raises(CollectionStorageError):
+                Store.create(store.path.with_name("new"), SETTINGS)
 
 
 HOLD = """
@@ -410,10 +573,12 @@ class TestWritingOneByOne:
         assert ids(store) == ["a", "b", "c", "d", "e"]
 
     def test_a_second_writer_of_the_same_process_is_refused_as_well(self, store: Store) -> None:
-        second = Store(store.path)
-        with store.writer(), pytest.raises(CollectionBusyError), second.writer():
+        with (
+            store.writer(),
+            pytest.raises(CollectionBusyError, match=r"another thread of this process \(MainThread\)"),
+            Store(store.path).writer(),
+        ):
             pass
-        second.close()
 
     def test_a_writer_that_fails_lets_go(self, store: Store) -> None:
         with pytest.raises(RuntimeError, match="mine"), store.writer():
@@ -421,14 +586,73 @@ class TestWritingOneByOne:
         add(store, document("e"))
 
 
+FORK = multiprocessing.get_context("fork")
+
+
+def in_a_fork(work: Callable[[], object]) -> None:
+    """Run something in a child made by fork and check that it came to its end."""
+    child = FORK.Process(target=work)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+class TestForking:
+    def test_a_writer_is_refused_in_a_child(self, store: Store) -> None:
+        with store.writer() as writer:
+
+            def child() -> None:
+                for write in WRITES:
+                    with pytest.raises(CollectionError, match="forked"):
+                        write(writer)
+
+            in_a_fork(child)
+        assert ids(store) == ["a", "b", "c", "d"]
+
+    def test_a_child_does_not_hold_its_parents_lock(self, store: Store) -> None:
+        begun, done = FORK.Event(), FORK.Event()
+
+        def child() -> None:
+            begun.set()
+            assert done.wait(60)
+
+        with store.writer():
+            process = FORK.Process(target=child)
+            process.start()
+            assert begun.wait(60)
+
+            def second() -> None:
+                with pytest.raises(CollectionBusyError):
+                    add(store, document("x"))
+
+            in_a_fork(second)
+        add(store, document("e"))
+        done.set()
+        process.join(60)
+        assert process.exitcode == 0
+
+    def test_a_reader_goes_on_in_a_child_and_in_its_parent(self, store: Store) -> None:
+        with store.snapshot() as snapshot:
+
+            def child() -> None:
+                with snapshot:
+                    assert snapshot.documents([0]) == [document("a", year=1)]
+
+            in_a_fork(child)
+            assert snapshot.documents([1, 4]) == [document("b", year=2), document("d", year=4)]
+
+
 class TestLeftovers:
-    def test_a_folder_that_no_generation_names_is_removed_by_the_next_writer(self, store: Store) -> None:
-        shutil.copytree(store.path / "segments" / "00000001", store.path / "segments" / "00000003")
+    def test_files_that_no_generation_names_are_removed_by_the_next_writer(self, store: Store) -> None:
+        folder = store.path / "segments"
+        shutil.copy(folder / FIRST_TWO[0], folder / "00000007.safetensors")
+        (store.path / "generation.new").write_bytes(b"half of one")
         assert ids(store) == ["a", "b", "c", "d"], "readers don't mind"
         with store.writer():
-            assert segment_folders(store) == ["00000001", "00000002"]
+            assert segment_files(store) == FIRST_TWO
+            assert not (store.path / "generation.new").exists()
         add(store, document("e"))
-        assert segment_folders(store) == ["00000001", "00000002", "00000003"]
+        assert segment_files(store) == [*FIRST_TWO, "00000003.safetensors"]
 
     def test_a_file_beside_the_segments_does_not_stop_the_writer(self, store: Store) -> None:
         (store.path / "segments" / ".DS_Store").touch()  # as the macOS Finder leaves it
@@ -441,58 +665,113 @@ class TestCompacting:
         delete(store, "a")
         with store.snapshot() as snapshot:
             before = snapshot.documents(snapshot.live.nonzero()[0])
-            rows = snapshot.rows[snapshot.live].tolist()
+            assert not snapshot.all_live
         assert compact(store)
         with store.snapshot() as snapshot:
             assert len(snapshot.segments) == 1
             assert snapshot.all_live
-            assert snapshot.rows.tolist() == rows, "rows stay what they are"
             assert snapshot.documents(range(3)) == before
-        assert segment_folders(store) == ["00000004"]
+            assert snapshot.doc_ids(snapshot.allowed(as_filter("year >= 3")).nonzero()[0]) == ["c", "b", "d"]
+        assert segment_files(store) == ["00000004.safetensors"]
 
-    def test_dead_documents_and_their_metadata_are_purged(self, store: Store) -> None:
-        delete(store, "a")
-        assert count(store, "SELECT count(*) FROM documents") == 5
-        compact(store)
-        assert count(store, "SELECT count(*) FROM documents") == 3
-        assert count(store, "SELECT count(*) FROM metadata") == 3
-        assert count(store, "SELECT count(*) FROM segments") == 1
-
-    def test_old_segments_stay_while_somebody_reads_and_go_with_the_next_writer(self, store: Store) -> None:
-        with store.snapshot():
+    def test_old_segments_go_at_once_and_stay_readable_for_who_has_them_open(self, store: Store) -> None:
+        with store.snapshot() as snapshot:
+            before = seen(snapshot)
             assert compact(store)
-            assert segment_folders(store) == ["00000001", "00000002", "00000003"]
-            with store.writer():
-                assert segment_folders(store) == ["00000001", "00000002", "00000003"]
-        with store.writer():
-            assert segment_folders(store) == ["00000003"]
-        assert count(store, "SELECT count(*) FROM documents") == 4
-
-    def test_a_dead_document_that_a_living_segment_mentions_is_not_purged(self, store: Store) -> None:
-        with store.snapshot():
-            compact(store)
-            delete(store, "a")
-        with store.writer():
-            assert segment_folders(store) == ["00000003"], "old segments go"
-        assert count(store, "SELECT count(*) FROM documents") == 4, "a stays, dead"
-        assert ids(store) == ["b", "c", "d"]
+            assert segment_files(store) == ["00000003.safetensors"]
+            assert seen(snapshot) == before
 
     def test_there_is_nothing_to_do_twice(self, store: Store) -> None:
         assert compact(store)
         assert not compact(store)
         with store.snapshot() as snapshot:
-            assert snapshot.generation == 3
+            assert snapshot.generation.number == 3
 
     def test_an_empty_collection_has_nothing_to_compact(self, tmp_path: Path) -> None:
-        store = create(tmp_path / "c")
-        assert not compact(store)
-        store.close()
+        assert not compact(create(tmp_path / "c"))
 
     def test_a_collection_of_dead_documents_becomes_empty(self, store: Store) -> None:
         delete(store, "a", "b", "c", "d")
-        assert compact(store)
-        assert segment_folders(store) == []
+        assert segment_files(store) == []
         assert ids(store) == []
         assert not compact(store)
         add(store, document("a"))
         assert ids(store) == ["a"]
+
+
+class TestMerging:
+    def test_segments_of_about_one_size_are_joined_by_the_commit_that_makes_them_enough(
+        self, tmp_path: Path
+    ) -> None:
+        store = create(tmp_path / "c", [document("d0"), document("first")])
+        for number in range(1, MERGE_AT - 1):
+            add(store, document(f"d{number}"))
+        assert len(segment_files(store)) == MERGE_AT - 1
+        add(store, document("d0", "changed"))
+        with store.snapshot() as snapshot:
+            assert len(snapshot.segments) == 1 == len(segment_files(store))
+            assert (snapshot.size, snapshot.document_count) == (MERGE_AT, MERGE_AT)
+        assert found(store, "d0") == {"d0": document("d0", "changed")}
+
+    def test_a_large_segment_is_left_alone_by_small_ones(self, tmp_path: Path) -> None:
+        store = create(tmp_path / "c", [document(f"many{number}") for number in range(30)])
+        for number in range(MERGE_AT):
+            add(store, document(f"d{number}"))
+        with store.snapshot() as snapshot:
+            assert [len(segment) for segment in snapshot.segments] == [30, MERGE_AT]
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left"), MemoryError()], ids=["disk", "memory"])
+    def test_a_merge_that_fails_does_not_fail_the_commit_before_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise error
+
+        store = create(tmp_path / "c", *([document(f"d{number}")] for number in range(MERGE_AT - 1)))
+        with monkeypatch.context() as patch:
+            patch.setattr(stores, "merge_segments", fail)
+            assert add(store, document("last")) == 0
+        assert len(ids(store)) == MERGE_AT == len(segment_files(store))
+        add(store, document("after"))
+        assert len(segment_files(store)) == 1, "the next commit tries again"
+        assert len(ids(store)) == MERGE_AT + 1
+
+    @given(st.lists(st.integers(1, 700), max_size=300))
+    def test_the_newest_of_about_one_size_are_chosen_and_no_more_than_needed_stay(
+        self, sizes: list[int]
+    ) -> None:
+        entries: list[SegmentEntry] = []
+        for size in sizes:
+            entries, _ = simulated(entries, size)
+            for power in range(5):
+                low = MERGE_AT**power
+                assert (
+                    sum(low <= entry.documents < low * MERGE_AT for entry in newest(entries, low)) < MERGE_AT
+                )
+
+    def test_thousands_of_single_documents_make_few_segments_and_are_copied_few_times(self) -> None:
+        entries: list[SegmentEntry] = []
+        copied, count = 0, 5000
+        for _ in range(count):
+            entries, moved = simulated(entries, 1)
+            copied += moved
+            assert len(entries) <= 5 * MERGE_AT
+        assert sum(entry.documents for entry in entries) == count
+        assert copied <= 5 * count, "once for each power of 8"
+
+
+def newest(entries: list[SegmentEntry], low: int) -> list[SegmentEntry]:
+    """The segments after the last that is larger than those from ``low`` on."""
+    larger = [at for at, entry in enumerate(entries) if entry.documents >= low * MERGE_AT]
+    return entries[larger[-1] + 1 if larger else 0 :]
+
+
+def simulated(entries: list[SegmentEntry], documents: int) -> tuple[list[SegmentEntry], int]:
+    """Commit a segment as a writer does, without any file; give how many documents a merge copied."""
+    entries = [*entries, SegmentEntry(0, b"", documents)]
+    chosen = stores._run_to_merge(entries)
+    moved = sum(entry.documents for entry in entries[chosen])
+    if len(entries[chosen]) > 1:
+        entries[chosen] = [SegmentEntry(0, b"", moved)]
+        return entries, moved
+    return entries, 0

@@ -30,9 +30,8 @@ def snapshots(collections: dict[str, Collection]) -> Iterator[dict[str, Snapshot
     stores = {where: Store(Path(made.info().path)) for where, made in collections.items()}
     found = {where: store.snapshot() for where, store in stores.items()}
     yield found
-    for snapshot, store in zip(found.values(), stores.values(), strict=True):
+    for snapshot in found.values():
         snapshot.close()
-        store.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +58,7 @@ def test_some_documents_get_the_scores_that_all_give_them(
     whole = bind(where, retriever, query).score_all()
     some = bind(where, retriever, query).score(positions)
     assert whole.dtype == some.dtype == np.float64
-    assert whole.shape == (len(snapshots[where].rows),)
+    assert whole.shape == (snapshots[where].size,)
     assert some.tobytes() == whole[positions].tobytes()
 
 
@@ -67,7 +66,7 @@ def test_some_documents_get_the_scores_that_all_give_them(
 def test_documents_may_be_asked_for_in_any_order_and_twice(
     bind: Bind, snapshots: dict[str, Snapshot], retriever: Leaf
 ) -> None:
-    count = len(snapshots["fresh"].rows)
+    count = snapshots["fresh"].size
     whole = bind("fresh", retriever, "moon").score_all()
     for first in range(0, count - 4, 3):
         # As many as lie between the first and the last, but not those: a judge reads in the order of ranks.

@@ -210,7 +210,7 @@ def kill_at_random(scratch: Path, seed: int, kills: int, added: int, largest: in
         if not child:
             _work(path, load, writing)
         os.close(writing)
-        time.sleep(dice.choice((0.02, 0.05, 0.1, 0.2)) * dice.random() + (3 if dice.random() < 0.004 else 0))
+        time.sleep(dice.choice((0.05, 0.1, 0.2, 0.5)) * dice.random() + (5 if dice.random() < 0.004 else 0))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(reading, "rb") as pipe:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.api import Collection
-from shortlist.collection import Store, StoreSettings
-from shortlist.errors import DataError
+from shortlist.collection import Store, StoreSettings, Writer
+from shortlist.collection.directory import Directory
+from shortlist.errors import CollectionStorageError, DataError
 from shortlist.formats import Rejected, Source, open_source
-from shortlist.indexing import Report, indexer, passage_text, split_passages
+from shortlist.indexing import Report, derived, indexer
+from shortlist.indexing.passages import passage_text, split_passages
 from shortlist.models import Encoder, Views
 from shortlist.types import Document
 from tests.conftest import MakeCollection
@@ -35,6 +37,12 @@ def documents(*ids: str, text: str = "A text.") -> list[Document]:
 def ids(collection: Collection) -> list[str]:
     with collection._store.snapshot() as snapshot:
         return sorted(snapshot.doc_ids(snapshot.live.nonzero()[0]))
+
+
+def stored(collection: Collection, doc_id: str) -> Document:
+    with collection._store.snapshot() as snapshot:
+        (document,) = snapshot.documents([snapshot.find([doc_id])[doc_id]])
+        return document
 
 
 def generation(collection: Collection) -> int:
@@ -83,7 +91,7 @@ class TestCounting:
         collection = small_collection()
         collection.add([Document("a", "text", "title", {"x": 1})])
         assert counts(collection.add([changed])) == {"replaced": 1, "passages": 1, "commits": 1}
-        assert collection._store.live_documents(["a"]) == {"a": changed}
+        assert stored(collection, "a") == changed
 
     def test_adding_what_is_there_already_makes_no_generation(self, small_collection: MakeCollection) -> None:
         collection = small_collection()
@@ -100,7 +108,7 @@ class TestCounting:
         assert report.problems == [
             Rejected("records:3", "id 'a' stands before at records:1; the last one counts")
         ]
-        assert collection._store.live_documents(["a"])["a"].text == "The last."
+        assert stored(collection, "a").text == "The last."
 
     def test_bad_records_are_counted_with_their_places_and_the_rest_is_indexed(
         self, small_collection: MakeCollection
@@ -140,7 +148,7 @@ class TestCommitting:
         report = collection.add([*documents(*"abcd"), *documents("a", text="The last."), *documents("b")])
         assert report.duplicates == 2
         assert ids(collection) == list("abcd")
-        assert collection._store.live_documents(["a"])["a"].text == "The last."
+        assert stored(collection, "a").text == "The last."
         assert collection.check() == []
 
     def test_what_was_committed_before_a_source_fails_is_kept(self, small_collection: MakeCollection) -> None:
@@ -155,6 +163,116 @@ class TestCommitting:
         assert counts(collection.add(documents(*"abcd"))) == {
             "added": 1, "unchanged": 3, "passages": 1, "commits": 1,
         }  # fmt: skip
+
+
+class TestSizes:
+    """How a source is divided into commits."""
+
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(indexer, "DOCUMENTS_A_COMMIT", 6)
+        monkeypatch.setattr(indexer, "WHOLE_COMMIT", 4)
+        monkeypatch.setattr(indexer, "CHARACTERS_A_COMMIT", 100)
+
+    @pytest.mark.parametrize(
+        ("lengths", "commits"),
+        [
+            ([1] * 4, 1),
+            ([1000] * 4, 1),
+            ([1] * 6, 1),
+            ([1] * 7, 2),
+            ([1] * 12, 2),
+            ([1] * 13, 3),
+            ([1, 1, 1, 95, 1, 1], 1),
+            ([1, 1, 1, 96, 1, 1], 2),
+            ([1, 1, 1, 1, 96, 1], 2),
+            ([1000] * 9, 3),
+            ([1000] * 3 + [1] * 3, 2),
+            ([1] * 4 + [200] + [1] * 7, 3),
+        ],
+    )
+    def test_a_few_documents_are_one_commit_and_more_are_divided(
+        self, small_collection: MakeCollection, lengths: list[int], commits: int
+    ) -> None:
+        collection = small_collection()
+        texts = [("a" * length).ljust(length) for length in lengths]
+        report = collection.add([Document(str(number), text) for number, text in enumerate(texts)])
+        assert (
+            (report.added, report.commits)
+            == (len(lengths), commits)
+            == (len(lengths), generation(collection))
+        )
+
+    def test_the_real_limits_are_those_that_the_documentation_states(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        assert (indexer.WHOLE_COMMIT, indexer.DOCUMENTS_A_COMMIT) == (1000, 5000)
+        assert indexer.CHARACTERS_A_COMMIT == 32_000_000
+        assert all(text in str(indexer.Indexer.add.__doc__) for text in ("1,000", "5,000", "32 million"))
+
+
+class Refusing:
+    """An encoder that must not be asked for vectors."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        assert name != "views", "the disk had no room for them"
+        return getattr(self._encoder, name)
+
+
+class TestRoom:
+    @pytest.fixture
+    def free(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+        """Say how many bytes the disk has left."""
+        return lambda count: monkeypatch.setattr(Directory, "free_bytes", lambda _: count)
+
+    def test_what_the_disk_has_no_room_for_is_refused_before_anything_is_encoded(
+        self, tmp_path: Path, store_settings: StoreSettings, encoder: Encoder, free: Callable[[int], None]
+    ) -> None:
+        collection = Collection(
+            Store.create(tmp_path / "c", store_settings), cast("Encoder", Refusing(encoder)), None
+        )
+        free(10_000)
+        with pytest.raises(
+            CollectionStorageError, match=r"100 documents needs about 0\.1 MB, 0\.0 MB"
+        ) as caught:
+            collection.add(documents(*map(str, range(100))))
+        assert caught.value.hint == "free some space; nothing was changed"
+        assert generation(collection) == 0
+        assert list((tmp_path / "c" / "segments").iterdir()) == []
+
+    def test_the_first_commit_asks_for_all_that_is_to_come(
+        self, small_collection: MakeCollection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexer, "DOCUMENTS_A_COMMIT", 10)
+        collection = small_collection()
+        asked: list[tuple[int, str]] = []
+        monkeypatch.setattr(Writer, "need_bytes", lambda _, count, doing: asked.append((count, doing)))
+        collection.add(documents(*map(str, range(100))))
+        whole, *rest = asked
+        assert whole[1] == "adding 100 documents"
+        assert [doing for _, doing in rest if doing != "compacting"] == ["adding 10 documents"] * 9
+        assert whole[0] == pytest.approx(10 * rest[0][0], rel=0.05)
+
+    def test_what_is_there_already_needs_no_room(
+        self, small_collection: MakeCollection, free: Callable[[int], None]
+    ) -> None:
+        collection = small_collection()
+        collection.add(documents("a", "b"))
+        free(0)
+        assert collection.add(documents("a", "b")).unchanged == 2
+
+    def test_what_is_asked_for_is_less_than_what_is_written(
+        self, small_collection: MakeCollection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(Writer, "need_bytes", lambda _, count, __: asked.append(count))
+        collection = small_collection()
+        collection.add([LONG, *documents("a", text="The quick brown fox jumps over the lazy dog. " * 50)])
+        assert asked[0] < sum(collection.info().size_bytes.values()) < 4 * asked[0]
 
 
 @pytest.mark.usefixtures("commits_of_three")
@@ -217,11 +335,11 @@ def test_progress_adds_up_to_the_number_of_records_and_the_last_of_an_id_wins(
     store = Store.create(tmp_path_factory.mktemp("progress") / "c", store_settings)
     with pytest.MonkeyPatch.context() as patch, Collection(store, encoder, None) as collection:
         patch.setattr(indexer, "DOCUMENTS_A_COMMIT", size)
-        patch.setattr(indexer, "PASSAGES_AT_ONCE", at_once)
+        patch.setattr(derived, "PASSAGES_AT_ONCE", at_once)
         collection.add(documents("a", text="x"))
         report = collection.add(records, progress=done.append)
         last = {"a": "x"} | {r.doc_id: r.text for r in records if isinstance(r, Document)}
-        assert {k: d.text for k, d in store.live_documents(last).items()} == last
+        assert {doc_id: stored(collection, doc_id).text for doc_id in last} == last
         assert collection.check() == []
     assert sum(done) == len(records)
     assert all(count >= 0 for count in done)
@@ -255,11 +373,10 @@ class TestIndexing:
         if name == "threads":
             cut.add(records, threads=2)
         else:
-            monkeypatch.setattr(indexer, "PASSAGES_AT_ONCE", 2)
+            monkeypatch.setattr(derived, "PASSAGES_AT_ONCE", 2)
             cut.add(records)
         with whole._store.snapshot() as one, cut._store.snapshot() as other:
-            files = [sorted(s.segments[0].folder.iterdir()) for s in (one, other)]
-            assert [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]
+            assert one.segments[0].file.path.read_bytes() == other.segments[0].file.path.read_bytes()
 
     def test_a_collection_without_the_token_view_stores_none(self, small_collection: MakeCollection) -> None:
         collection = small_collection([{"id": "a", "text": "A cat."}], token_dimensions=0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from shortlist import Document, Encoder
 from shortlist.collection import Analyzer
-from shortlist.indexing import passage_text, split_passages
+from shortlist.indexing.passages import passage_text, split_passages
 from shortlist.types import Passage
 
 Scores = dict[str, float]

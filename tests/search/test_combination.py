@@ -41,9 +41,7 @@ def retrieve(collection: Collection, query: str, pipeline: Pipeline) -> Ranking:
         execution = Execution(
             snapshot, lambda leaf: make_scorer(leaf, snapshot, prepared, allowed, scales), allowed, {}
         )
-        ranking = execution.retrieve(pipeline)
-    store.close()
-    return ranking
+        return execution.retrieve(pipeline)
 
 
 def pairs(ranking: Ranking) -> list[tuple[str, float]]:

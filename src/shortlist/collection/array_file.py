@@ -133,7 +133,7 @@ _AT_ONCE = 64 * BLOCK
 class Section:
     """Stand for an array in a file: slices are read, and verified, when they are asked for.
 
-    >>> # section[10:20], np.asarray(section), len(section), section.shape, section.dtype
+    There are ``section[10:20]``, ``np.asarray(section)``, ``len(section)``, ``shape`` and ``dtype``.
     """
 
     file: ArrayFile
@@ -179,7 +179,8 @@ class ArrayFile:
     """Read a file that :class:`ArrayFileWriter` wrote.
 
     Opening reads the header and the checksums, and compares the seal with ``seal``, if that is known.
-    ``lenient`` believes every block that its own checksum confirms, whatever the seal says; for repairs.
+    ``lenient`` believes every block that its own checksum confirms, if only the file is not another whole one;
+    for repairs.
 
     Raises:
         CollectionDamagedError: the file is not as it was written, or is another file than expected.
@@ -200,21 +201,18 @@ class ArrayFile:
             raise self._damaged("shorter than it was")
         self._checksums: list[int] = tail[:-SEAL_BYTES].view(np.uint32).tolist()
         self.seal = tail[-SEAL_BYTES:].tobytes()
-        if not lenient:
-            found = hashlib.sha256(tail[:-SEAL_BYTES].data).digest()
-            if found != self.seal:
+        if hashlib.sha256(tail[:-SEAL_BYTES].data).digest() != self.seal:
+            if not lenient:
                 self._refuse_newer()
                 raise self._damaged("its checksums are not those it was written with")
-            if seal is not None and seal != self.seal:
-                raise self._damaged("is not the file that was committed, but another one in its place")
+        elif seal is not None and seal != self.seal:
+            raise self._damaged("is not the file that was committed, but another one in its place")
+        header = self.read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
+        self._refuse_newer()
         try:
-            self.about, self.sections = self._parse(self.read(0, BLOCK, "header"))
-        except CollectionDamagedError:
-            self._refuse_newer()
-            raise
+            self.about, self.sections = self._parse(header)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._damaged(f"its header: {error}") from error
-        self._refuse_newer()
 
     def read(self, start: int, count: int, name: str) -> NDArray[np.uint8]:
         """Read and verify bytes; ``name`` says in an error what they are."""

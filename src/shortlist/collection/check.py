@@ -34,9 +34,17 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
     try:
         with storage_errors(directory.path, "reading"):
             generation = read_generation(directory)
+            problems = _generation_problems(directory, generation, deep=deep)
+            if problems and read_generation(directory).seal != generation.seal:
+                return find_problems(directory, deep=deep)  # a writer has removed files meanwhile
     except CollectionError as error:
         return [error.message]
-    problems, seen = [], set[str]()
+    return problems
+
+
+def _generation_problems(directory: Directory, generation: Generation, *, deep: bool) -> list[str]:
+    problems: list[str] = []
+    seen = set[str]()
     if not copy_is_sound(directory):
         problems.append(f"{directory.path / COPY}: is missing or damaged; all else is read from {NAME}")
     for entry in generation.segments:

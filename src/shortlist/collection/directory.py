@@ -83,10 +83,12 @@ class Lock:
         """Wipe the note and let go; closing twice is fine."""
         if self._descriptor >= 0:
             self._write("")
-            self.close_copy()
+            with suppress(OSError):  # closing alone would leave it to a child that has just been forked
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.leave()
 
-    def close_copy(self) -> None:
-        """Let go of this process's share, without a trace."""
+    def leave(self) -> None:
+        """Leave the lock to the process that this one was forked from."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -102,7 +104,7 @@ _held: WeakSet[Lock] = WeakSet()
 
 def _let_go_in_child() -> None:
     for lock in list(_held):
-        lock.close_copy()
+        lock.leave()
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)

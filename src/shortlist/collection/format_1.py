@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shortlist.collection.directory import Directory, storage_errors
-from shortlist.collection.generation import NAME, StoreSettings
+from shortlist.collection.generation import COPY, NAME, StoreSettings
 from shortlist.collection.segment import FOLDER
 from shortlist.collection.store import Store, writer_lock
 from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionNotFoundError
@@ -30,7 +30,7 @@ def read_format_1(path: Path) -> tuple[StoreSettings, Iterator[Document]]:
         CollectionDamagedError: its database can't be read.
     """
     if not (path / DATABASE).is_file():
-        raise CollectionNotFoundError(f"{path}: no collection of format 1")
+        raise _none(path)
     database = sqlite3.connect(path / DATABASE)
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -60,37 +60,56 @@ def _documents(database: sqlite3.Connection, path: Path) -> Iterator[Document]:
 
 
 @contextmanager
-def upgrading(path: Path, settings: StoreSettings) -> Iterator[Store]:
+def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
     """Make a new collection inside the old one's folder, to be filled; then put it in the old one's place.
 
+    Gives the new collection with the documents to fill it with, or ``None`` if an earlier upgrade had filled it.
     Until the last renaming the old collection stands; what an interrupted upgrade has left is gone on with.
+
+    Raises:
+        CollectionNotFoundError: there is no collection of format 1 at ``path``.
     """
     directory = Directory(path)
+    if not (path / DATABASE).is_file():
+        raise _none(path)
     with writer_lock(directory), storage_errors(path, "upgrading"):
-        if NAME not in directory.names():
-            inside = path / INSIDE
-            yield (
-                Store(inside)
-                if (inside / NAME).exists()
-                else Store.create(inside, settings, unfinished=path.name)
-            )
+        in_place = NAME in directory.names()
+        yield None if in_place else _to_fill(path)
+        if not in_place:
             for name in directory.names(f"{INSIDE}/{FOLDER}"):
                 directory.rename(f"{INSIDE}/{FOLDER}/{name}", f"{FOLDER}/{name}")
             directory.sync(FOLDER)
+            if COPY in directory.names(INSIDE):
+                directory.rename(f"{INSIDE}/{COPY}", COPY)
             directory.rename(f"{INSIDE}/{NAME}", NAME)
             directory.sync()
         _remove_format_1(directory)
 
 
+def _to_fill(path: Path) -> tuple[Store, Iterator[Document]] | None:
+    inside = path / INSIDE
+    if (inside / NAME).exists() and not Store(inside).unfinished:
+        return None
+    settings, documents = read_format_1(path)
+    found = (inside / NAME).exists()
+    return (Store(inside) if found else Store.create(inside, settings, unfinished="format 1")), documents
+
+
 def _remove_format_1(directory: Directory) -> None:
-    names = directory.names()
+    """Remove what an upgrade leaves; the database last, which says that there is something to be removed."""
     folders = [f"{FOLDER}/{name}" for name in directory.names(FOLDER) if name.isdigit()]
-    if INSIDE in names:
-        folders += [f"{INSIDE}/{FOLDER}", INSIDE]
+    if INSIDE in directory.names():
+        folders += [f"{INSIDE}/{FOLDER}"] if FOLDER in directory.names(INSIDE) else []
+        folders += [INSIDE]
     for folder in folders:
         for name in directory.names(folder):
             directory.remove(f"{folder}/{name}")
         directory.remove_folder(folder)
-    for name in (*_FILES, "readers.lock"):
+    names = directory.names()
+    for name in ("readers.lock", *reversed(_FILES)):
         if name in names:
             directory.remove(name)
+
+
+def _none(path: Path) -> CollectionNotFoundError:
+    return CollectionNotFoundError(f"{path}: no collection of format 1")

@@ -23,6 +23,7 @@ from shortlist.version import VERSION
 
 __all__ = [
     "COPY",
+    "MAX_NAME",
     "NAME",
     "NEW",
     "Generation",
@@ -38,6 +39,7 @@ __all__ = [
 NAME = "generation.safetensors"
 COPY = "generation-copy.safetensors"
 NEW = "generation.new"
+MAX_NAME = 1000  # characters of a source's name that are kept: the header has room for so many
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,7 @@ def commit(directory: Directory, generation: Generation) -> None:
     """
     made = replace(generation, made_by=VERSION, committed_at=datetime.now(UTC).isoformat(timespec="seconds"))
     for name in (COPY, NAME):
-        _write(directory, made)
-        directory.rename(NEW, name)
+        _write(directory, made, name)
     directory.sync()
 
 
@@ -140,7 +141,7 @@ def copy_is_sound(directory: Directory) -> bool:
     return True
 
 
-def _write(directory: Directory, generation: Generation) -> None:
+def _write(directory: Directory, generation: Generation, name: str) -> None:
     if NEW in directory.names():
         directory.remove(NEW)
     file = directory.create(NEW)
@@ -159,12 +160,13 @@ def _write(directory: Directory, generation: Generation) -> None:
                 "committed_at": generation.committed_at,
                 "generation": str(generation.number),
                 "settings": json.dumps(asdict(generation.settings)),
-                "unfinished": generation.unfinished[:1000],
+                "unfinished": generation.unfinished[:MAX_NAME],
             }
         )
+        directory.rename(NEW, name)
     except BaseException:
         file.close()
-        with suppress(OSError):  # the next commit removes it
+        with suppress(OSError):  # it was renamed, or the next commit removes it
             directory.remove(NEW)
         raise
 

@@ -194,22 +194,22 @@ class Segment:
 
     def doc_id(self, document: int) -> str:
         """Give the id of a document."""
-        start, end = self._id_offsets[document : document + 2]
-        return self._ids[start:end].decode()
+        start, end = self._id_offsets[document : document + 2].tolist()
+        return self._ids[start:end].tobytes().decode()
 
     def document_bytes(self, document: int) -> bytes:
         """Give a document as it was written."""
-        start, end = self._document_offsets[document : document + 2]
+        start, end = self._document_offsets[document : document + 2].tolist()
         return self._section("documents")[start:end].tobytes()
 
     @property
     def document_lengths(self) -> NDArray[np.int64]:
         """The bytes of every document."""
-        return np.diff(self._array("document_offsets"))
+        return np.diff(self._document_offsets)
 
     def document_blocks(self, chosen: Mask) -> Iterator[NDArray[np.uint8]]:
         """Read the bytes of some documents, joined, in blocks."""
-        offsets, numbers = self._array("document_offsets"), np.flatnonzero(chosen)
+        offsets, numbers = self._document_offsets, np.flatnonzero(chosen)
         for start, end in runs(offsets[numbers], offsets[numbers + 1]):
             for at in range(start, end, _BYTES_AT_ONCE):
                 yield self._section("documents")[at : min(at + _BYTES_AT_ONCE, end)]
@@ -243,18 +243,16 @@ class Segment:
         return Postings(*arrays, *(self._section(f"{name}_{part}") for part in _POSTINGS[3:]))
 
     @cached_property
-    def _ids(self) -> bytes:
-        return self._array("ids").tobytes()
+    def _ids(self) -> NDArray[np.uint8]:
+        return self._array("ids")
 
     @cached_property
-    def _id_offsets(self) -> list[int]:
-        offsets: list[int] = self._array("id_offsets").tolist()
-        return offsets
+    def _id_offsets(self) -> NDArray[np.int64]:
+        return self._array("id_offsets")
 
     @cached_property
-    def _document_offsets(self) -> list[int]:
-        offsets: list[int] = self._array("document_offsets").tolist()
-        return offsets
+    def _document_offsets(self) -> NDArray[np.int64]:
+        return self._array("document_offsets")
 
     @cached_property
     def _id_index(self) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:

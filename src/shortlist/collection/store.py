@@ -163,7 +163,7 @@ class Writer:
             entries = _without(snapshot, replaced.values())
             seal = write_segment(self._directory, number, data, _about(number))
             self._commit(snapshot.generation, [*entries, SegmentEntry(number, seal, len(data.ids))])
-        with suppress(OSError, MemoryError):  # what was asked for is done; the next commit tries again
+        with suppress(CollectionStorageError):  # what was asked for is done; the next commit tries again
             self._merge(_run_to_merge)
         return len(replaced)
 

@@ -103,7 +103,7 @@ def _readable(store: Store, entry: SegmentEntry, found: Repair) -> list[Document
     dead = set(entry.dead.tolist())
     live = [number for number in range(entry.documents) if number not in dead]
     try:
-        segment = Segment(store.directory, entry.number, None, lenient=True)
+        segment = Segment(store.directory, entry.number, entry.seal, lenient=True)
     except (CollectionError, OSError):
         found.lost += [f"document {number} of segment {entry.number}" for number in live]
         return []
