@@ -348,7 +348,7 @@ class Collection:
         """Describe the newest generation."""
         settings = self._store.settings
         with self._store.snapshot() as snapshot:
-            sizes: dict[str, int] = {}
+            sizes: dict[str, int] = {"generation": self._store.generation_bytes()}
             for segment in snapshot.segments:
                 for name, size in segment.sizes.items():
                     sizes[name] = sizes.get(name, 0) + size

@@ -13,7 +13,7 @@ from shortlist.collection import Postings, SegmentData, Store, Texts, Views, doc
 from shortlist.collection.check import find_problems, segment_is_sound
 from shortlist.collection.directory import Directory, File
 from shortlist.collection.generation import Generation, SegmentEntry, commit, read_generation
-from shortlist.collection.segment import write_segment
+from shortlist.collection.segment_data import write_segment
 
 from .building import SETTINGS, add, compact, create, delete, document, flip_byte, segment_data
 from .test_segment import SECTIONS

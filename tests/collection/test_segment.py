@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 
 from shortlist.collection import Postings, Segment, SegmentData, Texts, Views, document_bytes
 from shortlist.collection.directory import Directory
-from shortlist.collection.segment import id_hashes, merge_segments, write_segment
+from shortlist.collection.segment import id_hashes
+from shortlist.collection.segment_data import merge_segments, write_segment
 from shortlist.errors import CollectionDamagedError
 from shortlist.types import Document
 
@@ -26,7 +27,8 @@ DOCUMENTS = [
 ]
 POSTINGS = [field.name for field in fields(Postings)]
 SECTIONS = [
-    "tokens", "token_offsets", "dense", "passages", "documents", "document_offsets", "ids", "id_offsets",
+    "tokens", "token_offsets", "dense", "passages", "documents", "document_offsets",
+    "document_checksums", "ids", "id_offsets",
     "id_hashes", "id_order", "lengths", *(f"{kind}_{name}" for kind in ("words", "metadata") for name in POSTINGS),
 ]  # fmt: skip
 
@@ -77,14 +79,14 @@ def assert_same(segment: Segment, data: SegmentData) -> None:
 def test_what_was_written_is_read_back(written: Segment) -> None:
     data = segment_data(DOCUMENTS)
     assert_same(written, data)
-    assert list(written.file.sections) == SECTIONS
+    assert [name for name in written.file.sections if not name.startswith(("padding", "header"))] == SECTIONS
     assert [written.document(number) for number in range(4)] == DOCUMENTS
     assert [written.document_bytes(number) for number in range(4)] == list(map(document_bytes, DOCUMENTS))
     assert (len(written), written.passage_count, written.has_tokens) == (4, 8, True)
     assert written.first_passages.tolist() == [0, 2, 4, 6, 8]
     assert written.damaged_sections() == []
     assert sum(written.sizes.values()) == written.file.path.stat().st_size
-    assert set(written.sizes) == {*SECTIONS, "checksums"}
+    assert set(written.sizes) == {*SECTIONS, "frame"}
 
 
 def test_any_safetensors_reader_reads_it(written: Segment) -> None:
@@ -129,7 +131,7 @@ def test_ids_are_found_however_their_hashes_collide(
         return np.array([int(doc_id) % buckets for doc_id in doc_ids], np.uint64)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shortlist.collection.segment.id_hashes", collide)
+        patch.setattr("shortlist.collection.segment_data.id_hashes", collide)
         doc_ids = [str(number) for number in known]
         documents = [document(doc_id, "x") for doc_id in doc_ids]
         segment = write(tmp_path_factory.mktemp("collide"), segment_data(documents))
@@ -182,7 +184,10 @@ def test_a_segment_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> No
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path, replace(segment_data(DOCUMENTS), documents=Texts(np.array([20]), fail())))
+        write(
+            tmp_path,
+            replace(segment_data(DOCUMENTS), documents=Texts(np.array([20]), np.zeros(1, np.uint32), fail())),
+        )
     assert list((tmp_path / "segments").iterdir()) == []
 
 

@@ -201,7 +201,7 @@ def repair_run(case: str, scratch: Path) -> None:
     if number.startswith("generation"):
         file = path / f"{number}.safetensors"
         _flip(file, int(name) % file.stat().st_size, 3)
-        _repaired(path, scratch)
+        _repaired(path, name, scratch)
         return
     file = path / "segments" / f"{int(number):08d}.safetensors"
     with collection(path).store.snapshot() as snapshot:
@@ -215,15 +215,15 @@ def repair_run(case: str, scratch: Path) -> None:
                 width *= axis
             places[name] = section.start + len(section) * width // 2
     _flip(file, places[name], 3)
-    _repaired(path, scratch)
+    _repaired(path, name, scratch)
 
 
-def _repaired(path: Path, scratch: Path) -> None:
+def _repaired(path: Path, name: str, scratch: Path) -> None:
     before = len(read_sound())
     try:
         repair(path, lambda _: encoder())
     except CollectionDamagedError as error:
-        if "can't be read" not in str(error):
+        if name != "documents" or "can't be read" not in str(error):
             raise
         lost = repair(path, lambda _: encoder(), drop=True).lost
         with collection(path) as opened:
@@ -259,7 +259,8 @@ FAMILIES = [
     ),
     Family(
         "repair",
-        "every array of every segment damaged: `repair` makes it again from the documents, or names those lost",
+        "every array of every segment, header, checksums, seal and generation damaged: `repair` makes it again; only "
+        "damaged documents themselves are lost, and named",
         repair_cases,
         repair_run,
     ),

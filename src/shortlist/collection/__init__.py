@@ -6,7 +6,8 @@ from shortlist.collection.filters import Filter, as_filter, parse_filter
 from shortlist.collection.generation import StoreSettings
 from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
-from shortlist.collection.segment import Segment, SegmentData, Texts, Views, document_bytes
+from shortlist.collection.segment import Segment
+from shortlist.collection.segment_data import SegmentData, Texts, Views, document_bytes
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.store import Store, Writer
 

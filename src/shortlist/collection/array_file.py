@@ -3,7 +3,8 @@
 The file is a safetensors file, which any tool of that format opens. Beyond the format we hold to this::
 
     block 0          the header, padded with blanks to 16 KiB
-    blocks 1 ...     the arrays, one after the other
+    blocks 1 ...     the arrays, one after the other; some begin a block of their own, after padding
+    header_copy      4 KiB: the header again, should the first block be damaged (if asked for)
     checksums        uint32, one CRC-32 for every block of 16 KiB before it (the last may be shorter)
     seal             32 bytes, SHA-256 of the checksums: the identity of the whole file
 
@@ -20,6 +21,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -28,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection.directory import File, storage_errors
-from shortlist.errors import CollectionDamagedError, CollectionFormatError
+from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionStorageError
 from shortlist.version import VERSION
 
 __all__ = ["FORMAT", "REPAIR", "SEAL_BYTES", "ArrayFile", "ArrayFileWriter", "Section", "runs"]
@@ -37,20 +39,23 @@ FORMAT = 2
 """The version of everything that lies in a collection's folder; 1 had its documents in SQLite."""
 
 BLOCK = 16_384
+HEADER_COPY = 4096
 SEAL_BYTES = 32
 REPAIR = "mend it from its documents: shortlist repair COLLECTION; or restore a backup"
 _DTYPES = {
     "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I32": np.int32, "U32": np.uint32,
     "I64": np.int64, "U64": np.uint64,
 }  # fmt: skip
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
 class ArrayFileWriter:
     """Write a new file array by array; :meth:`finish` completes it and waits for the disk."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, *, copy_header: bool = False) -> None:
         self._file = file
+        self._copy_header = copy_header
         self._tensors: dict[str, dict[str, Any]] = {}
         self._checksums: list[int] = []
         self._pending = bytearray()
@@ -76,24 +81,33 @@ class ArrayFileWriter:
         """Write an array that is in memory."""
         self.add(name, array.dtype, array.shape[1:], [array])
 
+    def begin_block(self) -> None:
+        """Let the next array begin a block, so that damage to its neighbours doesn't reach it."""
+        missing = -self._end % BLOCK
+        if missing:
+            self.add_array(f"padding_{self._end // BLOCK}", np.zeros(missing, np.uint8))
+
     def finish(self, about: Mapping[str, str]) -> bytes:
         """Write header, checksums and seal, wait for the disk, close; give the seal."""
+        copied = HEADER_COPY if self._copy_header else 0
+        count = -(-(self._end + copied) // BLOCK)
+        end = self._end - BLOCK
+        for name, dtype, rows, size in (
+            ("header_copy", "U8", copied, copied),
+            ("checksums", "U32", count, 4 * count),
+            ("seal", "U8", SEAL_BYTES, SEAL_BYTES),
+        ):
+            if size:
+                self._tensors[name] = {"dtype": dtype, "shape": [rows], "data_offsets": [end, end + size]}
+            end += size
+        header = json.dumps({"__metadata__": {"format": str(FORMAT), **about}, **self._tensors}).encode()
+        room = copied or BLOCK - 8
+        if len(header) > room:
+            raise ValueError(f"a header of {len(header)} bytes, {room} fit")
+        if copied:
+            self._write(memoryview(header.ljust(copied)))
         if self._pending:
             self._flush(len(self._pending))
-        count, end = len(self._checksums) + 1, self._end - BLOCK
-        self._tensors["checksums"] = {
-            "dtype": "U32",
-            "shape": [count],
-            "data_offsets": [end, end + 4 * count],
-        }
-        self._tensors["seal"] = {
-            "dtype": "U8",
-            "shape": [SEAL_BYTES],
-            "data_offsets": [end + 4 * count, end + 4 * count + SEAL_BYTES],
-        }
-        header = json.dumps({"__metadata__": {"format": str(FORMAT), **about}, **self._tensors}).encode()
-        if len(header) > BLOCK - 8:
-            raise ValueError(f"a header of {len(header)} bytes, {BLOCK - 8} fit")
         first = (BLOCK - 8).to_bytes(8, "little") + header.ljust(BLOCK - 8)
         checksums = np.array([zlib.crc32(first), *self._checksums], np.uint32).tobytes()
         seal = hashlib.sha256(checksums).digest()
@@ -154,6 +168,13 @@ class Section:
         data = self.file.read(self.start + first * width, count * width, self.name)
         return data.view(self.dtype).reshape(count, *self.shape[1:])
 
+    def unverified(self, first: int = 0, last: int | None = None) -> NDArray[Any]:
+        """Give rows ``first:last`` as they are, damaged or not."""
+        width = self.dtype.itemsize * prod(self.shape[1:])
+        count = (len(self) if last is None else last) - first
+        data = self.file.read(self.start + first * width, count * width, self.name, verify=False)
+        return data.view(self.dtype).reshape(count, *self.shape[1:])
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:] if dtype is None else self[:].astype(dtype)
 
@@ -179,8 +200,7 @@ class ArrayFile:
     """Read a file that :class:`ArrayFileWriter` wrote.
 
     Opening reads the header and the checksums, and compares the seal with ``seal``, if that is known.
-    ``lenient`` believes every block that its own checksum confirms, if only the file is not another whole one;
-    for repairs.
+    ``lenient`` opens what is left of a damaged file, for repairs, if only it is not another whole one.
 
     Raises:
         CollectionDamagedError: the file is not as it was written, or is another file than expected.
@@ -191,44 +211,55 @@ class ArrayFile:
         self.path = file.path
         self._file = file
         self.size = file.size()
+        self._checksums: list[int] = []
+        self._end, self.seal = self.size, b""
+        try:
+            self._read_checksums(seal)
+            header = self._read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
+            self._refuse_newer()
+            self.about, self.sections = self._parse(header.tobytes()[8:])
+        except CollectionDamagedError:
+            if not lenient or (self.seal and self.seal != seal):
+                raise
+            self.about, self.sections = self._parse_leniently()
+
+    def _read_checksums(self, seal: bytes | None) -> None:
         blocks = -(-(self.size - SEAL_BYTES) // (BLOCK + 4))
-        self._end = self.size - SEAL_BYTES - 4 * blocks
-        if blocks < 1 or self._end <= (blocks - 1) * BLOCK or self._end < BLOCK:
+        end = self.size - SEAL_BYTES - 4 * blocks
+        if blocks < 1 or end <= (blocks - 1) * BLOCK or end < BLOCK:
             self._refuse_newer()
             raise self._damaged(f"{self.size} bytes are not what was written")
-        tail = np.empty(self.size - self._end, np.uint8)
-        if file.read(tail, self._end) != len(tail):
+        tail = np.empty(self.size - end, np.uint8)
+        if self._file.read(tail, end) != len(tail):
             raise self._damaged("shorter than it was")
-        self._checksums: list[int] = tail[:-SEAL_BYTES].view(np.uint32).tolist()
+        self._checksums, self._end = tail[:-SEAL_BYTES].view(np.uint32).tolist(), end
+        if hashlib.sha256(tail[:-SEAL_BYTES].data).digest() != tail[-SEAL_BYTES:].tobytes():
+            self._refuse_newer()
+            raise self._damaged("its checksums are not those it was written with")
         self.seal = tail[-SEAL_BYTES:].tobytes()
-        if hashlib.sha256(tail[:-SEAL_BYTES].data).digest() != self.seal:
-            if not lenient:
-                self._refuse_newer()
-                raise self._damaged("its checksums are not those it was written with")
-        elif seal is not None and seal != self.seal:
+        if seal is not None and seal != self.seal:
             raise self._damaged("is not the file that was committed, but another one in its place")
-        header = self.read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
-        self._refuse_newer()
-        try:
-            self.about, self.sections = self._parse(header)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise self._damaged(f"its header: {error}") from error
 
-    def read(self, start: int, count: int, name: str) -> NDArray[np.uint8]:
-        """Read and verify bytes; ``name`` says in an error what they are."""
+    def read(self, start: int, count: int, name: str, *, verify: bool = True) -> NDArray[np.uint8]:
+        """Read and verify bytes; ``name`` says in an error what they are.
+
+        Without ``verify`` the caller knows another way to tell whether they are as they were written.
+        """
+        with storage_errors(self.path, "reading"):
+            return self._read(start, count, name, verify=verify)
+
+    def _read(self, start: int, count: int, name: str, *, verify: bool = True) -> NDArray[np.uint8]:
         if count == 0:
             return np.empty(0, np.uint8)
         first, last = start // BLOCK, (start + count - 1) // BLOCK
-        begin, end = first * BLOCK, min((last + 1) * BLOCK, self._end)
-        buffer = np.empty(end - begin, np.uint8)
-        with storage_errors(self.path, "reading"):
-            found = self._file.read(buffer, begin)
-        if found != len(buffer):
+        begin, end = first * BLOCK, min((last + 1) * BLOCK, self._end if verify else self.size)
+        buffer = np.empty(max(0, end - begin), np.uint8)
+        if self._file.read(buffer, begin) != len(buffer) or end < start + count:
             raise self._damaged("has become shorter", name)
         view = buffer.data
-        for number in range(first, last + 1):
+        for number in range(first, last + 1) if verify else ():
             at = number * BLOCK - begin
-            if zlib.crc32(view[at : at + BLOCK]) != self._checksums[number]:
+            if zlib.crc32(view[at : at + BLOCK]) not in self._checksums[number : number + 1]:
                 raise self._damaged("its checksum is not the one it was written with", name)
         return buffer[start - begin : start - begin + count]
 
@@ -241,7 +272,7 @@ class ArrayFile:
         try:
             for start in range(0, len(section), rows):
                 _ = section[start : start + rows]
-        except CollectionDamagedError:
+        except (CollectionDamagedError, CollectionStorageError):  # the disk may refuse to read a block
             return False
         return True
 
@@ -249,24 +280,32 @@ class ArrayFile:
         """Close the file."""
         self._file.close()
 
-    def _parse(self, block: NDArray[np.uint8]) -> tuple[dict[str, str], dict[str, Section]]:
-        """Read the header; its arrays must follow each other up to the end of the file."""
-        content = block.tobytes()
-        if int.from_bytes(content[:8], "little") != BLOCK - 8:
-            raise ValueError("of another length")
-        tensors = json.loads(content[8:])
-        about = tensors.pop("__metadata__")
-        sections, end = {}, BLOCK
-        for name, tensor in tensors.items():
-            dtype, shape = np.dtype(_DTYPES[tensor["dtype"]]), tuple(tensor["shape"])
-            size = dtype.itemsize * prod(shape)
-            if tensor["data_offsets"] != [end - BLOCK, end - BLOCK + size] or min(shape) < 0:
-                raise ValueError(f"array {name} is not where it should be")
-            sections[name] = Section(self, name, dtype, shape, end)
-            end += size
-        if end != self.size:
-            raise ValueError("its arrays don't fill the file")
-        del sections["checksums"], sections["seal"]
+    def _parse_leniently(self) -> tuple[dict[str, str], dict[str, Section]]:
+        """Read the header, or the copy of it, unverified; what they lead to will be verified."""
+        for start, count in ((8, BLOCK - 8), (max(0, self._end - HEADER_COPY), HEADER_COPY)):
+            with suppress(CollectionDamagedError, CollectionStorageError):
+                header = self.read(start, count, "header", verify=False)
+                return self._parse(header.tobytes(), whole=False)
+        raise self._damaged("neither its header nor the copy of it can be read")
+
+    def _parse(self, header: bytes, *, whole: bool = True) -> tuple[dict[str, str], dict[str, Section]]:
+        """Read the header; its arrays must follow each other, up to the end of the file if that is ``whole``."""
+        try:
+            tensors = json.loads(header)
+            about = tensors.pop("__metadata__")
+            sections, end = {}, BLOCK
+            for name, tensor in tensors.items():
+                dtype, shape = np.dtype(_DTYPES[tensor["dtype"]]), tuple(tensor["shape"])
+                size = dtype.itemsize * prod(shape)
+                if tensor["data_offsets"] != [end - BLOCK, end - BLOCK + size] or min(shape) < 0:
+                    raise ValueError(f"array {name} is not where it should be")
+                sections[name] = Section(self, name, dtype, shape, end)
+                end += size
+            if whole and end != self.size:
+                raise ValueError("its arrays don't fill the file")
+            del sections["checksums"], sections["seal"]
+        except _UNREADABLE as error:
+            raise self._damaged(f"its header: {error}") from error
         return about, sections
 
     def _refuse_newer(self) -> None:
@@ -276,7 +315,7 @@ class ArrayFile:
         try:
             about = json.loads(content[8:])["__metadata__"]
             newer, made_by = int(about["format"]) > FORMAT, str(about.get("made_by", "a newer version"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except _UNREADABLE:
             return
         if newer:
             raise CollectionFormatError(

@@ -45,8 +45,8 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
 def _generation_problems(directory: Directory, generation: Generation, *, deep: bool) -> list[str]:
     problems: list[str] = []
     seen = set[str]()
-    if not copy_is_sound(directory):
-        problems.append(f"{directory.path / COPY}: is missing or damaged; all else is read from {NAME}")
+    if not copy_is_sound(directory, generation):
+        problems.append(f"{directory.path / COPY}: is missing, damaged or not the copy of {NAME}")
     for entry in generation.segments:
         try:
             segment = _open(directory, generation, entry)

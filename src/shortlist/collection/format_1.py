@@ -11,7 +11,8 @@ from pathlib import Path
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import COPY, NAME, StoreSettings
 from shortlist.collection.segment import FOLDER
-from shortlist.collection.store import Store, writer_lock
+from shortlist.collection.store import Store
+from shortlist.collection.writing import writer_lock
 from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionNotFoundError
 from shortlist.types import Document
 

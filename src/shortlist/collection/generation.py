@@ -126,19 +126,19 @@ def mend(directory: Directory) -> bool:
     except (CollectionDamagedError, FileNotFoundError):
         newest = read_generation(directory, COPY)
     else:
-        if copy_is_sound(directory):
+        if copy_is_sound(directory, newest):
             return False
     commit(directory, newest)
     return True
 
 
-def copy_is_sound(directory: Directory) -> bool:
-    """Say whether the copy of the generation's file can be read."""
+def copy_is_sound(directory: Directory, newest: Generation) -> bool:
+    """Say whether the copy is that of the newest generation, or of the next, which a crash has cut off."""
     try:
-        read_generation(directory, COPY)
+        found = read_generation(directory, COPY)
     except (CollectionDamagedError, FileNotFoundError):
         return False
-    return True
+    return found.seal == newest.seal or found.number == newest.number + 1
 
 
 def _write(directory: Directory, generation: Generation, name: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection.array_file import Section
 
-__all__ = ["Postings"]
+__all__ = ["PARTS", "Postings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,3 +127,7 @@ def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
     result = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=result[1:])
     return result
+
+
+PARTS = tuple(one.name for one in fields(Postings))
+"""The names of the arrays, as a segment's file names them."""

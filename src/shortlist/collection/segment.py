@@ -6,8 +6,9 @@
     token_offsets      int64 [passages + 1]    where each passage's tokens begin
     dense              int8 [passages, H]      one vector a passage
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
-    documents          bytes                   title, text and metadata of each, a JSON array
+    documents          bytes                   id, title, text and metadata of each, a JSON array
     document_offsets   int64 [documents + 1]   where each begins
+    document_checksums uint32 [documents]      CRC-32 of each, to save it from a block that is damaged elsewhere
     ids                bytes                   of each document, UTF-8
     id_offsets         int64 [documents + 1]   where each begins
     id_hashes          uint64 [documents]      of the ids, ascending
@@ -16,88 +17,34 @@
     words_*            the inverted index of the terms: see `postings`
     metadata_*         the inverted index of the metadata: see `metadata`
 
-``documents`` and ``ids`` are the truth; all else can be made again from them.
+``documents`` is the truth and has blocks of its own; all else can be made again from it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFile, ArrayFileWriter, Section, runs
+from shortlist.collection.array_file import ArrayFile, Section, runs
 from shortlist.collection.directory import Directory
-from shortlist.collection.postings import Postings
-from shortlist.errors import CollectionDamagedError
+from shortlist.collection.postings import PARTS, Postings
+from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.types import Document
 
-__all__ = [
-    "FOLDER",
-    "Segment",
-    "SegmentData",
-    "Texts",
-    "Views",
-    "document_bytes",
-    "merge_segments",
-    "segment_name",
-    "write_segment",
-]
+__all__ = ["FOLDER", "Segment", "id_hashes", "segment_name"]
 
 FOLDER = "segments"
-_PASSAGES_AT_ONCE = 1000  # copied by a merge
 _BYTES_AT_ONCE = 1 << 20
 
 Mask = NDArray[np.bool_]
-
-
-class Views(NamedTuple):
-    """Hold the vectors of some passages, in int8: ``dense [P, H]``, ``tokens [T, D]``, ``counts [P]``.
-
-    ``counts`` says how many of ``tokens`` each passage has.
-    """
-
-    dense: NDArray[np.int8]
-    tokens: NDArray[np.int8]
-    counts: NDArray[np.int64]
-
-
-class Texts(NamedTuple):
-    """Hold texts as bytes: how long each is, and all of them joined, in blocks cut anywhere."""
-
-    lengths: NDArray[np.int64]
-    blocks: Iterable[NDArray[np.uint8]]
-
-    @classmethod
-    def of(cls, texts: Sequence[bytes]) -> Texts:
-        """Join texts that are in memory."""
-        return cls(np.array(list(map(len, texts)), np.int64), [np.frombuffer(b"".join(texts), np.uint8)])
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentData:
-    """Hold what goes into a segment that is about to be written.
-
-    ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
-    end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
-    ``token_dimensions`` is 0 without the token view.
-    """
-
-    ids: Sequence[str]
-    documents: Texts
-    lengths: NDArray[np.int32]
-    words: Postings
-    metadata: Postings
-    passages: NDArray[np.int32]
-    views: Iterable[Views]
-    dimensions: int
-    token_dimensions: int
 
 
 class Segment:
@@ -188,9 +135,13 @@ class Segment:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The bytes of every array, by name; of what keeps them together as ``checksums``."""
-        sizes = {n: s.dtype.itemsize * int(np.prod(s.shape)) for n, s in self.file.sections.items()}
-        return {**sizes, "checksums": self.file.size - sum(sizes.values())}
+        """The bytes of every array, by name; of headers, checksums and padding together as ``frame``."""
+        sizes = {
+            name: section.dtype.itemsize * int(np.prod(section.shape))
+            for name, section in self.file.sections.items()
+            if not name.startswith(("padding", "header"))
+        }
+        return {**sizes, "frame": self.file.size - sum(sizes.values())}
 
     def doc_id(self, document: int) -> str:
         """Give the id of a document."""
@@ -207,6 +158,11 @@ class Segment:
         """The bytes of every document."""
         return np.diff(self._document_offsets)
 
+    @cached_property
+    def document_checksums(self) -> NDArray[np.uint32]:
+        """The CRC-32 of every document's bytes."""
+        return self._array("document_checksums")
+
     def document_blocks(self, chosen: Mask) -> Iterator[NDArray[np.uint8]]:
         """Read the bytes of some documents, joined, in blocks."""
         offsets, numbers = self._document_offsets, np.flatnonzero(chosen)
@@ -216,8 +172,33 @@ class Segment:
 
     def document(self, document: int) -> Document:
         """Read a document."""
-        title, text, metadata = json.loads(self.document_bytes(document))
-        return Document(self.doc_id(document), text, title, metadata)
+        return _document(json.loads(self.document_bytes(document)))
+
+    def saved_documents(self) -> dict[int, Document]:
+        """Read what can be read of a damaged segment: every document whose own checksum confirms it."""
+        found = {number: _document(json.loads(content)) for number, content in self._confirmed()}
+        if len(found) < len(self):  # where they begin may be lost, but one ends where the next begins
+            found = {**dict(enumerate(self._in_a_row())), **found}
+        return found
+
+    def _confirmed(self) -> Iterator[tuple[int, bytes]]:
+        whole = self._section("documents")
+        offsets, checksums = (
+            self._section(f"document_{name}").unverified() for name in ("offsets", "checksums")
+        )
+        ranges = zip(offsets[:-1].tolist(), offsets[1:].tolist(), checksums.tolist(), strict=False)
+        for number, (start, end, checksum) in enumerate(ranges):
+            if 0 <= start <= end <= len(whole):
+                content = whole.unverified(start, end).tobytes()
+                if zlib.crc32(content) == checksum:
+                    yield number, content
+
+    def _in_a_row(self) -> Iterator[Document]:
+        with suppress(CollectionError, ValueError):
+            text, decoder, at = self._section("documents")[:].tobytes().decode(), json.JSONDecoder(), 0
+            while at < len(text):
+                found, at = decoder.raw_decode(text, at)
+                yield _document(found)
 
     def find(self, doc_ids: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Give the document of every id, -1 where there is none; ``hashes`` are those of the ids."""
@@ -239,8 +220,8 @@ class Segment:
         return self.file.damaged_sections()
 
     def _postings(self, name: str) -> Postings:
-        arrays = (self._array(f"{name}_{part}") for part in _POSTINGS[:3])
-        return Postings(*arrays, *(self._section(f"{name}_{part}") for part in _POSTINGS[3:]))
+        arrays = (self._array(f"{name}_{part}") for part in PARTS[:3])
+        return Postings(*arrays, *(self._section(f"{name}_{part}") for part in PARTS[3:]))
 
     @cached_property
     def _ids(self) -> NDArray[np.uint8]:
@@ -259,13 +240,9 @@ class Segment:
         return self._array("id_order"), self._array("id_hashes")
 
 
-_POSTINGS = tuple(one.name for one in fields(Postings))
-
-
-def document_bytes(document: Document) -> bytes:
-    """Write down a document, without its id."""
-    content = [document.title, document.text, dict(document.metadata)]
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+def _document(content: list[Any]) -> Document:
+    doc_id, title, text, metadata = content
+    return Document(doc_id, text, title, metadata)
 
 
 def id_hashes(doc_ids: Sequence[str]) -> NDArray[np.uint64]:
@@ -277,98 +254,3 @@ def id_hashes(doc_ids: Sequence[str]) -> NDArray[np.uint64]:
 def segment_name(number: int) -> str:
     """Name the file of a segment."""
     return f"{FOLDER}/{number:08d}.safetensors"
-
-
-def write_segment(directory: Directory, number: int, data: SegmentData, about: Mapping[str, str]) -> bytes:
-    """Write a segment, wait until it is on the disk, and give its seal; leave nothing if that fails."""
-    name = segment_name(number)
-    file = directory.create(name)
-    try:
-        seal = _write(ArrayFileWriter(file), data, about)
-        directory.sync(FOLDER)
-    except BaseException:
-        file.close()
-        with suppress(OSError):  # the next writer removes it
-            directory.remove(name)
-        raise
-    return seal
-
-
-def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str]) -> bytes:
-    dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
-
-    def tokens() -> Iterator[NDArray[np.int8]]:
-        for views in data.views:
-            dense.append(views.dense)
-            counts.append(views.counts)
-            yield views.tokens
-
-    if data.token_dimensions:
-        writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
-        writer.add_array("token_offsets", _offsets(np.concatenate(counts)))
-    else:
-        for _ in tokens():
-            pass
-    writer.add("dense", np.int8, (data.dimensions,), dense)
-    writer.add_array("passages", data.passages)
-    for name, texts in (
-        ("document", data.documents),
-        ("id", Texts.of([doc_id.encode() for doc_id in data.ids])),
-    ):
-        writer.add(f"{name}s", np.uint8, (), texts.blocks)
-        writer.add_array(f"{name}_offsets", _offsets(texts.lengths))
-    hashes = id_hashes(data.ids)
-    order = np.argsort(hashes, kind="stable")
-    writer.add_array("id_hashes", hashes[order])
-    writer.add_array("id_order", order.astype(np.int32))
-    writer.add_array("lengths", data.lengths)
-    for name, postings in (("words", data.words), ("metadata", data.metadata)):
-        for part in _POSTINGS:
-            writer.add_array(f"{name}_{part}", np.asarray(getattr(postings, part)))
-    return writer.finish(about)
-
-
-def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
-    """Join segments into one without their dead documents; documents and vectors are copied in blocks.
-
-    ``live[p][d]`` says whether document ``d`` of part ``p`` stays.
-    """
-    counts = np.cumsum([0, *(int(mask.sum()) for mask in live)])
-    renumber = [
-        np.where(mask, np.cumsum(mask) - 1 + start, -1).astype(np.int64)
-        for mask, start in zip(live, counts, strict=False)
-    ]
-    passages, kept = [], []
-    for part, numbers in zip(parts, renumber, strict=True):
-        moved = numbers[part.passages[:, 0]]
-        kept.append(np.flatnonzero(moved >= 0))
-        passages.append(np.column_stack([moved, part.passages[:, 1:]])[kept[-1]])
-    chosen = [(part, np.flatnonzero(mask).tolist()) for part, mask in zip(parts, live, strict=True)]
-    return SegmentData(
-        ids=[part.doc_id(document) for part, documents in chosen for document in documents],
-        documents=Texts(
-            np.concatenate([part.document_lengths[mask] for part, mask in zip(parts, live, strict=True)]),
-            (block for part, mask in zip(parts, live, strict=True) for block in part.document_blocks(mask)),
-        ),
-        lengths=np.concatenate([part.lengths[mask] for part, mask in zip(parts, live, strict=True)]),
-        words=Postings.merge([part.words for part in parts], renumber),
-        metadata=Postings.merge([part.metadata for part in parts], renumber),
-        passages=np.concatenate(passages).astype(np.int32),
-        views=(views for part, numbers in zip(parts, kept, strict=True) for views in _views(part, numbers)),
-        dimensions=parts[0].dense.shape[1],
-        token_dimensions=parts[0].tokens.shape[1] if parts[0].has_tokens else 0,
-    )
-
-
-def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
-    for start in range(0, len(passages), _PASSAGES_AT_ONCE):
-        some = passages[start : start + _PASSAGES_AT_ONCE]
-        if part.has_tokens:
-            firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
-            yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
-        else:
-            yield Views(part.dense[some], np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))
-
-
-def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -23,7 +23,8 @@ from shortlist.collection.filters import Filter, matches
 from shortlist.collection.generation import Generation, newest_seal, read_generation
 from shortlist.collection.segment import Segment, id_hashes
 from shortlist.collection.statistics import tfidf_lengths
-from shortlist.errors import CollectionDamagedError, CollectionNotFoundError
+from shortlist.collection.writing import gone
+from shortlist.errors import CollectionDamagedError
 from shortlist.types import Document, Passage
 
 __all__ = ["Snapshot"]
@@ -49,7 +50,7 @@ class Snapshot:
             try:
                 self.generation, self.segments = _open_newest(directory)
             except FileNotFoundError:
-                raise self._gone() from None
+                raise gone(self.path) from None
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""
@@ -74,13 +75,7 @@ class Snapshot:
             try:
                 return newest_seal(self._directory) == self.generation.seal
             except FileNotFoundError:
-                raise self._gone() from None
-
-    def _gone(self) -> CollectionNotFoundError:
-        return CollectionNotFoundError(
-            f"{self.path}: the collection was moved or removed while it was open",
-            hint="open it again where it is now",
-        )
+                raise gone(self.path) from None
 
     @property
     def size(self) -> int:

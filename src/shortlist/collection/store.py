@@ -16,10 +16,6 @@ files that no generation names, which the next writer removes.
 from __future__ import annotations
 
 import os
-import re
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -27,18 +23,13 @@ from pathlib import Path
 
 from shortlist.collection import generation as generations
 from shortlist.collection.array_file import REPAIR
-from shortlist.collection.directory import Directory, Lock, storage_errors
+from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings
-from shortlist.collection.segment import (
-    FOLDER,
-    SegmentData,
-    merge_segments,
-    segment_name,
-    write_segment,
-)
+from shortlist.collection.segment import FOLDER, segment_name
+from shortlist.collection.segment_data import SegmentData, merge_segments, write_segment
 from shortlist.collection.snapshot import Snapshot
+from shortlist.collection.writing import LOCK, writer_lock
 from shortlist.errors import (
-    CollectionBusyError,
     CollectionDamagedError,
     CollectionError,
     CollectionExistsError,
@@ -48,10 +39,8 @@ from shortlist.errors import (
 )
 from shortlist.types import Document
 
-__all__ = ["MERGE_AT", "Store", "Writer", "writer_lock"]
+__all__ = ["MERGE_AT", "Store", "Writer"]
 
-LOCK = "writer.lock"
-NOTE_TRIES, NOTE_WAIT_S = 10, 0.005
 FORMAT_1 = "collection.db"
 MERGE_AT = 8  # segments of about one size are joined; so a collection has at most some 8 for each power of 8
 
@@ -117,6 +106,15 @@ class Store:
                 self.directory.remove(generations.NAME)
                 self.directory.remove(generations.COPY)
                 _remove_empty(self.directory, whole=True)
+
+    def generation_bytes(self) -> int:
+        """Give the size of the files that say what the collection consists of."""
+        total = 0
+        with storage_errors(self.path, "reading"):
+            for name in (generations.NAME, generations.COPY):
+                with suppress(FileNotFoundError):
+                    total += self.directory.open(name).size()
+        return total
 
     def snapshot(self) -> Snapshot:
         """Open the newest generation for reading; close it when done."""
@@ -309,50 +307,6 @@ def _run_to_merge(entries: Sequence[SegmentEntry]) -> slice:
             return slice(start, len(entries))
         lower = upper
     return slice(0, 0)
-
-
-@contextmanager
-def writer_lock(directory: Directory) -> Iterator[None]:
-    """Hold the right to write.
-
-    Raises:
-        CollectionBusyError: somebody else holds it; the message names the process.
-    """
-    note = f"process {os.getpid()} on {socket.gethostname()}"
-    lock: Lock | str = ""
-    for _ in range(NOTE_TRIES):
-        with storage_errors(directory.path, "locking"):
-            try:
-                lock = directory.lock(LOCK, f"{note}, {threading.current_thread().name}")
-            except (FileNotFoundError, NotADirectoryError):
-                raise _not_found(directory.path) from None
-        if not isinstance(lock, str) or _is_alive(lock):
-            break
-        time.sleep(NOTE_WAIT_S)  # who has just taken the lock has not written the note yet
-    if isinstance(lock, str):
-        holder, _, thread = lock.partition(", ")
-        who = f"another thread of this process ({thread})" if holder == note else holder or "another process"
-        raise CollectionBusyError(
-            f"{directory.path}: {who} is writing to this collection", hint="wait for it, or stop it"
-        )
-    try:
-        yield
-    finally:
-        lock.close()
-
-
-def _is_alive(holder: str) -> bool:
-    """Say whether the process that a note names can be the holder; of another machine's nobody knows."""
-    found = re.match(r"process (\d+) on (.*?)(,|$)", holder)
-    if not found or found[2] != socket.gethostname():
-        return bool(found)
-    try:
-        os.kill(int(found[1]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, and is somebody else's
-        return True
-    return True
 
 
 def _about(number: int) -> dict[str, str]:

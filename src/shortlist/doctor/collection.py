@@ -11,9 +11,10 @@ from shortlist.collection.array_file import FORMAT
 from shortlist.collection.check import find_problems
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.format_1 import INSIDE
-from shortlist.collection.generation import NAME, NEW, Generation, read_generation
+from shortlist.collection.generation import COPY, NAME, NEW, Generation, read_generation
 from shortlist.collection.segment import FOLDER, segment_name
-from shortlist.collection.store import FORMAT_1, LOCK
+from shortlist.collection.store import FORMAT_1
+from shortlist.collection.writing import LOCK
 from shortlist.doctor.privacy import without_names
 from shortlist.doctor.problem import Problem
 from shortlist.errors import CollectionError, ModelError
@@ -85,7 +86,7 @@ def _described(health: CollectionHealth, directory: Directory, generation: Gener
         documents=generation.live_documents,
         deleted_documents=sum(len(entry.dead) for entry in generation.segments),
         segments=len(named),
-        size_bytes=sum(_size(directory.path / name) for name in [NAME, *named]),
+        size_bytes=sum(_size(directory.path / name) for name in [NAME, COPY, *named]),
         model=without_names(settings.model or settings.model_name),
         fingerprint=settings.fingerprint,
         mode=settings.mode,

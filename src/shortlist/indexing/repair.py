@@ -10,7 +10,7 @@ from shortlist.collection import Analyzer, Segment, Store, Writer
 from shortlist.collection.check import segment_is_sound
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import COPY, NAME, SegmentEntry, mend, read_generation
-from shortlist.collection.store import writer_lock
+from shortlist.collection.writing import writer_lock
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.indexing.derived import derive
 from shortlist.models import Encoder
@@ -107,16 +107,12 @@ def _readable(store: Store, entry: SegmentEntry, found: Repair) -> list[Document
     except (CollectionError, OSError):
         found.lost += [f"document {number} of segment {entry.number}" for number in live]
         return []
-    documents = []
     try:
-        for number in live:
-            try:
-                documents.append(segment.document(number))
-            except (CollectionError, ValueError, IndexError):
-                found.lost.append(_name(segment, number, entry))
+        saved = segment.saved_documents()
+        found.lost += [_name(segment, number, entry) for number in live if number not in saved]
     finally:
         segment.close()
-    return documents
+    return [saved[number] for number in live if number in saved]
 
 
 def _name(segment: Segment, number: int, entry: SegmentEntry) -> str:

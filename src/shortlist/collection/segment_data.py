@@ -1,0 +1,177 @@
+"""What goes into a segment, how it is written, and how several are joined."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.collection.array_file import ArrayFileWriter
+from shortlist.collection.directory import Directory
+from shortlist.collection.postings import PARTS, Postings
+from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
+from shortlist.types import Document
+
+__all__ = ["SegmentData", "Texts", "Views", "document_bytes", "merge_segments", "write_segment"]
+
+_PASSAGES_AT_ONCE = 1000  # copied by a merge
+
+Mask = NDArray[np.bool_]
+
+
+class Views(NamedTuple):
+    """Hold the vectors of some passages, in int8: ``dense [P, H]``, ``tokens [T, D]``, ``counts [P]``.
+
+    ``counts`` says how many of ``tokens`` each passage has.
+    """
+
+    dense: NDArray[np.int8]
+    tokens: NDArray[np.int8]
+    counts: NDArray[np.int64]
+
+
+class Texts(NamedTuple):
+    """Hold texts as bytes: the length and CRC-32 of each, and all of them joined, in blocks cut anywhere."""
+
+    lengths: NDArray[np.int64]
+    checksums: NDArray[np.uint32]
+    blocks: Iterable[NDArray[np.uint8]]
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Texts:
+        """Join texts that are in memory."""
+        return cls(
+            np.array(list(map(len, texts)), np.int64),
+            np.array(list(map(zlib.crc32, texts)), np.uint32),
+            [np.frombuffer(b"".join(texts), np.uint8)],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentData:
+    """Hold what goes into a segment that is about to be written.
+
+    ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
+    end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
+    ``token_dimensions`` is 0 without the token view.
+    """
+
+    ids: Sequence[str]
+    documents: Texts
+    lengths: NDArray[np.int32]
+    words: Postings
+    metadata: Postings
+    passages: NDArray[np.int32]
+    views: Iterable[Views]
+    dimensions: int
+    token_dimensions: int
+
+
+def document_bytes(document: Document) -> bytes:
+    """Write down a document."""
+    content = [document.doc_id, document.title, document.text, dict(document.metadata)]
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def write_segment(directory: Directory, number: int, data: SegmentData, about: Mapping[str, str]) -> bytes:
+    """Write a segment, wait until it is on the disk, and give its seal; leave nothing if that fails."""
+    name = segment_name(number)
+    file = directory.create(name)
+    try:
+        seal = _write(ArrayFileWriter(file, copy_header=True), data, about)
+        directory.sync(FOLDER)
+    except BaseException:
+        file.close()
+        with suppress(OSError):  # the next writer removes it
+            directory.remove(name)
+        raise
+    return seal
+
+
+def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str]) -> bytes:
+    dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
+
+    def tokens() -> Iterator[NDArray[np.int8]]:
+        for views in data.views:
+            dense.append(views.dense)
+            counts.append(views.counts)
+            yield views.tokens
+
+    if data.token_dimensions:
+        writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
+        writer.add_array("token_offsets", _offsets(np.concatenate(counts)))
+    else:
+        for _ in tokens():
+            pass
+    writer.add("dense", np.int8, (data.dimensions,), dense)
+    writer.add_array("passages", data.passages)
+    ids = [doc_id.encode() for doc_id in data.ids]
+    writer.begin_block()
+    writer.add("documents", np.uint8, (), data.documents.blocks)
+    writer.begin_block()
+    writer.add_array("document_offsets", _offsets(data.documents.lengths))
+    writer.add_array("document_checksums", data.documents.checksums)
+    writer.add_array("ids", np.frombuffer(b"".join(ids), np.uint8))
+    writer.add_array("id_offsets", _offsets(np.array(list(map(len, ids)), np.int64)))
+    hashes = id_hashes(data.ids)
+    order = np.argsort(hashes, kind="stable")
+    writer.add_array("id_hashes", hashes[order])
+    writer.add_array("id_order", order.astype(np.int32))
+    writer.add_array("lengths", data.lengths)
+    for name, postings in (("words", data.words), ("metadata", data.metadata)):
+        for part in PARTS:
+            writer.add_array(f"{name}_{part}", np.asarray(getattr(postings, part)))
+    return writer.finish(about)
+
+
+def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
+    """Join segments into one without their dead documents; documents and vectors are copied in blocks.
+
+    ``live[p][d]`` says whether document ``d`` of part ``p`` stays.
+    """
+    counts = np.cumsum([0, *(int(mask.sum()) for mask in live)])
+    renumber = [
+        np.where(mask, np.cumsum(mask) - 1 + start, -1).astype(np.int64)
+        for mask, start in zip(live, counts, strict=False)
+    ]
+    passages, kept = [], []
+    for part, numbers in zip(parts, renumber, strict=True):
+        moved = numbers[part.passages[:, 0]]
+        kept.append(np.flatnonzero(moved >= 0))
+        passages.append(np.column_stack([moved, part.passages[:, 1:]])[kept[-1]])
+    chosen = [(part, np.flatnonzero(mask).tolist()) for part, mask in zip(parts, live, strict=True)]
+    return SegmentData(
+        ids=[part.doc_id(document) for part, documents in chosen for document in documents],
+        documents=Texts(
+            np.concatenate([part.document_lengths[mask] for part, mask in zip(parts, live, strict=True)]),
+            np.concatenate([part.document_checksums[mask] for part, mask in zip(parts, live, strict=True)]),
+            (block for part, mask in zip(parts, live, strict=True) for block in part.document_blocks(mask)),
+        ),
+        lengths=np.concatenate([part.lengths[mask] for part, mask in zip(parts, live, strict=True)]),
+        words=Postings.merge([part.words for part in parts], renumber),
+        metadata=Postings.merge([part.metadata for part in parts], renumber),
+        passages=np.concatenate(passages).astype(np.int32),
+        views=(views for part, numbers in zip(parts, kept, strict=True) for views in _views(part, numbers)),
+        dimensions=parts[0].dense.shape[1],
+        token_dimensions=parts[0].tokens.shape[1] if parts[0].has_tokens else 0,
+    )
+
+
+def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
+    for start in range(0, len(passages), _PASSAGES_AT_ONCE):
+        some = passages[start : start + _PASSAGES_AT_ONCE]
+        if part.has_tokens:
+            firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
+            yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
+        else:
+            yield Views(part.dense[some], np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
