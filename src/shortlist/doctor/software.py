@@ -20,7 +20,7 @@ from shortlist.version import VERSION
 
 __all__ = ["Software", "examine_software"]
 
-REQUIRED = ("numpy", "onnxruntime", "tokenizers", "safetensors", "PyStemmer", "tqdm")
+REQUIRED = ("numpy", "onnxruntime", "tokenizers", "PyStemmer", "tqdm")
 OPTIONAL = ("torch", "sentence-transformers", "pyarrow")
 
 
