@@ -199,3 +199,16 @@ class TestEncodings:
             outcome = spawn(verb, os.fsdecode(name), *rest, PYTHONIOENCODING="utf-8:strict")
             assert "Traceback" not in outcome.err, outcome.err
             assert outcome.code == 0
+
+
+def test_a_package_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libonnx.so: cannot open')", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "shortlist.cli.main", "doctor"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: libonnx.so: cannot open\nhint: a package is missing")

@@ -194,6 +194,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", "", FAILED)
+    except ImportError as error:
+        if arguments.debug:
+            raise
+        return _fail(
+            f"{error}",
+            "a package is missing or damaged; install them again: pip install --force-reinstall shortlist",
+            FAILED,
+        )
     except MemoryError:
         if arguments.debug:
             raise
