@@ -436,8 +436,10 @@ class Collection:
         finally:
             with self._lock:
                 self._users[snapshot] -= 1
-                if not self._users[snapshot] and snapshot is not self._snapshot:
-                    snapshot.close()
+                if not self._users[snapshot]:
+                    del self._users[snapshot]  # a Counter would keep it, and all that it has read
+                    if snapshot is not self._snapshot:
+                        snapshot.close()
 
     def _let_go(self) -> None:
         """Give the current snapshot up, so that a writer can remove what only it needs."""

@@ -340,7 +340,7 @@ def write_with_header(path: Path, header: Any, monkeypatch: pytest.MonkeyPatch) 
     """Write a file that is whole but for the sense of its header."""
     real = json.dumps
     with monkeypatch.context() as patch:
-        patch.setattr(json, "dumps", lambda _: real(header))
+        patch.setattr(json, "dumps", lambda _, **__: real(header))
         write(path, {"a": np.arange(8, dtype=np.uint8)})
 
 

@@ -114,7 +114,7 @@ class WatchedDirectory(Directory):
 
 _POSSIBLE = {
     errno.EMFILE: {"create", "open", "lock", "sync_folder", "names"},
-    errno.ENOSPC: {"create", "write", "make_folder", "rename", "sync", "lock", "sync_folder"},
+    errno.ENOSPC: {"create", "write", "make_folder", "rename", "sync", "lock", "sync_folder", "remove"},
     errno.EDQUOT: {"create", "write", "make_folder", "rename"},
 }
 
@@ -240,15 +240,22 @@ class Step:
 
 
 class RecordingDirectory(WatchedDirectory):
-    """Write down everything that changes the disk, in order; the reading is left out."""
+    """Write down everything that changes the disk, in order; the reading is left out.
 
-    def __init__(self, path: Path, steps: list[Step], *, forget_syncs: bool = False) -> None:
+    ``forget`` leaves out the waiting whose description begins so; ``fail_in`` lets a call to come fail.
+    """
+
+    def __init__(self, path: Path, steps: list[Step], *, forget: str = "") -> None:
         super().__init__(path)
         self.steps = steps
-        self.forget_syncs = forget_syncs
+        self.forget = forget
+        self.fail_in = 0
 
     def call(self, kind: str, name: str) -> None:
-        if kind in ("sync", "sync_folder") and self.forget_syncs:
+        self.fail_in -= 1
+        if self.fail_in == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self.path / name))
+        if self.forget and kind in ("sync", "sync_folder") and f"{kind} {name}".startswith(self.forget):
             return
         if kind in ("sync", "sync_folder", "create", "rename", "remove", "remove_folder", "make_folder"):
             self.steps.append(Step(kind, name))
@@ -256,5 +263,6 @@ class RecordingDirectory(WatchedDirectory):
     def wrote(
         self, file: WatchedFile, data: memoryview, offset: int, write: Callable[[memoryview, int], int]
     ) -> int:
+        self.call("write", file.name)
         self.steps.append(Step("write", file.name, bytes(data), offset))
         return write(data, offset)

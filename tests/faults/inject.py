@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from shortlist.errors import CollectionStorageError, ShortlistError
+from shortlist.errors import CollectionDamagedError, CollectionStorageError, ShortlistError
 from tests.faults.cases import Family
 from tests.faults.directories import (
     FaultyDirectory,
@@ -25,10 +26,17 @@ from tests.faults.world import (
     collection,
     leftovers,
     look,
+    mending,
     scenarios,
 )
 
 __all__ = ["FAMILIES", "after_kill", "retry"]
+
+
+def everything() -> dict[str, Scenario]:
+    """Give the commits, and the repair."""
+    return {**scenarios(), **mending()}
+
 
 ERRORS = {
     "EIO": errno.EIO,
@@ -45,7 +53,7 @@ def _calls(name: str, error: int) -> int:
     """Count the calls of a scenario that can fail so."""
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / name
-        scenario = scenarios()[name]
+        scenario = everything()[name]
         scenario.prepare(path)
         watched = FaultyDirectory(path, BEYOND, error, for_ever=False)
         scenario.act(path, watched)
@@ -58,7 +66,7 @@ def _memory() -> str | None:
 
 def io_cases() -> Iterator[str]:
     """Every call of every scenario, every error, once and for ever."""
-    for name in scenarios():
+    for name in everything():
         for label, error in ERRORS.items():
             for number in range(1, _calls(name, error) + 1):
                 yield from (f"{name}:{label}:{kind}:{number}" for kind in ("once", "for-ever"))
@@ -67,13 +75,15 @@ def io_cases() -> Iterator[str]:
 def io_run(case: str, scratch: Path) -> None:
     """Let one call fail: a typed error or success, one of both states whole, and a clean retry that works."""
     name, label, kind, number = case.split(":")
-    scenario, path = scenarios()[name], scratch / name
+    scenario, path = everything()[name], scratch / name
     scenario.prepare(path)
     faulty = FaultyDirectory(path, int(number), ERRORS[label], for_ever=kind == "for-ever")
     try:
         scenario.act(path, faulty)
     except ShortlistError as error:
-        if not isinstance(error, CollectionStorageError):
+        # what a repair can't read is damage to it
+        expected = (CollectionStorageError, *([CollectionDamagedError] if scenario.damaged else []))
+        if not isinstance(error, expected):
             raise DisagreementError(f"{type(error).__name__}: {error}") from error
         if not faulty.failed:
             raise DisagreementError(f"nothing failed, and yet: {error}") from error
@@ -90,7 +100,7 @@ def _after_failure(scenario: Scenario, path: Path, faulty: FaultyDirectory, scra
         if scenario.before is None
         else [scenario.before, scenario.after]
     )
-    reached = assess(path, states, scratch)
+    reached = assess(path, states, scratch, damaged=scenario.damaged)
     if states[reached] is scenario.after and scenario.before != scenario.after:
         first = faulty.failed[0]
         if not first.startswith("sync_folder") and scenario.name != "first":
@@ -232,7 +242,7 @@ def holding_run(case: str, scratch: Path) -> None:
 
 def kill_cases() -> Iterator[str]:
     """Every call of every scenario."""
-    for name in scenarios():
+    for name in everything():
         yield from (f"{name}:{number}" for number in range(1, _all_calls(name) + 1))
 
 
@@ -240,7 +250,7 @@ def kill_cases() -> Iterator[str]:
 def _all_calls(name: str) -> int:
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         path = Path(folder) / name
-        scenario = scenarios()[name]
+        scenario = everything()[name]
         scenario.prepare(path)
         watched = KillingDirectory(path, BEYOND)
         scenario.act(path, watched)
@@ -250,16 +260,18 @@ def _all_calls(name: str) -> int:
 def kill_run(case: str, scratch: Path) -> None:
     """Kill the process before a call of the directory layer: the state before or after, whole."""
     name, number = case.split(":")
-    scenario, path = scenarios()[name], scratch / name
+    scenario, path = everything()[name], scratch / name
     scenario.prepare(path)
-    in_child(lambda: scenario.act(path, KillingDirectory(path, int(number))))
+    code = in_child(lambda: scenario.act(path, KillingDirectory(path, int(number))))
+    if code != -signal.SIGKILL:
+        raise DisagreementError(f"the process ended with {code}")
     after_kill(scenario, path, scratch)
 
 
 def after_kill(scenario: Scenario, path: Path, scratch: Path) -> None:
     """One of both states, whole; and the same again gets there and leaves nothing."""
     states = [None, {}, scenario.after] if scenario.before is None else [scenario.before, scenario.after]
-    assess(path, states, scratch)
+    assess(path, states, scratch, damaged=scenario.damaged)
     retry(scenario, path, scratch)
 
 

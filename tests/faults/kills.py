@@ -25,7 +25,7 @@ from shortlist.errors import CollectionExistsError
 from shortlist.indexing import indexer
 from shortlist.types import Document
 from tests.faults.cases import Family
-from tests.faults.inject import after_kill
+from tests.faults.inject import after_kill, everything
 from tests.faults.world import (
     SETTINGS,
     DisagreementError,
@@ -35,7 +35,6 @@ from tests.faults.world import (
     documents,
     encoder,
     read,
-    scenarios,
     state_of,
 )
 
@@ -49,7 +48,7 @@ WRITING = (
 
 def _traced(name: str, path: Path, *options: str) -> int:
     """Run a scenario in a stopped child, trace it from there; give how it ended."""
-    scenario = scenarios()[name]
+    scenario = everything()[name]
     child = os.fork()
     if not child:
         try:
@@ -82,7 +81,7 @@ def _system_calls(name: str, scratch: Path) -> int:
     """Count a scenario's system calls that write."""
     folder = scratch / f"count-{name}"
     folder.mkdir()
-    scenarios()[name].prepare(folder / "c")
+    everything()[name].prepare(folder / "c")
     code = _traced(name, folder / "c", "-o", str(folder / "calls"))
     if code:
         raise RuntimeError(f"scenario {name} ended with {code}")
@@ -106,14 +105,14 @@ def call_cases() -> Iterator[str]:
     if not has_strace():
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name in scenarios():
+        for name in everything():
             yield from (f"{name}:{number}" for number in range(1, _system_calls(name, Path(folder)) + 1))
 
 
 def call_run(case: str, scratch: Path) -> None:
     """Kill a process as it enters its N-th system call that writes."""
     name, number = case.split(":")
-    scenario, path = scenarios()[name], scratch / name
+    scenario, path = everything()[name], scratch / name
     scenario.prepare(path)
     code = _traced(name, path, "-o", "/dev/null", "-e", f"inject={WRITING}:signal=KILL:when={number}")
     if code not in (-signal.SIGKILL, 0):
@@ -212,7 +211,7 @@ def kill_at_random(scratch: Path, seed: int, kills: int, added: int, largest: in
         os.close(writing)
         time.sleep(dice.choice((0.05, 0.1, 0.2, 0.5)) * dice.random() + (5 if dice.random() < 0.004 else 0))
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _must_be_killed(child)
         with os.fdopen(reading, "rb") as pipe:
             acknowledged = len(pipe.read())
         for _ in range(acknowledged):
@@ -238,6 +237,13 @@ def kill_at_random(scratch: Path, seed: int, kills: int, added: int, largest: in
         if read(opened) != expected:
             raise DisagreementError("documents differ")
     return load
+
+
+def _must_be_killed(child: int, *, or_done: bool = False) -> None:
+    """Wait for a process, and refuse one that died of something else."""
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code != -signal.SIGKILL and not (or_done and code == 0):
+        raise DisagreementError(f"a worker ended with {code}, before it was killed")
 
 
 def _work(path: Path, load: Load, pipe: int) -> None:
@@ -300,7 +306,7 @@ def build_run(case: str, scratch: Path) -> None:
             _build(path, source, sleep=0.002)
         time.sleep(0.05 + dice.random() * 0.4)
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _must_be_killed(child, or_done=True)
         before = _count(path)
         if before % COMMIT and before != BUILD:
             raise DisagreementError(

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shortlist.errors import CollectionBusyError, CollectionNotFoundError
+from shortlist.errors import CollectionBusyError, CollectionNotFoundError, CollectionStorageError
 from tests.faults.cases import Family
-from tests.faults.disks import read_only
+from tests.faults.disks import can_mount, read_only
 from tests.faults.world import (
     DisagreementError,
     State,
@@ -182,6 +182,8 @@ def _compare(found: list[Any], states: dict[int, State], scratch: Path) -> int:
         if "error" in one:
             raise DisagreementError(one["error"])
         count += one["count"]
+        if not one["count"]:
+            raise DisagreementError("a reader never searched")
         for generation, answer in one["seen"].items():
             before = max(number for number in states if number <= int(generation))
             after = min((number for number in states if number >= int(generation)), default=before)
@@ -298,6 +300,14 @@ def _read_only(path: Path, _: Path) -> None:
     with read_only(path), collection(path) as opened:
         if look(opened) != expected:
             raise DisagreementError("another answer")
+        if can_mount():  # else root may write everywhere
+            try:
+                opened.delete(["d1"])
+            except CollectionStorageError as error:
+                if "read-only" not in str(error).lower():
+                    raise
+            else:
+                raise DisagreementError("a read-only collection was written to")
 
 
 FORKS: dict[str, Callable[[Path, Path], None]] = {

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from shortlist.collection.directory import Directory
+from shortlist.errors import CollectionStorageError
 from tests.faults.cases import Family
 from tests.faults.directories import RecordingDirectory, Step
 from tests.faults.world import (
@@ -28,6 +29,7 @@ from tests.faults.world import (
     collection,
     create,
     documents,
+    read,
     state_of,
 )
 
@@ -39,10 +41,13 @@ SECTOR = 512
 
 @dataclass
 class Recording:
-    """Hold a workload: its steps, and before which step each state had been acknowledged."""
+    """Hold a workload: its steps, and from which step on each state may be found.
+
+    After a commit that failed there are two such states: nobody was told which of them it is.
+    """
 
     steps: list[Step]
-    acknowledged: list[tuple[int, State]]
+    acknowledged: list[tuple[int, list[State]]]
 
 
 class Inode:
@@ -133,38 +138,50 @@ class Disk:
                 (target / name).write_bytes(inode.crashed(dice))
 
 
-def record(seed: int, scratch: Path, *, forget_syncs: bool = False) -> Recording:
-    """Do something random to a collection, and write down what happens to the disk."""
+def record(seed: int, scratch: Path, *, forget: str = "") -> Recording:
+    """Do something random to a collection, and write down what happens to the disk; now and then a call fails."""
     dice = random.Random(seed)
     steps: list[Step] = []
     path = scratch / "recorded"
-    recording = Recording(steps, [(0, NOTHING)])
-    directory = RecordingDirectory(path, steps, forget_syncs=forget_syncs)
-    state: dict[str, object] = {}
+    recording = Recording(steps, [(0, [NOTHING])])
+    directory = RecordingDirectory(path, steps, forget=forget)
+    state: State
     with create(path, directory) as opened:
-        recording.acknowledged.append((len(steps), NOTHING))
+        recording.acknowledged.append((len(steps), [NOTHING]))
         for version in range(OPERATIONS):
-            current = recording.acknowledged[-1][1]
+            current = _present(path)
             kind = dice.choices(("add", "delete", "compact"), (7, 2, 1))[0]
+            batch = documents(dice.sample(range(40), dice.randint(1, 6)), version)
+            gone = dice.sample(sorted(current), min(len(current), dice.randint(1, 4)))
+            state = current
             if kind == "add":
-                batch = documents(dice.sample(range(40), dice.randint(1, 6)), version)
-                opened.add(batch)
                 state = {**current, **state_of(batch)}
             elif kind == "delete":
-                gone = dice.sample(sorted(current), min(len(current), dice.randint(1, 4)))
-                opened.delete(gone)
                 state = {key: value for key, value in current.items() if key not in gone}
-            else:
-                opened.compact()
-                state = dict(current)
-            recording.acknowledged.append((len(steps), state))  # type: ignore[arg-type]
+            directory.fail_in = dice.randint(1, 60) if dice.random() < 0.25 else 0
+            try:
+                if kind == "add":
+                    opened.add(batch)
+                elif kind == "delete":
+                    opened.delete(gone)
+                else:
+                    opened.compact()
+                recording.acknowledged.append((len(steps), [state]))
+            except CollectionStorageError:
+                recording.acknowledged.append((len(steps), [current, state]))
+            directory.fail_in = 0
     return recording
 
 
+def _present(path: Path) -> State:
+    with collection(path) as opened:
+        return read(opened)
+
+
 @lru_cache(maxsize=2)
-def _recorded(seed: int, forget_syncs: bool) -> Recording:
+def _recorded(seed: int, forget: str) -> Recording:
     with tempfile.TemporaryDirectory() as scratch:
-        return record(seed, Path(scratch), forget_syncs=forget_syncs)
+        return record(seed, Path(scratch), forget=forget)
 
 
 def crash(recording: Recording, dice: random.Random, target: Path) -> list[State | None]:
@@ -174,10 +191,11 @@ def crash(recording: Recording, dice: random.Random, target: Path) -> list[State
     for step in recording.steps[:moment]:
         disk.apply(step)
     disk.crash(dice, target)
-    before = [state for when, state in recording.acknowledged if when <= moment]
-    coming = [state for when, state in recording.acknowledged if when > moment][:1]
+    before = [states for when, states in recording.acknowledged if when <= moment]
+    coming = [states for when, states in recording.acknowledged if when > moment][:1]
     created = recording.acknowledged[1][0] <= moment
-    return [before[-1], *coming, *([] if created else [None])]
+    allowed = [state for states in (*before[-1:], *coming) for state in states]
+    return [*allowed, *([] if created else [None])]
 
 
 def cases() -> Iterator[str]:
@@ -191,10 +209,10 @@ def run(case: str, scratch: Path) -> None:
     lose_power(case, scratch)
 
 
-def lose_power(case: str, scratch: Path, *, forget_syncs: bool = False) -> None:
-    """Lose the power once; ``forget_syncs`` lets the code forget to wait for the disk, which must be noticed."""
+def lose_power(case: str, scratch: Path, *, forget: str = "") -> None:
+    """Lose the power once; ``forget`` lets the code forget to wait for something, which must be noticed."""
     workload, number = map(int, case.split(":"))
-    recording = _recorded(workload, forget_syncs)
+    recording = _recorded(workload, forget)
     dice = random.Random(case)
     allowed = crash(recording, dice, scratch / "c")
     reached = allowed[assess(scratch / "c", allowed, scratch)]
@@ -212,8 +230,8 @@ def lose_power(case: str, scratch: Path, *, forget_syncs: bool = False) -> None:
 FAMILIES = [
     Family(
         "power-loss",
-        "everything that was not waited for may be lost or torn: what a commit returned for is there, the next "
-        "commit works",
+        "everything that was not waited for may be lost or torn, also after a commit that failed: what a commit "
+        "returned for is there, the next commit works",
         cases,
         run,
     )

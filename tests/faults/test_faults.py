@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shortlist.errors import CollectionError
 from tests.faults import __main__ as faults
 from tests.faults import kills, many, power
 from tests.faults.cases import Family
@@ -48,15 +49,27 @@ def sample(family: Family) -> list[str]:
 class TestThatTheHarnessNotices:
     """A fault that nobody would notice proves nothing."""
 
-    def test_forgotten_syncs(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("forgotten", "at_least"),
+        [
+            ("", 0),
+            ("sync segments", 10),
+            ("sync generation", 10),
+            ("sync_folder segments", 5),
+            ("sync_folder", 5),
+        ],
+    )
+    def test_a_sync_that_is_left_out(self, tmp_path: Path, forgotten: str, at_least: int) -> None:
         noticed = 0
-        for number in range(10):
-            (tmp_path / str(number)).mkdir()
+        for number in range(30):
+            scratch = tmp_path / str(number)
+            scratch.mkdir()
             try:
-                power.lose_power(f"0:{number}", tmp_path / str(number), forget_syncs=True)
-            except Exception:
+                power.lose_power(f"0:{number}", scratch, forget=forgotten)
+            except (DisagreementError, CollectionError):
                 noticed += 1
-        assert noticed > 5
+        assert noticed >= at_least
+        assert noticed == 0 or forgotten
 
     def test_a_document_too_many(self, tmp_path: Path) -> None:
         from tests.faults.world import assess, create, documents, state_of

@@ -100,7 +100,8 @@ class ArrayFileWriter:
             if size:
                 self._tensors[name] = {"dtype": dtype, "shape": [rows], "data_offsets": [end, end + size]}
             end += size
-        header = json.dumps({"__metadata__": {"format": str(FORMAT), **about}, **self._tensors}).encode()
+        metadata = {"format": str(FORMAT), **about}
+        header = json.dumps({"__metadata__": metadata, **self._tensors}, ensure_ascii=False).encode()
         room = copied or BLOCK - 8
         if len(header) > room:
             raise ValueError(f"a header of {len(header)} bytes, {room} fit")
@@ -205,6 +206,7 @@ class ArrayFile:
     Raises:
         CollectionDamagedError: the file is not as it was written, or is another file than expected.
         CollectionFormatError: a newer version of shortlist wrote it.
+        CollectionStorageError: the system refuses to read it.
     """
 
     def __init__(self, file: File, seal: bytes | None = None, *, lenient: bool = False) -> None:
@@ -214,11 +216,12 @@ class ArrayFile:
         self._checksums: list[int] = []
         self._end, self.seal = self.size, b""
         try:
-            self._read_checksums(seal)
-            header = self._read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
-            self._refuse_newer()
+            with storage_errors(self.path, "reading"):
+                self._read_checksums(seal)
+                header = self._read(0, BLOCK, "header")  # a damaged one must not be taken for a newer one
+                self._refuse_newer()
             self.about, self.sections = self._parse(header.tobytes()[8:])
-        except CollectionDamagedError:
+        except (CollectionDamagedError, CollectionStorageError):
             if not lenient or (self.seal and self.seal != seal):
                 raise
             self.about, self.sections = self._parse_leniently()
@@ -281,10 +284,11 @@ class ArrayFile:
         self._file.close()
 
     def _parse_leniently(self) -> tuple[dict[str, str], dict[str, Section]]:
-        """Read the header, or the copy of it, unverified; what they lead to will be verified."""
-        for start, count in ((8, BLOCK - 8), (max(0, self._end - HEADER_COPY), HEADER_COPY)):
+        """Read the header, or the copy of it, as well as can be; what they lead to will be verified."""
+        first, copy = (8, BLOCK - 8), (max(0, self._end - HEADER_COPY), HEADER_COPY)
+        for (start, count), verify in ((first, True), (copy, False), (first, False)):
             with suppress(CollectionDamagedError, CollectionStorageError):
-                header = self.read(start, count, "header", verify=False)
+                header = self.read(start, count, "header", verify=verify)
                 return self._parse(header.tobytes(), whole=False)
         raise self._damaged("neither its header nor the copy of it can be read")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -14,13 +15,13 @@ from shortlist.collection.generation import (
     Generation,
     SegmentEntry,
     StoreSettings,
-    copy_is_sound,
+    copy_is_damaged,
     read_generation,
 )
 from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment, id_hashes
-from shortlist.errors import CollectionDamagedError, CollectionError
+from shortlist.errors import CollectionDamagedError, CollectionError, CollectionStorageError
 
 __all__ = ["find_problems", "segment_is_sound"]
 
@@ -45,8 +46,8 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
 def _generation_problems(directory: Directory, generation: Generation, *, deep: bool) -> list[str]:
     problems: list[str] = []
     seen = set[str]()
-    if not copy_is_sound(directory, generation):
-        problems.append(f"{directory.path / COPY}: is missing, damaged or not the copy of {NAME}")
+    if copy_is_damaged(directory):
+        problems.append(f"{directory.path / COPY}: is damaged; all else is read from {NAME}")
     for entry in generation.segments:
         try:
             segment = _open(directory, generation, entry)
@@ -68,6 +69,10 @@ def segment_is_sound(directory: Directory, generation: Generation, entry: Segmen
     """Read a segment whole and say whether it is as it was written."""
     try:
         segment = _open(directory, generation, entry)
+    except CollectionStorageError as error:
+        if error.errno != errno.EIO:  # a passing trouble, not damage
+            raise
+        return False
     except CollectionError:
         return False
     try:

@@ -126,6 +126,7 @@ class Directory:
         missing = [one for one in (path, *path.parents) if not one.exists()]
         for one in reversed(missing):
             one.mkdir(exist_ok=True)
+        for one in missing or [path]:  # who made it before may not have waited
             _sync_folder(one.parent)
 
     def create(self, name: str) -> File:
@@ -159,9 +160,12 @@ class Directory:
 
     def lock(self, name: str, note: str) -> Lock | str:
         """Take the lock of a file and leave a note in it; or give the note of who has it, without waiting."""
-        descriptor = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        path = self.path / name
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                raise BlockingIOError  # whoever had it has removed the file: a lock on it would bind nobody
         except BaseException as error:
             found = os.pread(descriptor, _NOTE, 0) if isinstance(error, BlockingIOError) else b""
             os.close(descriptor)

@@ -38,6 +38,10 @@ class Compare:
 
     def __post_init__(self) -> None:
         _check(self.field, self.value)
+        if self.relation not in ("=", "<", "<=", ">", ">="):
+            raise FilterError(
+                f"filter: {self.relation!r} is no relation", hint="there are = < <= > >=, and Not"
+            )
 
     def matches(self, index: Postings, count: int) -> Mask:
         """Give which of ``count`` documents match, by the index of their metadata."""

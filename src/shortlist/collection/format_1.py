@@ -13,7 +13,12 @@ from shortlist.collection.generation import COPY, NAME, StoreSettings
 from shortlist.collection.segment import FOLDER
 from shortlist.collection.store import Store
 from shortlist.collection.writing import writer_lock
-from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionNotFoundError
+from shortlist.errors import (
+    CollectionDamagedError,
+    CollectionFormatError,
+    CollectionNotFoundError,
+    CollectionStorageError,
+)
 from shortlist.types import Document
 
 __all__ = ["read_format_1", "upgrading"]
@@ -43,6 +48,8 @@ def read_format_1(path: Path) -> tuple[StoreSettings, Iterator[Document]]:
         return StoreSettings(**values), _documents(database, path)
     except (sqlite3.Error, ValueError, TypeError) as error:
         database.close()
+        if "unable to open" in str(error):  # too few open files, or no right to read it
+            raise CollectionStorageError(f"{path / DATABASE}: {error}") from error
         raise CollectionDamagedError(f"{path / DATABASE}: {error}", hint="restore a backup") from error
     except BaseException:
         database.close()

@@ -7,6 +7,7 @@ it for the day on which it is damaged, since all else hangs on it.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection.array_file import SEAL_BYTES, ArrayFile, ArrayFileWriter
 from shortlist.collection.directory import Directory
+from shortlist.collection.segment import Segment
 from shortlist.errors import CollectionDamagedError
 from shortlist.version import VERSION
 
@@ -30,10 +32,11 @@ __all__ = [
     "SegmentEntry",
     "StoreSettings",
     "commit",
-    "copy_is_sound",
+    "copy_is_damaged",
     "mend",
     "newest_seal",
     "read_generation",
+    "renew_copy",
 ]
 
 NAME = "generation.safetensors"
@@ -106,12 +109,20 @@ class Generation:
 def commit(directory: Directory, generation: Generation) -> None:
     """Make a generation the newest: write it beside the old one, wait for the disk, rename, wait again.
 
-    The copy goes first. It is read only to mend a damaged file, so it may be ahead by a commit that a crash
-    has cut off, whose segment is whole; but it is never behind.
+    Then its copy is renewed. Should that fail, the copy is behind, and what it names must not be removed.
     """
     made = replace(generation, made_by=VERSION, committed_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    for name in (COPY, NAME):
-        _write(directory, made, name)
+    _write(directory, made, NAME)
+    directory.sync()
+    with suppress(OSError):  # the commit has come to be; the next writer renews the copy
+        _write(directory, made, COPY)
+
+
+def renew_copy(directory: Directory, newest: Generation) -> None:
+    """Make the copy that of the newest generation, if it is not, and wait until both are on the disk."""
+    copy = _read_copy(directory)
+    if copy is None or copy.seal != newest.seal:
+        _write(directory, newest, COPY)
     directory.sync()
 
 
@@ -123,22 +134,49 @@ def mend(directory: Directory) -> bool:
     """
     try:
         newest = read_generation(directory)
-    except (CollectionDamagedError, FileNotFoundError):
-        newest = read_generation(directory, COPY)
-    else:
-        if copy_is_sound(directory, newest):
-            return False
-    commit(directory, newest)
-    return True
+    except (CollectionDamagedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.ENOENT):
+            raise  # a passing trouble, not damage
+        copy = _read_copy(directory)
+        if copy is None:
+            raise CollectionDamagedError(
+                f"{error}; nor can its copy be read: {directory.path / COPY}", hint="restore a backup"
+            ) from error
+        _refuse_foreign(directory, copy)
+        _write(directory, copy, NAME)
+        directory.sync()
+        return True
+    damaged = copy_is_damaged(directory)
+    renew_copy(directory, newest)
+    return damaged
 
 
-def copy_is_sound(directory: Directory, newest: Generation) -> bool:
-    """Say whether the copy is that of the newest generation, or of the next, which a crash has cut off."""
+def copy_is_damaged(directory: Directory) -> bool:
+    """Say whether there is a copy that can't be read; none, or one of an older generation, is soon renewed."""
+    return COPY in directory.names() and _read_copy(directory) is None
+
+
+def _read_copy(directory: Directory) -> Generation | None:
     try:
-        found = read_generation(directory, COPY)
-    except (CollectionDamagedError, FileNotFoundError):
+        return read_generation(directory, COPY)
+    except (CollectionDamagedError, OSError):
+        return None
+
+
+def _refuse_foreign(directory: Directory, copy: Generation) -> None:
+    """Refuse a copy whose segments are not those that are here: it belongs to another collection or time."""
+    if copy.segments and not any(_is_here(directory, entry) for entry in copy.segments):
+        raise CollectionDamagedError(
+            f"{directory.path / COPY}: names none of the segments that are there", hint="restore a backup"
+        )
+
+
+def _is_here(directory: Directory, entry: SegmentEntry) -> bool:
+    try:
+        Segment(directory, entry.number, entry.seal).close()
+    except (CollectionDamagedError, OSError):
         return False
-    return found.seal == newest.seal or found.number == newest.number + 1
+    return True
 
 
 def _write(directory: Directory, generation: Generation, name: str) -> None:
@@ -159,7 +197,7 @@ def _write(directory: Directory, generation: Generation, name: str) -> None:
                 "made_by": generation.made_by,
                 "committed_at": generation.committed_at,
                 "generation": str(generation.number),
-                "settings": json.dumps(asdict(generation.settings)),
+                "settings": json.dumps(asdict(generation.settings), ensure_ascii=False),
                 "unfinished": generation.unfinished[:MAX_NAME],
             }
         )

@@ -174,24 +174,28 @@ class Segment:
         """Read a document."""
         return _document(json.loads(self.document_bytes(document)))
 
-    def saved_documents(self) -> dict[int, Document]:
-        """Read what can be read of a damaged segment: every document whose own checksum confirms it."""
-        found = {number: _document(json.loads(content)) for number, content in self._confirmed()}
-        if len(found) < len(self):  # where they begin may be lost, but one ends where the next begins
+    def saved_documents(self, count: int) -> dict[int, Document]:
+        """Read what can be read of a damaged segment of so many documents: each that a checksum confirms."""
+        found: dict[int, Document] = {}
+        with suppress(CollectionError, ValueError):
+            offsets = self._section("document_offsets").unverified().tolist()
+            checksums = self._section("document_checksums").unverified().tolist()
+            for number in range(min(count, len(offsets) - 1, len(checksums))):
+                with suppress(CollectionError, ValueError, TypeError):
+                    start, end = offsets[number], offsets[number + 1]
+                    found[number] = self._confirmed(start, end, checksums[number])
+        if len(found) < count:  # where they begin may be lost, but one ends where the next begins
             found = {**dict(enumerate(self._in_a_row())), **found}
         return found
 
-    def _confirmed(self) -> Iterator[tuple[int, bytes]]:
+    def _confirmed(self, start: int, end: int, checksum: int) -> Document:
         whole = self._section("documents")
-        offsets, checksums = (
-            self._section(f"document_{name}").unverified() for name in ("offsets", "checksums")
-        )
-        ranges = zip(offsets[:-1].tolist(), offsets[1:].tolist(), checksums.tolist(), strict=False)
-        for number, (start, end, checksum) in enumerate(ranges):
-            if 0 <= start <= end <= len(whole):
-                content = whole.unverified(start, end).tobytes()
-                if zlib.crc32(content) == checksum:
-                    yield number, content
+        if not 0 <= start < end <= len(whole):
+            raise ValueError(f"bytes {start} to {end}")
+        content = whole.unverified(start, end).tobytes()
+        if zlib.crc32(content) != checksum:
+            raise ValueError("not as it was written")
+        return _document(json.loads(content))
 
     def _in_a_row(self) -> Iterator[Document]:
         with suppress(CollectionError, ValueError):

@@ -30,6 +30,7 @@ from shortlist.collection.segment_data import SegmentData, merge_segments, write
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.writing import LOCK, writer_lock
 from shortlist.errors import (
+    CollectionBusyError,
     CollectionDamagedError,
     CollectionError,
     CollectionExistsError,
@@ -85,16 +86,18 @@ class Store:
             fresh = not path.exists()
             if not fresh:
                 _refuse_foreign(path)
-            directory.make_folder()
-            with writer_lock(directory):
-                if generations.NAME in directory.names():
-                    raise _exists(path)
-                try:
+            try:
+                directory.make_folder()
+                with writer_lock(directory):
+                    if generations.NAME in directory.names():
+                        raise _exists(path)
                     directory.make_folder(FOLDER)
                     generations.commit(directory, Generation(settings, unfinished=unfinished))
-                except BaseException:
-                    _remove_empty(directory, whole=fresh)
-                    raise
+            except (CollectionExistsError, CollectionBusyError):
+                raise
+            except BaseException:
+                _remove_empty(directory, whole=fresh)
+                raise
         return cls(path, directory=directory)
 
     def discard_if_empty(self) -> None:
@@ -104,7 +107,6 @@ class Store:
                 for name in self.directory.names(FOLDER):
                     self.directory.remove(f"{FOLDER}/{name}")
                 self.directory.remove(generations.NAME)
-                self.directory.remove(generations.COPY)
                 _remove_empty(self.directory, whole=True)
 
     def generation_bytes(self) -> int:
@@ -113,12 +115,18 @@ class Store:
         with storage_errors(self.path, "reading"):
             for name in (generations.NAME, generations.COPY):
                 with suppress(FileNotFoundError):
-                    total += self.directory.open(name).size()
+                    file = self.directory.open(name)
+                    total += file.size()
+                    file.close()
         return total
 
     def snapshot(self) -> Snapshot:
-        """Open the newest generation for reading; close it when done."""
-        return Snapshot(self.directory)
+        """Open the newest generation for reading; close it when done.
+
+        Raises:
+            CollectionNotFoundError: the collection is gone, or another one is in its place.
+        """
+        return _open_own(self.directory, self.settings)
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
@@ -128,7 +136,7 @@ class Store:
             CollectionBusyError: another process or thread is writing.
         """
         with writer_lock(self.directory):
-            writer = Writer(self.directory)
+            writer = Writer(self.directory, self.settings)
             writer.remove_leftovers()
             yield writer
 
@@ -139,13 +147,14 @@ class Writer:
     Every method reads the newest generation first, so that a failure leaves nothing behind here either.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, settings: StoreSettings) -> None:
         self._directory = directory
+        self._settings = settings
         self._process = os.getpid()
 
     def find(self, doc_ids: Iterable[str]) -> dict[str, Document]:
         """Give the documents that stand under these ids in the newest generation."""
-        with Snapshot(self._directory) as snapshot:
+        with _open_own(self._directory, self._settings) as snapshot:
             found = snapshot.find(doc_ids)
             return dict(zip(found, snapshot.documents(list(found.values())), strict=True))
 
@@ -161,7 +170,7 @@ class Writer:
             entries = _without(snapshot, replaced.values())
             seal = write_segment(self._directory, number, data, _about(number))
             self._commit(snapshot.generation, [*entries, SegmentEntry(number, seal, len(data.ids))])
-        with suppress(CollectionStorageError):  # what was asked for is done; the next commit tries again
+        with suppress(CollectionError):  # what was asked for is done; the next commit tries again
             self._merge(_run_to_merge)
         return len(replaced)
 
@@ -220,11 +229,18 @@ class Writer:
             )
 
     def remove_leftovers(self) -> None:
-        """Remove files that the newest generation does not name; who has one open can go on reading it."""
+        """Remove files that the newest generation does not name; who has one open can go on reading it.
+
+        Only once that generation and its copy are on the disk for certain: until then the older one, which
+        may be all that a power loss leaves, needs its segments.
+        """
         with storage_errors(self._directory.path, "opening"):
+            if FOLDER not in self._directory.names():  # archives may leave an empty folder out
+                self._directory.make_folder(FOLDER)
             newest = generations.read_generation(self._directory)
             named = {segment_name(entry.number) for entry in newest.segments}
             found = {f"{FOLDER}/{name}" for name in self._directory.names(FOLDER)}
+            generations.renew_copy(self._directory, newest)
             unfinished = {generations.NEW} & set(self._directory.names())
             for name in sorted(found - named) + sorted(unfinished):
                 with suppress(OSError):  # Windows refuses while a reader has it open: the next writer tries
@@ -233,10 +249,11 @@ class Writer:
     @contextmanager
     def _committing(self, doing: str) -> Iterator[tuple[Snapshot, int]]:
         """Open the newest generation and number the next segment; at the end remove what is not needed."""
-        if os.getpid() != self._process:  # its lock stayed with the parent
-            raise CollectionError("a writer can't be used in a process forked from its own")
         try:
-            with storage_errors(self._directory.path, doing), Snapshot(self._directory) as snapshot:
+            with (
+                storage_errors(self._directory.path, doing),
+                _open_own(self._directory, self._settings) as snapshot,
+            ):
                 yield snapshot, self._next_number(snapshot.generation)
         finally:
             with suppress(CollectionError):  # the next writer tries again
@@ -269,6 +286,8 @@ class Writer:
 
     def _commit(self, old: Generation, entries: Sequence[SegmentEntry]) -> None:
         """Make the next generation; segments without a live document are left out of it."""
+        if os.getpid() != self._process:  # its lock stayed with the parent
+            raise CollectionError("a writer can't be used in a process forked from its own")
         living = tuple(entry for entry in entries if entry.live_documents)
         generations.commit(self._directory, replace(old, number=old.number + 1, segments=living))
 
@@ -277,6 +296,18 @@ class Writer:
         names = [name.partition(".")[0] for name in self._directory.names(FOLDER)]
         used = [int(name) for name in names if name.isdigit()]
         return max([newest.number, *used, *(entry.number for entry in newest.segments)]) + 1
+
+
+def _open_own(directory: Directory, settings: StoreSettings) -> Snapshot:
+    """Open the newest generation, if it is still that of the collection that was opened."""
+    snapshot = Snapshot(directory)
+    if snapshot.generation.settings != settings:
+        snapshot.close()
+        raise CollectionNotFoundError(
+            f"{directory.path}: another collection has taken the place of the one that was open",
+            hint="open it again",
+        )
+    return snapshot
 
 
 def _without(snapshot: Snapshot, positions: Iterable[int]) -> list[SegmentEntry]:

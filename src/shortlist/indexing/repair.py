@@ -38,6 +38,7 @@ def repair(
     path: Path,
     encoder: Callable[[Store], Encoder],
     *,
+    directory: Directory | None = None,
     drop: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -52,8 +53,22 @@ def repair(
             and ``drop`` is false.
         CollectionBusyError: another process or thread is writing.
     """
-    found = Repair(generation=_mend_generation(path))
-    store = Store(path)
+    directory = directory or Directory(path)
+    with storage_errors(path, "repairing"):
+        return _repair(directory, encoder, drop=drop, threads=threads, progress=progress)
+
+
+def _repair(
+    directory: Directory,
+    encoder: Callable[[Store], Encoder],
+    *,
+    drop: bool,
+    threads: int | None,
+    progress: Progress | None,
+) -> Repair:
+    path = directory.path
+    found = Repair(generation=_mend_generation(directory))
+    store = Store(path, directory=directory)
     with store.writer() as writer:
         generation = read_generation(store.directory)
         damaged = [e for e in generation.segments if not segment_is_sound(store.directory, generation, e)]
@@ -72,12 +87,12 @@ def repair(
     return found
 
 
-def _mend_generation(path: Path) -> bool:
-    directory = Directory(path)
-    if not {NAME, COPY} & (set(directory.names()) if path.is_dir() else set()):
-        return False  # there is no collection: opening it says so
-    with writer_lock(directory), storage_errors(path, "repairing"):
-        return mend(directory)
+def _mend_generation(directory: Directory) -> bool:
+    with storage_errors(directory.path, "repairing"):
+        if not {NAME, COPY} & (set(directory.names()) if directory.path.is_dir() else set()):
+            return False  # there is no collection: opening it says so
+        with writer_lock(directory):
+            return mend(directory)
 
 
 def _replace(
@@ -104,11 +119,11 @@ def _readable(store: Store, entry: SegmentEntry, found: Repair) -> list[Document
     live = [number for number in range(entry.documents) if number not in dead]
     try:
         segment = Segment(store.directory, entry.number, entry.seal, lenient=True)
-    except (CollectionError, OSError):
+    except (CollectionDamagedError, FileNotFoundError):
         found.lost += [f"document {number} of segment {entry.number}" for number in live]
         return []
     try:
-        saved = segment.saved_documents()
+        saved = segment.saved_documents(entry.documents)
         found.lost += [_name(segment, number, entry) for number in live if number not in saved]
     finally:
         segment.close()
