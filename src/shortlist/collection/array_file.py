@@ -255,7 +255,9 @@ class ArrayFile:
         if count == 0:
             return np.empty(0, np.uint8)
         first, last = start // BLOCK, (start + count - 1) // BLOCK
-        begin, end = first * BLOCK, min((last + 1) * BLOCK, self._end if verify else self.size)
+        begin, end = first * BLOCK, min((last + 1) * BLOCK, self._end)
+        if not verify:  # nothing beyond: a neighbour in the same block may be what can't be read
+            begin, end = start, min(start + count, self.size)
         buffer = np.empty(max(0, end - begin), np.uint8)
         if self._file.read(buffer, begin) != len(buffer) or end < start + count:
             raise self._damaged("has become shorter", name)
