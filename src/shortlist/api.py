@@ -154,7 +154,7 @@ class Collection:
         collection = cls(store, encoder, folder)
         try:
             report = collection.add(source, strict=strict, threads=threads, progress=progress)
-            collection.finish()
+            collection._finish()
         except BaseException:
             with suppress(ShortlistError, OSError):
                 collection.discard_if_empty()  # don't leave it in the way of the next try
@@ -186,7 +186,7 @@ class Collection:
                 chosen = model or store.settings.model or None
                 collection = cls(store, None, None if chosen is None else Path(chosen))
                 report = collection.add(source, threads=threads, progress=progress)
-                collection.finish()
+                collection._finish()
         if work is None:  # an interrupted upgrade had come this far
             with Store(folder).snapshot() as snapshot:
                 report.unchanged = snapshot.document_count
@@ -403,13 +403,13 @@ class Collection:
         self._let_go()
         self._store.discard_if_empty()
 
-    def forget_threads(self) -> None:
+    def _forget_threads(self) -> None:
         """Start afresh in a process forked from the one that opened this: its threads are not here."""
         self._lock = threading.Lock()
         self._users.clear()
 
-    def finish(self) -> None:
-        """Say that the first build, which :meth:`build` began, has come to its end."""
+    def _finish(self) -> None:
+        """Say that the first build has come to its end."""
         with self._store.writer() as writer:
             writer.finish()
 
@@ -458,7 +458,7 @@ _all: WeakSet[Collection] = WeakSet()
 def _start_afresh_in_child() -> None:
     """Forget, in a child made by ``fork``, which threads of the parent were searching."""
     for collection in list(_all):
-        collection.forget_threads()
+        collection._forget_threads()
 
 
 os.register_at_fork(after_in_child=_start_afresh_in_child)

@@ -344,7 +344,8 @@ def _build(path: Path, source: list[Document], *, sleep: float) -> int:
 
         slow.views = slowly  # type: ignore[method-assign,assignment]
     report = opened.add(source)
-    opened.finish()
+    with store.writer() as writer:
+        writer.finish()
     if sleep:
         os._exit(0)
     return report.added

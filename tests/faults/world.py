@@ -300,7 +300,8 @@ def scenarios() -> dict[str, Scenario]:
     def build(path: Path, directory: Directory | None) -> object:
         with create(path, directory, unfinished="the first documents") as made:
             made.add(first)
-            made.finish()
+            with made.store.writer() as writer:
+                writer.finish()
         return None
 
     def delete(path: Path, directory: Directory | None) -> object:

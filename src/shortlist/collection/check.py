@@ -16,6 +16,7 @@ from shortlist.collection.generation import (
     SegmentEntry,
     StoreSettings,
     copy_is_damaged,
+    newest_seal,
     read_generation,
 )
 from shortlist.collection.metadata import keys_of
@@ -34,13 +35,14 @@ def find_problems(directory: Directory, *, deep: bool) -> list[str]:
     """
     try:
         with storage_errors(directory.path, "reading"):
-            generation = read_generation(directory)
-            problems = _generation_problems(directory, generation, deep=deep)
-            if problems and read_generation(directory).seal != generation.seal:
-                return find_problems(directory, deep=deep)  # a writer has removed files meanwhile
+            while True:
+                generation = read_generation(directory)
+                problems = _generation_problems(directory, generation, deep=deep)
+                if not problems or newest_seal(directory) == generation.seal:
+                    return problems
+                # else a writer has made another one and removed files meanwhile
     except CollectionError as error:
         return [error.message]
-    return problems
 
 
 def _generation_problems(directory: Directory, generation: Generation, *, deep: bool) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import COPY, NAME, StoreSettings
 from shortlist.collection.segment import FOLDER
-from shortlist.collection.store import Store
+from shortlist.collection.store import FORMAT_1, Store
 from shortlist.collection.writing import writer_lock
 from shortlist.errors import (
     CollectionDamagedError,
@@ -23,9 +23,8 @@ from shortlist.types import Document
 
 __all__ = ["read_format_1", "upgrading"]
 
-DATABASE = "collection.db"
 INSIDE = "upgrade"
-_FILES = tuple(f"{DATABASE}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
+_FILES = tuple(f"{FORMAT_1}{ending}" for ending in ("", "-wal", "-shm", "-journal"))
 
 
 def read_format_1(path: Path) -> tuple[StoreSettings, Iterator[Document]]:
@@ -35,9 +34,9 @@ def read_format_1(path: Path) -> tuple[StoreSettings, Iterator[Document]]:
         CollectionNotFoundError: there is no collection of format 1 at ``path``.
         CollectionDamagedError: its database can't be read.
     """
-    if not (path / DATABASE).is_file():
+    if not (path / FORMAT_1).is_file():
         raise _none(path)
-    database = sqlite3.connect(path / DATABASE)
+    database = sqlite3.connect(path / FORMAT_1)
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version != 1:
@@ -49,8 +48,8 @@ def read_format_1(path: Path) -> tuple[StoreSettings, Iterator[Document]]:
     except (sqlite3.Error, ValueError, TypeError) as error:
         database.close()
         if "unable to open" in str(error):  # too few open files, or no right to read it
-            raise CollectionStorageError(f"{path / DATABASE}: {error}") from error
-        raise CollectionDamagedError(f"{path / DATABASE}: {error}", hint="restore a backup") from error
+            raise CollectionStorageError(f"{path / FORMAT_1}: {error}") from error
+        raise CollectionDamagedError(f"{path / FORMAT_1}: {error}", hint="restore a backup") from error
     except BaseException:
         database.close()
         raise
@@ -62,7 +61,7 @@ def _documents(database: sqlite3.Connection, path: Path) -> Iterator[Document]:
         for doc_id, text, title, metadata in database.execute(query):
             yield Document(doc_id, text, title, json.loads(metadata), place=f"{path}: {doc_id}")
     except (sqlite3.Error, ValueError, UnicodeDecodeError) as error:
-        raise CollectionDamagedError(f"{path / DATABASE}: {error}", hint="restore a backup") from error
+        raise CollectionDamagedError(f"{path / FORMAT_1}: {error}", hint="restore a backup") from error
     finally:
         database.close()
 
@@ -78,7 +77,7 @@ def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
         CollectionNotFoundError: there is no collection of format 1 at ``path``.
     """
     directory = Directory(path)
-    if not (path / DATABASE).is_file():
+    if not (path / FORMAT_1).is_file():
         raise _none(path)
     with writer_lock(directory), storage_errors(path, "upgrading"):
         in_place = NAME in directory.names()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection.array_file import Section
 
-__all__ = ["PARTS", "Postings"]
+__all__ = ["PARTS", "Postings", "offsets_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +116,15 @@ class Postings:
         words = [vocabulary[index] for index in order]
         return cls(
             terms=np.frombuffer(b"".join(words), np.uint8),
-            term_offsets=_offsets(np.fromiter(map(len, words), np.int64, len(words))),
-            posting_offsets=_offsets(np.bincount(term, minlength=len(words))),
+            term_offsets=offsets_of(np.fromiter(map(len, words), np.int64, len(words))),
+            posting_offsets=offsets_of(np.bincount(term, minlength=len(words))),
             documents=document.astype(np.int32),
             frequencies=frequency.astype(np.min_scalar_type(int(frequency.max(initial=0)))),
         )
 
 
-def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
+def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Give where each of some neighbours begins, and where the last one ends."""
     result = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=result[1:])
     return result

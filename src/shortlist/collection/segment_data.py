@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection.array_file import ArrayFileWriter
 from shortlist.collection.directory import Directory
-from shortlist.collection.postings import PARTS, Postings
+from shortlist.collection.postings import PARTS, Postings, offsets_of
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
 from shortlist.types import Document
 
@@ -105,7 +105,7 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
 
     if data.token_dimensions:
         writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
-        writer.add_array("token_offsets", _offsets(np.concatenate(counts)))
+        writer.add_array("token_offsets", offsets_of(np.concatenate(counts)))
     else:
         for _ in tokens():
             pass
@@ -115,10 +115,10 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
     writer.begin_block()
     writer.add("documents", np.uint8, (), data.documents.blocks)
     writer.begin_block()
-    writer.add_array("document_offsets", _offsets(data.documents.lengths))
+    writer.add_array("document_offsets", offsets_of(data.documents.lengths))
     writer.add_array("document_checksums", data.documents.checksums)
     writer.add_array("ids", np.frombuffer(b"".join(ids), np.uint8))
-    writer.add_array("id_offsets", _offsets(np.array(list(map(len, ids)), np.int64)))
+    writer.add_array("id_offsets", offsets_of(np.array(list(map(len, ids)), np.int64)))
     hashes = id_hashes(data.ids)
     order = np.argsort(hashes, kind="stable")
     writer.add_array("id_hashes", hashes[order])
@@ -171,7 +171,3 @@ def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
             yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
         else:
             yield Views(part.dense[some], np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))
-
-
-def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
