@@ -63,6 +63,12 @@ def run_family(family: Family, names: Sequence[str], *, verbose: bool = True) ->
     }
 
 
+def run_whole_family(name: str) -> dict[str, Any]:
+    """Run all cases of a family."""
+    (family,) = (one for one in FAMILIES if one.name == name)
+    return run_family(family, list(family.cases()))
+
+
 def scratch_root() -> str | None:
     """Give a folder in memory, where there is one: no fault here needs a slow disk."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
