@@ -82,10 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("family", nargs="?", choices=[family.name for family in FAMILIES])
     parser.add_argument("case", nargs="?", help="one case of the family, as a failure names it")
     arguments = parser.parse_args(argv)
-    chosen = [family for family in FAMILIES if arguments.family in (None, family.name)]
-    results = [run_family(one, [arguments.case] if arguments.case else list(one.cases())) for one in chosen]
     if arguments.family is None:
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            results = list(pool.map(run_whole_family, [family.name for family in FAMILIES]))
         write_report(results)
+    else:
+        (family,) = (one for one in FAMILIES if one.name == arguments.family)
+        results = [run_family(family, [arguments.case] if arguments.case else list(family.cases()))]
     return int(any(result["failed"] for result in results))
 
 
