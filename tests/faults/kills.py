@@ -277,7 +277,7 @@ def _deep(path: Path) -> None:
         raise DisagreementError(f"check --deep: {problems}")
 
 
-KILLS, ADDED, LARGEST = 3000, 1_000_000, 1500
+KILLS, ADDED, LARGEST = 3000, 1_000_000, 150
 
 
 def random_cases() -> Iterator[str]:
