@@ -50,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_MODULES: dict[str, str] = {}
+"""Where a command is that is not in ``commands``."""
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -177,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = build_parser().parse_args(argv)
     try:
-        command = importlib.import_module("shortlist.cli.commands").COMMANDS[arguments.command]
+        module = _MODULES.get(arguments.command, "commands")
+        command = importlib.import_module(f"shortlist.cli.{module}").COMMANDS[arguments.command]
         code = int(command(arguments) or 0)
         sys.stdout.flush()
         return code
