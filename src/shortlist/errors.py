@@ -6,6 +6,7 @@
     ├── DataError                   (ValueError)         a record, file or array is malformed
     ├── PipelineError               (ValueError)         a pipeline's text or combination makes no sense
     ├── FilterError                 (ValueError)         a metadata filter can't be parsed
+    ├── MeasureError                (ValueError)         there is no such measure
     ├── ModelError                  (ValueError)         a model folder can't be used
     │   └── ModelMismatchError                           a collection was encoded by another model
     ├── CollectionError             (RuntimeError)       a collection can't do what was asked
@@ -31,6 +32,7 @@ __all__ = [
     "CollectionStorageError",
     "DataError",
     "FilterError",
+    "MeasureError",
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",
@@ -65,6 +67,10 @@ class PipelineError(ShortlistError, ValueError):
 
 class FilterError(ShortlistError, ValueError):
     """A metadata filter can't be parsed."""
+
+
+class MeasureError(ShortlistError, ValueError):
+    """A measure's name or setting makes no sense."""
 
 
 class ModelError(ShortlistError, ValueError):
