@@ -186,7 +186,7 @@ class _Judged(Measure):
         return sum(grade is not None for grade in found) / len(found) if found else 0.0
 
 
-nDCG = _NDCG()
+nDCG = _NDCG()  # noqa: N816 - as papers write it
 RR = _RR()
 R = _Recall()
 P = _P()
