@@ -344,6 +344,25 @@ class Collection:
                 queries, k, pipeline=chosen, condition=checked, threads=threads, progress=progress
             )
 
+    def run_all(
+        self,
+        queries: Sequence[Query],
+        pipelines: Sequence[Pipeline | str],
+        k: int = 1000,
+        *,
+        condition: Condition = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Run]:
+        """Rank documents for many queries with several pipelines; what they share is computed once a query.
+
+        The rankings are those of :meth:`run`; their hits carry neither the stages' scores nor passages.
+        """
+        chosen = [parse(value) if isinstance(value, str) else value for value in pipelines]
+        checked = as_filter(condition)
+        with self._searching() as searcher:
+            return searcher.run_all(queries, chosen, k, condition=checked, threads=threads, progress=progress)
+
     def info(self) -> Info:
         """Describe the newest generation."""
         settings = self._store.settings

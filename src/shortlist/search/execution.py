@@ -60,6 +60,7 @@ class Execution:
         self._all_allowed = bool(allowed.all())
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
+        self._retrieved: dict[Pipeline, Ranking] = {}
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
@@ -84,7 +85,12 @@ class Execution:
         return [self._position[doc_id] for doc_id in doc_ids]
 
     def retrieve(self, stage: Pipeline) -> Ranking:
-        """Rank what a stage passes on."""
+        """Rank what a stage passes on; a stage that several pipelines share is asked once."""
+        if stage not in self._retrieved:
+            self._retrieved[stage] = self._retrieve(stage)
+        return self._retrieved[stage]
+
+    def _retrieve(self, stage: Pipeline) -> Ranking:
         match stage:
             case Fuse(stages=parts):
                 found = {self._position[hit.doc_id] for part in parts for hit in self.retrieve(part)}

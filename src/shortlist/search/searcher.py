@@ -23,6 +23,9 @@ from shortlist.types import Document, Hit, Query, Ranking, Run
 
 __all__ = ["Result", "Searcher", "default_pipeline"]
 
+Products = list[NDArray[np.float32]]
+"""The dot products of one query with all passages, by segment."""
+
 QUERIES_AT_ONCE = 32  # share one pass over the vectors
 
 
@@ -96,10 +99,48 @@ class Searcher:
     ) -> Run:
         """Rank documents for many queries: the same rankings as one search each, in less time."""
         chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
-        needs_vectors = any(leaf.needs_vectors for leaf in leaves(chosen))
-        dense = any(isinstance(leaf, Dense) for leaf in leaves(chosen))
         allowed = self.snapshot.allowed(condition)
         rankings: dict[str, Ranking] = {}
+        for query, prepared, products in self._prepared(queries, leaves(chosen), threads):
+            begin = time.perf_counter()
+            result = self._search(prepared, k, chosen, allowed, products, {}, begin)
+            rankings[query.query_id] = result.ranking
+            if progress is not None:
+                progress(1)
+        return Run(rankings, name=_run_name(pipeline or default_pipeline(self._settings)))
+
+    def run_all(
+        self,
+        queries: Sequence[Query],
+        pipelines: Sequence[Pipeline],
+        k: int = 1000,
+        *,
+        condition: Filter | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Run]:
+        """Rank documents for many queries with several pipelines; what they share is computed once a query.
+
+        The rankings are those of :meth:`run`; their hits carry neither the stages' scores nor passages.
+        """
+        deep = [deepen(pipeline, _checked(k)) for pipeline in pipelines]
+        needed = tuple(dict.fromkeys(leaf for pipeline in deep for leaf in leaves(pipeline)))
+        allowed = self.snapshot.allowed(condition)
+        rankings: list[dict[str, Ranking]] = [{} for _ in pipelines]
+        for query, prepared, products in self._prepared(queries, needed, threads):
+            execution = self._execution(prepared, allowed, products, {})
+            for found, pipeline in zip(rankings, deep, strict=True):
+                found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:k])
+            if progress is not None:
+                progress(1)
+        return [Run(found, _run_name(p)) for found, p in zip(rankings, pipelines, strict=True)]
+
+    def _prepared(
+        self, queries: Sequence[Query], needed: Sequence[Leaf], threads: int | None
+    ) -> Iterator[tuple[Query, PreparedQuery, Products | None]]:
+        """Encode queries together and compare them with all vectors in one pass, as far as that is needed."""
+        needs_vectors = any(leaf.needs_vectors for leaf in needed)
+        dense = any(isinstance(leaf, Dense) for leaf in needed)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
             texts = [query.text for query in part]
@@ -108,14 +149,9 @@ class Searcher:
             else:
                 prepared = [PreparedQuery(text, self._analyzer, self._encoder) for text in texts]
             products = self._dense_products(prepared) if dense else [None] * len(part)
-            for query, ready, known in zip(part, prepared, products, strict=True):
-                begin = time.perf_counter()
-                rankings[query.query_id] = self._search(ready, k, chosen, allowed, known, {}, begin).ranking
-                if progress is not None:
-                    progress(1)
-        return Run(rankings, name=name_of(pipeline or default_pipeline(self._settings)).replace(" ", ""))
+            yield from zip(part, prepared, products, strict=True)
 
-    def _dense_products(self, prepared: Sequence[PreparedQuery]) -> list[list[NDArray[np.float32]] | None]:
+    def _dense_products(self, prepared: Sequence[PreparedQuery]) -> Sequence[Products | None]:
         vectors = np.stack([query.dense[0] for query in prepared])
         by_segment = [dot_products(segment.dense, vectors) for segment in self.snapshot.segments]
         return [[products[index] for products in by_segment] for index in range(len(prepared))]
@@ -126,7 +162,7 @@ class Searcher:
         k: int,
         pipeline: Pipeline,
         allowed: NDArray[np.bool_],
-        products: list[NDArray[np.float32]] | None,
+        products: Products | None,
         timings_ms: dict[str, float],
         begin: float,
     ) -> Result:
@@ -135,14 +171,7 @@ class Searcher:
                 self._encoder()
             with timed(timings_ms, "encode"):
                 _ = query.vectors
-        scales = self._settings.dense_scale, self._settings.token_scale
-
-        def scorer(leaf: Leaf) -> ScoresDocuments:
-            if isinstance(leaf, Dense) and products is not None:
-                return DenseScorer(self.snapshot, query, scales[0], products)
-            return make_scorer(leaf, self.snapshot, query, allowed, scales)
-
-        execution = Execution(self.snapshot, scorer, allowed, timings_ms)
+        execution = self._execution(query, allowed, products, timings_ms)
         ranking = execution.rank(pipeline, k)
         with timed(timings_ms, "fetch"):
             ids = [hit.doc_id for hit in ranking]
@@ -159,10 +188,31 @@ class Searcher:
             query.truncated_tokens,
         )
 
+    def _execution(
+        self,
+        query: PreparedQuery,
+        allowed: NDArray[np.bool_],
+        products: Products | None,
+        timings_ms: dict[str, float],
+    ) -> Execution:
+        scales = self._settings.dense_scale, self._settings.token_scale
+
+        def scorer(leaf: Leaf) -> ScoresDocuments:
+            if isinstance(leaf, Dense) and products is not None:
+                return DenseScorer(self.snapshot, query, scales[0], products)
+            return make_scorer(leaf, self.snapshot, query, allowed, scales)
+
+        return Execution(self.snapshot, scorer, allowed, timings_ms)
+
 
 def default_pipeline(settings: StoreSettings) -> Pipeline:
     """Give ``hybrid+late``, or ``hybrid`` for a collection without token vectors."""
     return NAMES["hybrid+late" if settings.token_dimensions else "hybrid"]
+
+
+def _run_name(pipeline: Pipeline) -> str:
+    """Name a run so that the name can stand as one column of a file."""
+    return name_of(pipeline).replace(" ", "")
 
 
 def _checked(k: int) -> int:
