@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from shortlist.types import Passage
 
-__all__ = ["EncodesTexts", "Progress", "ScoresDocuments"]
+__all__ = ["EncodesTexts", "Progress", "ScoresDocuments", "Steps"]
 
 Progress = Callable[[int], object]
 """Called with the number of items just done."""
+
+Steps = Callable[[str, int], Progress]
+"""Called with a step's name and its number of items when the step begins; gives the step's progress."""
 
 
 class EncodesTexts(Protocol):

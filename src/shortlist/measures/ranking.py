@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -34,6 +35,7 @@ __all__ = [
     "mean",
     "nDCG",
     "parse_measure",
+    "trec_order",
 ]
 
 Grades = Mapping[str, int]
@@ -239,6 +241,29 @@ def by_query(measure: Measure, run: Run, qrels: Qrels) -> dict[str, float]:
         query_id: measure.of_query(run.rankings.get(query_id, _EMPTY), grades)
         for query_id, grades in qrels.relevance.items()
     }
+
+
+def trec_order(run: Run) -> Run:
+    """Order a run as trec_eval reads it: scores as float32, what is then equal by ``doc_id`` descending.
+
+    A run that was written by another program than ours may have its order changed by it: that is the order that
+    everyone else's figures are about.
+    """
+    return Run(
+        {
+            query_id: Ranking.of((hit.doc_id, _float32(hit.score)) for hit in ranking)
+            for query_id, ranking in run.rankings.items()
+        },
+        run.name,
+    )
+
+
+def _float32(score: float) -> float:
+    try:
+        (rounded,) = struct.unpack("f", struct.pack("f", score))
+    except OverflowError:
+        return math.copysign(math.inf, score)
+    return float(rounded)
 
 
 def mean(values: Mapping[str, float]) -> float:

@@ -1,0 +1,343 @@
+"""Which pipeline should I use within these limits? Measured on the user's own text, or a rule of thumb that says so.
+
+Every candidate is measured: quality on judged queries, latency one search at a time, bytes by the parts it reads.
+Where the source is larger than the sample, or ``documents`` says how large it will become, latency is extrapolated:
+timed at a quarter of the sample and at all of it, a straight line through both. Without judged queries nothing
+tells how good a pipeline is here; then the order of a rule of thumb stands in, and is called that.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shortlist.api import Collection
+from shortlist.errors import DataError
+from shortlist.evaluation.checks import check_judgements
+from shortlist.evaluation.comparison import all_documents, differences, judged_runs
+from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
+from shortlist.evaluation.judged import Judged
+from shortlist.evaluation.results import Costs, Difference, Finding, Latency
+from shortlist.evaluation.sampling import Sample, draw_sample, first_words
+from shortlist.measures.ranking import Measure, by_query, nDCG
+from shortlist.measures.statistics import Interval, bootstrap_mean
+from shortlist.models.encoder import Mode
+from shortlist.protocols import Steps
+from shortlist.search import MaxSim, Pipeline, leaves, name_of, parse
+from shortlist.types import Document, Query
+
+__all__ = [
+    "CANDIDATES",
+    "RULE_OF_THUMB",
+    "Advice",
+    "Candidate",
+    "Limits",
+    "Switch",
+    "advise",
+    "choose",
+    "switches",
+]
+
+CANDIDATES: tuple[str, ...] = (
+    "bm25",
+    "tfidf",
+    "dense",
+    "hybrid",
+    "rerank(hybrid, fuse(bm25, maxsim, dense, weights=[1, 4, 1]), depth=20)",
+    "rerank(hybrid, fuse(bm25, maxsim, dense, weights=[1, 4, 1]), depth=50)",
+    "hybrid+late",
+    "late",
+)
+
+RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "late", "hybrid", "dense", "bm25", "tfidf")
+"""Best first, where nobody has judged: the order of the means over the sets in benchmarks/results."""
+
+SAMPLE = 5000
+SHARE = 0.25  # of the sample that the first point of an extrapolation has
+CLOSE = 0.002  # of the mean: between pipelines as close as this, the faster is advised
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hold what a search may cost; ``None`` is no limit.
+
+    ``latency_ms`` is for 95 of 100 searches (p95), encoding the query included, on one thread of this machine.
+    """
+
+    latency_ms: float | None = None
+    bytes_per_document: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("latency", self.latency_ms), ("bytes per document", self.bytes_per_document)):
+            if value is not None and not 0 < value < float("inf"):
+                raise DataError(f"the limit of {name} must be above 0, not {value:g}")
+
+    def allow(self, candidate: Candidate) -> bool:
+        """Say whether a candidate keeps all limits."""
+        return (self.latency_ms is None or candidate.latency.p95_ms <= self.latency_ms) and (
+            self.bytes_per_document is None or candidate.costs.total_bytes <= self.bytes_per_document
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Hold a pipeline with what it costs and, if anybody has judged, how good it is.
+
+    ``latency`` is of the advised number of documents; ``measured`` at the sample's, where that is another.
+    """
+
+    pipeline: Pipeline
+    quality: Interval | None
+    latency: Latency
+    measured: Latency
+    costs: Costs
+    values: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The pipeline's short name or text form."""
+        return name_of(self.pipeline)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Say at which limit another pipeline would be advised: ``up to`` this value, ``then`` from it on."""
+
+    limit: str
+    value: float
+    advised: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Hold what is advised and why.
+
+    ``runners_up`` are the other candidates within the limits, best first, each with its difference to the
+    advised one (``None`` without judgements); ``excluded`` those that are over a limit, by which. ``switches`` say
+    how the choice would change with each limit, from low to high.
+    """
+
+    source: str
+    limits: Limits
+    advised: Candidate | None
+    basis: str
+    measure: str
+    runners_up: tuple[tuple[Candidate, Difference | None], ...]
+    excluded: tuple[tuple[Candidate, str], ...]
+    switches: tuple[Switch, ...]
+    documents: int
+    sampled: int
+    queries: int
+    findings: tuple[Finding, ...]
+
+
+def advise(
+    documents: Collection | Iterable[Document],
+    judged: Judged | None,
+    limits: Limits,
+    *,
+    queries: Sequence[Query] = (),
+    expected_documents: int | None = None,
+    pipelines: Sequence[Pipeline] | None = None,
+    measure: Measure = nDCG @ 10,
+    sample: int = SAMPLE,
+    model: Path | None = None,
+    mode: Mode = "fast",
+    name: str = "",
+    seed: int = 0,
+    threads: int | None = None,
+    steps: Steps | None = None,
+) -> Advice:
+    """Measure the candidates and advise the best one within the limits.
+
+    ``documents`` is a collection, or documents that can be read more than once. Up to ``sample`` of them are
+    looked at: all that are judged relevant for the queries that are used, and others at random. ``queries`` are
+    timed where none are judged; without any, titles and first words of documents are. ``expected_documents``
+    says how many there will be, where that isn't how many there are.
+
+    Raises:
+        DataError: there is no document, or a limit makes no sense.
+    """
+    chosen = draw_sample(_read(documents), judged, sample, seed)
+    target = expected_documents or chosen.total
+    asked = list(chosen.judged.queries if chosen.judged else queries) or first_words(chosen.documents)
+    names = RULE_OF_THUMB if judged is None else CANDIDATES
+    tried = list(pipelines) if pipelines else [parse(text) for text in names]
+    if isinstance(documents, Collection) and not documents.store.settings.token_dimensions:
+        tried = [p for p in tried if not any(isinstance(leaf, MaxSim) for leaf in leaves(p))]
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder:
+        timed: list[tuple[int, list[Latency]]] = []
+        path = Path(folder) / "sample.shortlist"
+        for collection in _grown(path, chosen, documents, target, model, mode, threads, steps):
+            count = collection.info().documents
+            progress = steps(f"timing at {count:,} documents", min(100, len(asked))) if steps else None
+            timed.append((count, time_searches(collection, asked, tried, seed=seed, progress=progress)))
+        values: Sequence[tuple[float, ...]] = [()] * len(tried)
+        findings: tuple[Finding, ...] = ()
+        if chosen.judged is not None:
+            checked = check_judgements(all_documents(collection), chosen.judged)
+            runs = judged_runs(collection, checked, tried, [measure], threads=threads, steps=steps)
+            values = [tuple(by_query(measure, run, checked.judged.qrels).values()) for run in runs]
+            findings = checked.judged.findings
+        by_part, size = bytes_by_part(collection), model_bytes(collection)
+        encoding = encode_ms(collection, seed=seed)
+    candidates = [
+        Candidate(
+            pipeline=pipeline,
+            quality=bootstrap_mean(values[index], seed=seed) if values[index] else None,
+            latency=_extrapolated([(count, found[index]) for count, found in timed], target),
+            measured=timed[-1][1][index],
+            costs=costs(pipeline, by_part, encoding, size),
+            values=values[index],
+        )
+        for index, pipeline in enumerate(tried)
+    ]
+    return _advice(candidates, limits, chosen, str(measure), target, len(asked), name, findings, seed)
+
+
+def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
+    """Give the best candidate within the limits: by quality, or where nobody has judged by the rule of thumb.
+
+    Of those whose quality is as good as equal the fastest is given; ``None`` if none keeps the limits.
+    """
+    within = [candidate for candidate in candidates if limits.allow(candidate)]
+    if not within:
+        return None
+    best = max(_mean(candidate) for candidate in within)
+    return min(
+        (candidate for candidate in within if _mean(candidate) >= best - CLOSE),
+        key=lambda candidate: candidate.latency.p50_ms,
+    )
+
+
+def switches(candidates: Sequence[Candidate], limits: Limits) -> list[Switch]:
+    """Say from which value of each limit on, the other as given, which pipeline would be advised."""
+    found = []
+    latencies = {candidate.latency.p95_ms for candidate in candidates}
+    sizes = {candidate.costs.total_bytes for candidate in candidates}
+    for limit, values in (("latency_ms", latencies), ("bytes_per_document", sizes)):
+        before = ""
+        for value in sorted(values):
+            advised = choose(candidates, replace(limits, **{limit: value}))
+            if advised is not None and advised.name != before:
+                before = advised.name
+                found.append(Switch(limit, value, before))
+    return found
+
+
+def _read(documents: Collection | Iterable[Document]) -> Iterable[Document]:
+    return all_documents(documents) if isinstance(documents, Collection) else documents
+
+
+def _grown(
+    path: Path,
+    sample: Sample,
+    source: Collection | Iterable[Document],
+    target: int,
+    model: Path | None,
+    mode: Mode,
+    threads: int | None,
+    steps: Steps | None,
+) -> Iterator[Collection]:
+    """Give collections of the sizes to measure at, smallest first; the last one has the whole sample."""
+    itself = source if isinstance(source, Collection) and sample.is_whole else None
+    extrapolates = target != len(sample.documents)
+    first = max(1, int(len(sample.documents) * SHARE)) if extrapolates else len(sample.documents)
+    if itself is None or extrapolates:
+        token_vectors, language = True, "english"
+        if isinstance(source, Collection):
+            settings = source.store.settings
+            model = Path(settings.model) if settings.model else None
+            mode = source.encoder.mode
+            token_vectors, language = bool(settings.token_dimensions), settings.language
+        with Collection.create(
+            path, model=model, mode=mode, language=language, token_vectors=token_vectors
+        ) as collection:
+            for part in (sample.documents[:first], sample.documents[first:]):
+                if part and not (itself is not None and collection.info().documents):
+                    progress = steps("indexing a sample", len(part)) if steps else None
+                    collection.add(part, threads=threads, progress=progress)
+                    collection.compact()
+                    yield collection
+    if itself is not None:
+        yield itself
+
+
+def _advice(
+    candidates: Sequence[Candidate],
+    limits: Limits,
+    sample: Sample,
+    measure: str,
+    target: int,
+    queries: int,
+    name: str,
+    findings: tuple[Finding, ...],
+    seed: int,
+) -> Advice:
+    advised = choose(candidates, limits)
+    others = sorted(
+        (candidate for candidate in candidates if candidate is not advised and limits.allow(candidate)),
+        key=_mean,
+        reverse=True,
+    )
+    tested: Mapping[str, Difference] = {}
+    if advised is not None and advised.values:
+        values = {candidate.name: candidate.values for candidate in (advised, *others)}
+        tested = differences(values, advised.name, seed=seed)
+    excluded = [candidate for candidate in candidates if not limits.allow(candidate)]
+    judged = sample.judged is not None
+    return Advice(
+        source=name,
+        limits=limits,
+        advised=advised,
+        basis="measured" if judged else "rule of thumb",
+        measure=measure,
+        runners_up=tuple((candidate, tested.get(candidate.name)) for candidate in others),
+        excluded=tuple(
+            (candidate, _over(candidate, limits)) for candidate in sorted(excluded, key=_mean, reverse=True)
+        ),
+        switches=tuple(switches(candidates, limits)),
+        documents=target,
+        sampled=len(sample.documents),
+        queries=queries,
+        findings=findings,
+    )
+
+
+def _mean(candidate: Candidate) -> float:
+    """Give what candidates are ordered by: the measured quality, or minus the place in the rule of thumb."""
+    if candidate.quality is not None:
+        return candidate.quality.mean
+    name = candidate.name
+    return -float(RULE_OF_THUMB.index(name) if name in RULE_OF_THUMB else len(RULE_OF_THUMB))
+
+
+def _over(candidate: Candidate, limits: Limits) -> str:
+    parts = []
+    if limits.latency_ms is not None and candidate.latency.p95_ms > limits.latency_ms:
+        parts.append(f"takes {candidate.latency.p95_ms:.3g} ms (limit {limits.latency_ms:g})")
+    size = candidate.costs.total_bytes
+    if limits.bytes_per_document is not None and size > limits.bytes_per_document:
+        parts.append(f"needs {size:,.0f} bytes a document (limit {limits.bytes_per_document:,.0f})")
+    return ", ".join(parts)
+
+
+def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
+    """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50."""
+    count, last = timed[-1]
+    if count == target or len(timed) < 2 or timed[0][0] == count:
+        return last
+    first_count, first = timed[0]
+
+    def at_target(small: float, large: float) -> float:
+        slope = max(0.0, (large - small) / (count - first_count))
+        return large + slope * (target - count)
+
+    p50 = at_target(first.p50_ms, last.p50_ms)
+    stages = {
+        name: (at_target(first.stages.get(name, (0.0, 0.0))[0], found[0]), found[1])
+        for name, found in last.stages.items()
+    }
+    return Latency(p50, p50 * last.p95_ms / last.p50_ms, stages, last.queries)

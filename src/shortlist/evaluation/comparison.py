@@ -1,0 +1,244 @@
+"""Compare pipelines on the same judged queries: quality, significance, latency, storage, disagreements.
+
+What pipelines share is computed once a query: six of them cost little more than the slowest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from shortlist.api import Collection
+from shortlist.collection import Snapshot
+from shortlist.doctor.machine import examine_machine
+from shortlist.errors import CollectionError, DataError
+from shortlist.evaluation.checks import Checked, check_judgements, unjudged
+from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
+from shortlist.evaluation.judged import Judged
+from shortlist.evaluation.results import Comparison, Costs, Difference, Disagreement, Latency, Shown, System
+from shortlist.measures.ranking import RR, Measure, R, by_query, mean, nDCG
+from shortlist.measures.ranking import Judged as JudgedShare
+from shortlist.measures.statistics import bootstrap_mean, holm, paired_randomisation
+from shortlist.protocols import Steps
+from shortlist.search import Pipeline, leaves, name_of
+from shortlist.types import Document, Run
+from shortlist.version import VERSION
+
+__all__ = ["BASELINE", "MEASURES", "all_documents", "compare", "differences", "judged_runs"]
+
+MEASURES: tuple[Measure, ...] = (nDCG @ 10, RR @ 10, R @ 100)
+"""What is measured unless something else is asked for; the first is what plots and advice go by."""
+
+BASELINE = "bm25"
+DEPTH = 100  # hits kept a query, if no measure looks further
+DISAGREEMENTS = 10
+HITS_SHOWN = 3
+TITLE = 80  # characters of a text that stand for a title that it hasn't
+NOT_TIMED = Latency(0.0, 0.0, {}, 0)
+NO_COSTS = Costs({}, 0.0, 0)
+_BLOCK = 1000
+
+
+def compare(
+    collection: Collection,
+    judged: Judged,
+    pipelines: Sequence[Pipeline],
+    *,
+    measures: Sequence[Measure] = MEASURES,
+    baseline: Pipeline | None = None,
+    timed_queries: int = 100,
+    seed: int = 0,
+    threads: int | None = None,
+    steps: Steps | None = None,
+) -> Comparison:
+    """Run ``pipelines`` on the judged queries of a collection and say how they differ and what they cost.
+
+    ``baseline`` is what the others are tested against: BM25 if it is among them, otherwise the first.
+    ``threads`` is for encoding the queries; latency is always that of one search at a time on one thread.
+
+    Raises:
+        DataError: there is no pipeline, one stands twice, or the baseline is not among them.
+        CollectionError: another process changed the collection meanwhile.
+        PipelineError: a pipeline needs a view that the collection lacks.
+    """
+    names = [name_of(pipeline) for pipeline in pipelines]
+    if not names or len(set(names)) < len(names):
+        raise DataError("compare needs different pipelines, each named once")
+    against = name_of(baseline) if baseline else BASELINE if BASELINE in names else names[0]
+    if against not in names:
+        raise DataError(f"the baseline {against} is not among the pipelines: {', '.join(names)}")
+    seconds: dict[str, float] = {}
+    info = collection.info()
+    with _timed(seconds, "checking"):
+        checked = check_judgements(all_documents(collection), judged)
+    queries = checked.judged.queries
+    with _timed(seconds, "ranking"):
+        runs = judged_runs(collection, checked, pipelines, measures, threads=threads, steps=steps)
+    with _timed(seconds, "timing"):
+        progress = steps("timing", min(timed_queries, len(queries))) if steps else None
+        latencies = time_searches(
+            collection, queries, pipelines, seed=seed, most=timed_queries, progress=progress
+        )
+        needs_vectors = any(leaf.needs_vectors for pipeline in pipelines for leaf in leaves(pipeline))
+        encoding = encode_ms(collection, seed=seed) if needs_vectors else 0.0
+    with _timed(seconds, "statistics"):
+        by_part, size = bytes_by_part(collection), model_bytes(collection)
+        systems = _systems(checked, pipelines, runs, measures, against, seed)
+        systems = [
+            replace(system, latency=latency, costs=costs(pipeline, by_part, encoding, size))
+            for system, latency, pipeline in zip(systems, latencies, pipelines, strict=True)
+        ]
+        disagreements = _disagreements(collection, checked.judged, systems, runs)
+    if collection.info().generation != info.generation:
+        raise CollectionError(
+            f"{info.path} was changed while it was compared", hint="compare again when nobody writes to it"
+        )
+    found = unjudged({system.name: system.judged for system in systems})
+    machine = examine_machine()
+    return Comparison(
+        source=judged.name,
+        documents=info.documents,
+        passages=info.passages,
+        model=f"{info.model} ({info.fingerprint})",
+        mode=info.mode,
+        query_ids=[query.query_id for query in queries],
+        measures=[str(measure) for measure in measures],
+        baseline=against,
+        systems=systems,
+        findings=[*checked.judged.findings, *([found] if found else [])],
+        disagreements=disagreements,
+        machine=f"{machine.processor}, {machine.cores_usable} cores",
+        version=VERSION,
+        seed=seed,
+        seconds=seconds,
+    )
+
+
+def all_documents(collection: Collection) -> Iterator[Document]:
+    """Read every live document of the newest generation, in blocks."""
+    with collection.store.snapshot() as snapshot:
+        live = np.flatnonzero(snapshot.live)
+        for start in range(0, len(live), _BLOCK):
+            yield from snapshot.documents(live[start : start + _BLOCK])
+
+
+def judged_runs(
+    collection: Collection,
+    checked: Checked,
+    pipelines: Sequence[Pipeline],
+    measures: Sequence[Measure],
+    *,
+    threads: int | None = None,
+    steps: Steps | None = None,
+) -> list[Run]:
+    """Rank for all judged queries as deep as the measures look (at least 100), without self hits."""
+    depth = max(DEPTH, *(measure.k or 1000 for measure in measures))
+    queries = checked.judged.queries
+    runs = collection.run_all(
+        queries,
+        pipelines,
+        depth + checked.most_self_hits,
+        threads=threads,
+        progress=steps("ranking", len(queries)) if steps else None,
+    )
+    return [checked.without_self_hits(run, depth) for run in runs]
+
+
+def differences(
+    values: Mapping[str, Sequence[float]], baseline: str, *, seed: int = 0
+) -> dict[str, Difference]:
+    """Test every system's values ``[Q]`` against the baseline's, corrected for their number."""
+    others = [name for name in values if name != baseline]
+    base = np.asarray(values[baseline])
+    p_values = [paired_randomisation(values[name], base, seed=seed) for name in others]
+    found = {}
+    for name, p, corrected in zip(others, p_values, holm(p_values), strict=True):
+        difference = np.asarray(values[name]) - base
+        found[name] = Difference(
+            bootstrap_mean(difference, seed=seed),
+            p,
+            corrected,
+            wins=int((difference > 0).sum()),
+            ties=int((difference == 0).sum()),
+            losses=int((difference < 0).sum()),
+        )
+    return found
+
+
+def _systems(
+    checked: Checked,
+    pipelines: Sequence[Pipeline],
+    runs: Sequence[Run],
+    measures: Sequence[Measure],
+    baseline: str,
+    seed: int,
+) -> list[System]:
+    """Say all of the systems that follows from their runs; what they cost comes from elsewhere."""
+    qrels = checked.judged.qrels
+    names = [name_of(pipeline) for pipeline in pipelines]
+    values = {
+        str(measure): {
+            name: tuple(by_query(measure, run, qrels).values()) for name, run in zip(names, runs, strict=True)
+        }
+        for measure in measures
+    }
+    tested = {measure: differences(found, baseline, seed=seed) for measure, found in values.items()}
+    return [
+        System(
+            name=name,
+            pipeline=str(pipeline),
+            values={measure: found[name] for measure, found in values.items()},
+            intervals={measure: bootstrap_mean(found[name], seed=seed) for measure, found in values.items()},
+            differences={measure: found[name] for measure, found in tested.items() if name in found},
+            latency=NOT_TIMED,
+            costs=NO_COSTS,
+            judged=mean(by_query(JudgedShare @ 10, run, qrels)),
+        )
+        for name, pipeline, run in zip(names, pipelines, runs, strict=True)
+    ]
+
+
+def _disagreements(
+    collection: Collection, judged: Judged, systems: Sequence[System], runs: Sequence[Run]
+) -> list[Disagreement]:
+    """Give the queries with the largest spread of the first measure, the first of equals first."""
+    first = next(iter(systems[0].values))
+    spread = np.ptp([system.values[first] for system in systems], axis=0)
+    chosen = [
+        index for index in np.argsort(-spread, kind="stable")[:DISAGREEMENTS].tolist() if spread[index] > 0
+    ]
+    with collection.store.snapshot() as snapshot:
+        return [
+            Disagreement(
+                query_id=judged.queries[index].query_id,
+                text=judged.queries[index].text,
+                values={system.name: system.values[first][index] for system in systems},
+                hits={
+                    system.name: _shown(snapshot, judged, judged.queries[index].query_id, run)
+                    for system, run in zip(systems, runs, strict=True)
+                },
+            )
+            for index in chosen
+        ]
+
+
+def _shown(snapshot: Snapshot, judged: Judged, query_id: str, run: Run) -> list[Shown]:
+    hits = run.rankings[query_id].hits[:HITS_SHOWN]
+    positions = snapshot.find(hit.doc_id for hit in hits)
+    documents = snapshot.documents([positions[hit.doc_id] for hit in hits])
+    grades = judged.qrels.relevance[query_id]
+    return [
+        Shown(document.doc_id, document.title or document.text[:TITLE], grades.get(document.doc_id))
+        for document in documents
+    ]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - begin

@@ -1,0 +1,116 @@
+"""What does a pipeline cost? Latency by stage, bytes a document by part, time to encode, size of the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shortlist.api import Collection
+from shortlist.evaluation.results import Costs, Latency
+from shortlist.indexing import passage_text
+from shortlist.models.folders import DEFAULT
+from shortlist.protocols import Progress
+from shortlist.search import BM25, TFIDF, Dense, MaxSim, Pipeline, leaves
+from shortlist.types import Query
+
+__all__ = ["bytes_by_part", "costs", "encode_ms", "model_bytes", "time_searches"]
+
+QUERIES = 100
+LEAST_QUERIES = 20
+BUDGET_S = 15.0
+WARM_UP = 3
+ENCODED = 64
+
+_PARTS = {"words": ("words", "lengths"), "vectors": ("dense",), "tokens": ("tokens", "token_offsets")}
+
+
+def time_searches(
+    collection: Collection,
+    queries: Sequence[Query],
+    pipelines: Sequence[Pipeline],
+    *,
+    seed: int = 0,
+    most: int = QUERIES,
+    progress: Progress | None = None,
+) -> list[Latency]:
+    """Time single searches of ten hits, encoding included, the pipelines in turn so that all see the same machine.
+
+    Up to ``most`` queries drawn with ``seed``; a pipeline that has used up its budget of seconds stops after 20.
+    """
+    order = np.random.default_rng(seed).permutation(len(queries))[:most]
+    chosen = [queries[index] for index in order.tolist()]
+    for pipeline in pipelines:
+        for query in chosen[:WARM_UP]:
+            collection.search(query.text, pipeline=pipeline)
+    timings: list[list[Mapping[str, float]]] = [[] for _ in pipelines]
+    spent = [0.0] * len(pipelines)
+    for query in chosen:
+        for index, pipeline in enumerate(pipelines):
+            if spent[index] < BUDGET_S or len(timings[index]) < LEAST_QUERIES:
+                timings[index].append(collection.search(query.text, pipeline=pipeline).timings_ms)
+                spent[index] += timings[index][-1]["total"] / 1000
+        if progress is not None:
+            progress(1)
+    return [_latency(found) for found in timings]
+
+
+def _latency(timings: Sequence[Mapping[str, float]]) -> Latency:
+    def quantiles(name: str) -> tuple[float, float]:
+        p50, p95 = np.quantile([found.get(name, 0.0) for found in timings], [0.5, 0.95])
+        return float(p50), float(p95)
+
+    names = dict.fromkeys(name for found in timings for name in found)
+    stages = {name: quantiles(name) for name in names if name not in ("total", "load")}
+    return Latency(*quantiles("total"), stages, len(timings))
+
+
+def encode_ms(collection: Collection, *, seed: int = 0) -> float:
+    """Time one thread on a sample of documents; give milliseconds a document."""
+    with collection.store.snapshot() as snapshot:
+        live = np.flatnonzero(snapshot.live)
+        chosen = np.sort(np.random.default_rng(seed).permutation(live)[:ENCODED])
+        texts = [
+            passage_text(document, passage)
+            for document, position in zip(snapshot.documents(chosen), chosen.tolist(), strict=True)
+            for passage in snapshot.passages(position)
+        ]
+    encoder = collection.encoder
+    encoder.views(texts[:4], prompt="document", threads=1)
+    begin = time.perf_counter()
+    encoder.views(texts, prompt="document", threads=1)
+    return (time.perf_counter() - begin) * 1000 / max(1, len(chosen))
+
+
+def bytes_by_part(collection: Collection) -> dict[str, float]:
+    """Give bytes a live document of ``texts`` (with ids and metadata), ``words``, ``vectors`` and ``tokens``."""
+    info = collection.info()
+    sizes = dict.fromkeys(("texts", *_PARTS), 0.0)
+    for name, size in info.size_bytes.items():
+        part = next((p for p, starts in _PARTS.items() if name.startswith(starts)), "texts")
+        part = "tokens" if name.startswith("token") else part
+        sizes[part] += size / max(1, info.documents)
+    return sizes
+
+
+def costs(
+    pipeline: Pipeline, by_part: Mapping[str, float], encode_ms_per_document: float, model_bytes: int
+) -> Costs:
+    """Say what of a collection one pipeline needs."""
+    found = leaves(pipeline)
+    kinds = {
+        "words": any(isinstance(leaf, BM25 | TFIDF) for leaf in found),
+        "vectors": any(isinstance(leaf, Dense) for leaf in found),
+        "tokens": any(isinstance(leaf, MaxSim) for leaf in found),
+    }
+    parts = {name: size for name, size in by_part.items() if kinds.get(name, True)}
+    needs_vectors = any(leaf.needs_vectors for leaf in found)
+    return Costs(parts, encode_ms_per_document if needs_vectors else 0.0, model_bytes if needs_vectors else 0)
+
+
+def model_bytes(collection: Collection) -> int:
+    """Give the size of the model's folder."""
+    folder = Path(collection.store.settings.model or DEFAULT)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
