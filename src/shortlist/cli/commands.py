@@ -19,7 +19,7 @@ from tqdm import tqdm
 from shortlist.api import Collection
 from shortlist.cli.diagnosis import diagnosis_text
 from shortlist.cli.render import Style, counted, show_result, size
-from shortlist.cli.terminal import UsageError, say
+from shortlist.cli.terminal import UsageError, print_json, say
 from shortlist.collection import parse_filter
 from shortlist.collection.array_file import FORMAT
 from shortlist.errors import CollectionDamagedError, CollectionError
@@ -34,10 +34,6 @@ __all__ = ["COMMANDS"]
 DAMAGED = 3
 SHOWN_PROBLEMS = 10
 TEXTS_AT_ONCE = 1024
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False))
 
 
 @contextmanager
@@ -84,7 +80,7 @@ def _show_report(collection: Collection, report: Report, seconds: float, *, as_j
     if as_json:
         counts = {k: v for k, v in asdict(report).items() if k != "problems"}
         problems = [str(problem) for problem in report.problems]
-        _print_json({**counts, "problems": problems, "seconds": round(seconds, 3), "documents": info.documents,
+        print_json({**counts, "problems": problems, "seconds": round(seconds, 3), "documents": info.documents,
                      "generation": info.generation})  # fmt: skip
         return
     _say_problems(report)
@@ -136,7 +132,7 @@ def _delete(arguments: argparse.Namespace) -> None:
         deleted = collection.delete(arguments.ids, condition=arguments.filter)
     missing = len(set(arguments.ids)) - deleted if arguments.ids else 0
     if arguments.json:
-        _print_json({"deleted": deleted, "not_found": missing})
+        print_json({"deleted": deleted, "not_found": missing})
     else:
         say(
             f"{counted(deleted, 'document')} deleted"
@@ -149,7 +145,7 @@ def _search(arguments: argparse.Namespace) -> None:
     with Collection.open(arguments.collection, model=arguments.model) as collection:
         result = collection.search(arguments.query, arguments.k, pipeline=pipeline, condition=condition)
         if arguments.json:
-            _print_json(_as_json(result))
+            print_json(_as_json(result))
         else:
             show_result(result, collection.analyzer, Style.of(sys.stdout))
 
@@ -263,7 +259,7 @@ def _encode(arguments: argparse.Namespace) -> None:
         "truncated": truncated,
     }
     if arguments.json and output:
-        _print_json(record)
+        print_json(record)
     elif output or skipped or truncated:
         say(f"{len(texts):,} texts x {matrix.shape[1]} dimensions; {len(skipped):,} skipped; "
              f"{truncated:,} longer than {encoder.settings.max_tokens} tokens were cut")  # fmt: skip
@@ -283,7 +279,7 @@ def _info(arguments: argparse.Namespace) -> None:
     with Collection.open(arguments.collection) as collection:
         info = collection.info()
     if arguments.json:
-        _print_json(asdict(info))
+        print_json(asdict(info))
         return
     total = sum(info.size_bytes.values())
     print(f"collection   {info.path}")
@@ -313,7 +309,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except CollectionDamagedError as error:
         problems = [str(error)]
     if arguments.json:
-        _print_json({"sound": not problems, "deep": arguments.deep, "problems": problems})
+        print_json({"sound": not problems, "deep": arguments.deep, "problems": problems})
         return DAMAGED if problems else 0
     for problem in problems:
         print(problem)
@@ -331,7 +327,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     doctor = importlib.import_module("shortlist.doctor")
     diagnosis = doctor.examine(arguments.collections, deep=arguments.deep)
     if arguments.json:
-        _print_json({"sound": not diagnosis.problems, "deep": arguments.deep, **asdict(diagnosis)})
+        print_json({"sound": not diagnosis.problems, "deep": arguments.deep, **asdict(diagnosis)})
     else:
         print(diagnosis_text(diagnosis))
     return DAMAGED if diagnosis.problems else 0
@@ -347,7 +343,7 @@ def _repair(arguments: argparse.Namespace) -> None:
             progress=progress,
         )
     if arguments.json:
-        _print_json(asdict(done))
+        print_json(asdict(done))
     elif not done.segments and not done.generation:
         say("nothing to do")
     else:
@@ -367,7 +363,7 @@ def _upgrade(arguments: argparse.Namespace) -> None:
         )
     documents = report.added + report.unchanged
     if arguments.json:
-        _print_json({"documents": documents})
+        print_json({"documents": documents})
     else:
         say(f"{arguments.collection}: {counted(documents, 'document')} brought to format {FORMAT}")
 
@@ -378,7 +374,7 @@ def _compact(arguments: argparse.Namespace) -> None:
         changed = collection.compact()
         after = sum(collection.info().size_bytes.values())
     if arguments.json:
-        _print_json({"compacted": changed, "size_bytes_before": before, "size_bytes_after": after})
+        print_json({"compacted": changed, "size_bytes_before": before, "size_bytes_after": after})
     else:
         say(f"{size(before)} before, {size(after)} after" if changed else "nothing to do")
 

@@ -1,5 +1,376 @@
-"""What `evaluate` and `compare` do, between their arguments and their output."""
+"""What `evaluate`, `compare`, `tune` and `advise` do, between their arguments and their output."""
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS", "steps"]
+import argparse
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from shortlist.api import Collection
+from shortlist.cli.render import counted
+from shortlist.cli.terminal import UsageError, print_json, say
+from shortlist.errors import DataError
+from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
+from shortlist.evaluation.comparison import MEASURES, compare, differences
+from shortlist.evaluation.judged import Judged
+from shortlist.evaluation.report import (
+    queries_to_csv,
+    systems_to_csv,
+    to_terminal,
+    to_json,
+    to_latex,
+    to_html,
+)
+from shortlist.evaluation.results import Comparison, Difference, Finding
+from shortlist.evaluation.sources import is_collection, judged_files, opened
+from shortlist.evaluation.tuning import Tuning, tune
+from shortlist.formats import Rejected, open_source, read_qrels, read_queries, read_run
+from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
+from shortlist.measures.statistics import bootstrap_mean
+from shortlist.protocols import Progress, Steps
+from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
+from shortlist.types import Document, Query
+
+__all__ = ["COMMANDS"]
+
+EVALUATED = ("nDCG@10", "MRR@10", "Recall@100", "AP")
+WRITERS: Mapping[str, Callable[[Comparison], str]] = {
+    ".html": to_html,
+    ".json": to_json,
+    ".csv": systems_to_csv,
+    ".tex": to_latex,
+}
+
+
+@contextmanager
+def _steps() -> Iterator[Steps]:
+    """Show a bar with the remaining time for one step after the other; on a terminal only."""
+    with ExitStack() as stack:
+
+        def begin(step: str, total: int) -> Progress:
+            stack.close()  # the bar of the step before
+            bar = stack.enter_context(
+                tqdm(total=total or None, desc=step, disable=None, leave=False, dynamic_ncols=True)
+            )
+            progress: Progress = bar.update
+            return progress
+
+        yield begin
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    measures = _measures(arguments.measures or EVALUATED)
+    qrels = read_qrels(arguments.qrels)
+    runs = {path: trec_order(read_run(path)) for path in (arguments.run, *arguments.against)}
+    values = {
+        str(measure): {path: by_query(measure, run, qrels) for path, run in runs.items()}
+        for measure in measures
+    }
+    missing = [query for query in qrels.relevance if query not in runs[arguments.run].rankings]
+    extra = [query for query in runs[arguments.run].rankings if query not in qrels.relevance]
+    if arguments.per_query:
+        _write_per_query(Path(arguments.per_query), values)
+    intervals = {
+        measure: bootstrap_mean(list(found[arguments.run].values()), seed=arguments.seed)
+        for measure, found in values.items()
+    }
+    tested = {
+        measure: {path: _against(found, arguments.run, path, arguments.seed) for path in arguments.against}
+        for measure, found in values.items()
+    }
+    if arguments.json:
+        print_json({"run": arguments.run, "queries": len(qrels.relevance), "without_results": len(missing),
+                    "not_judged": len(extra),
+                    "measures": {name: asdict(interval) for name, interval in intervals.items()},
+                    "against": {name: {path: asdict(one) for path, one in found.items()}
+                                for name, found in tested.items()}})  # fmt: skip
+        return
+    print(f"{'measure':<14} {'mean':>8}   95 % interval")
+    for name, interval in intervals.items():
+        print(f"{name:<14} {interval.mean:8.4f}   {interval.low:.4f} to {interval.high:.4f}")
+        for path, found in tested[name].items():
+            print(f"{'':<14} {found.difference.mean:+8.4f}   {_difference_text(found)}, against {path}")
+    say(f"over {len(qrels.relevance):,} judged queries")
+    if missing:
+        say(f"{len(missing):,} of them without results count 0, as with trec_eval -c")
+    if extra:
+        say(f"{len(extra):,} queries of the run are not judged and left out")
+
+
+def _against(found: Mapping[str, Mapping[str, float]], run: str, other: str, seed: int) -> Difference:
+    pair = {"run": list(found[run].values()), "other": list(found[other].values())}
+    return differences(pair, "other", seed=seed)["run"]
+
+
+def _write_per_query(path: Path, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["query_id", *(f"{name} {run}" if len(found) > 1 else name
+                                       for name, found in values.items() for run in found)])  # fmt: skip
+        columns = [of_run for found in values.values() for of_run in found.values()]
+        writer.writerows([query_id, *(column[query_id] for column in columns)] for query_id in columns[0])
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    measures = _measures(arguments.measures) if arguments.measures else list(MEASURES)
+    pipelines = [parse(text) for text in arguments.pipelines] if arguments.pipelines else list(NAMES.values())
+    baseline = parse(arguments.baseline) if arguments.baseline else None
+    outputs = [Path(path) for path in arguments.output]
+    for path in outputs:
+        if path.suffix not in WRITERS:
+            raise UsageError(f"{path}: the ending must be one of {', '.join(WRITERS)}")
+    judged = _judged(arguments)
+    with _steps() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
+        found = compare(
+            collection,
+            _limited(judged, arguments),
+            pipelines,
+            measures=measures,
+            baseline=baseline,
+            timed_queries=arguments.timed_queries,
+            seed=arguments.seed,
+            threads=arguments.threads,
+            findings=findings,
+            steps=steps,
+        )
+    for path in outputs:
+        path.write_text(WRITERS[path.suffix](found), encoding="utf-8")
+    if arguments.per_query:
+        Path(arguments.per_query).write_text(queries_to_csv(found), encoding="utf-8")
+    print(to_json(found) if arguments.json else to_terminal(found))
+    written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
+    if written:
+        say(f"wrote {', '.join(map(str, written))}")
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    pipeline = parse(arguments.pipeline)
+    measure = parse_measure(arguments.measure)
+    judged = _judged(arguments)
+    with _steps() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
+        found = tune(
+            collection,
+            _limited(judged, arguments),
+            pipeline,
+            measure=measure,
+            seed=arguments.seed,
+            threads=arguments.threads,
+            steps=steps,
+        )
+    if arguments.json:
+        print_json({"original": str(found.original), "tuned": str(found.tuned), "measure": found.measure,
+                    "gain": asdict(found.gain), "gain_inside": found.gain_inside, "tried": found.tried,
+                    "worth_it": found.is_worth_it,
+                    "folds": [{"pipeline": str(fold.pipeline), "queries": fold.queries} for fold in found.folds],
+                    })  # fmt: skip
+        return
+    print(found.tuned)
+    _say_tuning(found)
+
+
+def _say_tuning(found: Tuning) -> None:
+    say(f"{found.tried} variants of {name_of(found.original)} tried, by {found.measure}")
+    say(
+        f"gain on queries that did not choose: {found.gain.difference.mean:+.4f} ({_difference_text(found.gain)})"
+    )
+    say(f"gain on those that did: {found.gain_inside:+.4f}, which promises nothing")
+    different = len({fold.pipeline for fold in found.folds})
+    say(f"the {len(found.folds)} folds chose {counted(different, 'different pipeline')}")
+    if found.tuned == found.original:
+        say("nothing tried is better: keep the pipeline as it is")
+    elif not found.is_worth_it:
+        say("that may be chance: keep the pipeline as it is, or judge more queries")
+
+
+def _advise(arguments: argparse.Namespace) -> None:
+    limits = Limits(arguments.latency_ms, arguments.bytes_per_document)
+    pipelines = [parse(text) for text in arguments.pipelines] if arguments.pipelines else None
+    source = Path(arguments.source)
+    queries: list[Query] = []
+    if arguments.queries and not arguments.qrels:
+        queries = [query for query in read_queries(arguments.queries) if isinstance(query, Query)]
+        judged = None
+    else:
+        judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
+    with ExitStack() as stack:
+        steps = stack.enter_context(_steps())
+        if is_collection(source):
+            collection, _ = stack.enter_context(opened(source, model=_path(arguments.model)))
+            documents = collection
+        else:
+            documents = _Documents(source)  # type: ignore[assignment]
+        found = advise(
+            documents,
+            judged,
+            limits,
+            queries=queries,
+            expected_documents=arguments.documents,
+            pipelines=pipelines,
+            measure=parse_measure(arguments.measure),
+            sample=arguments.sample,
+            model=_path(arguments.model),
+            mode=arguments.mode,
+            name=str(source),
+            seed=arguments.seed,
+            threads=arguments.threads,
+            steps=steps,
+        )
+    if arguments.json:
+        print_json(_advice_record(found))
+    else:
+        _show_advice(found)
+
+
+class _Documents:
+    """Read a source's documents, each time anew; what can't be read is left out."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = open_source(path)
+
+    def __iter__(self) -> Iterator[Document]:
+        return (record for record in self._source if not isinstance(record, Rejected))
+
+
+def _advice_record(found: Advice) -> dict[str, object]:
+    def record(candidate: Candidate) -> dict[str, object]:
+        return {
+            "pipeline": candidate.name,
+            "quality": asdict(candidate.quality) if candidate.quality else None,
+            "latency": asdict(candidate.latency),
+            "measured_latency": asdict(candidate.measured),
+            "costs": asdict(candidate.costs),
+        }
+
+    return {
+        "source": found.source,
+        "limits": asdict(found.limits),
+        "basis": found.basis,
+        "measure": found.measure,
+        "advised": record(found.advised) if found.advised else None,
+        "runners_up": [
+            {**record(candidate), "difference": asdict(difference) if difference else None}
+            for candidate, difference in found.runners_up
+        ],
+        "excluded": [{**record(candidate), "why": why} for candidate, why in found.excluded],
+        "switches": [asdict(switch) for switch in found.switches],
+        "documents": found.documents,
+        "sampled": found.sampled,
+        "queries": found.queries,
+        "findings": [asdict(finding) for finding in found.findings],
+    }
+
+
+def _show_advice(found: Advice) -> None:
+    judged = found.basis == "measured"
+    if found.advised is None:
+        print("no pipeline keeps these limits")
+    else:
+        print(found.advised.name)
+    print()
+    basis = (
+        f"measured: {found.measure} on {found.queries:,} judged queries"
+        if judged
+        else "a rule of thumb: nobody has judged queries here, so only the costs are measured"
+    )
+    print(f"basis       {basis}")
+    print(f"documents   {_documents_text(found)}")
+    rows = [(candidate, "") for candidate in ([found.advised] if found.advised else [])]
+    rows += [(candidate, _runner_text(difference)) for candidate, difference in found.runners_up]
+    rows += [(candidate, why) for candidate, why in found.excluded]
+    print(f"\n{found.measure if judged else '':>9}  {'p50':>8}  {'p95':>8}  {'bytes':>9}  pipeline")
+    for candidate, remark in rows:
+        quality = f"{candidate.quality.mean:.4f}" if candidate.quality else ""
+        latency, size = candidate.latency, candidate.costs.total_bytes
+        print(
+            f"{quality:>9}  {latency.p50_ms:5.3g} ms  {latency.p95_ms:5.3g} ms  {size:9,.0f}  {candidate.name}"
+        )
+        if remark:
+            print(f"{'':>9}  {remark}")
+    for limit, unit in (("latency_ms", "ms"), ("bytes_per_document", "bytes a document")):
+        found_switches = [switch for switch in found.switches if switch.limit == limit]
+        parts = [f"from {switch.value:,.3g} {unit} on {switch.advised}" if unit == "ms"
+                 else f"from {switch.value:,.0f} {unit} on {switch.advised}" for switch in found_switches]  # fmt: skip
+        print(f"\nwhat would change it: {'; '.join(parts)}")
+    for finding in found.findings:
+        say(_finding_text(finding))
+
+
+def _documents_text(found: Advice) -> str:
+    if found.sampled == found.documents:
+        return f"{found.documents:,}, all of them measured"
+    text = f"{found.documents:,}; measured on a sample of {found.sampled:,}, latency extrapolated"
+    return f"{text}; with fewer documents to confuse it with, quality is higher than it will be"
+
+
+def _runner_text(difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    return f"{difference.difference.mean:+.4f} against the advised one ({_difference_text(difference)})"
+
+
+def _difference_text(found: Difference) -> str:
+    interval = found.difference
+    verdict = "" if found.is_significant else ", may be chance"
+    return (
+        f"{interval.low:+.4f} to {interval.high:+.4f}, p {found.p_holm:.2g}{verdict}; "
+        f"better on {found.wins:,}, worse on {found.losses:,}, equal on {found.ties:,}"
+    )
+
+
+def _finding_text(finding: Finding) -> str:
+    shown = f" ({', '.join(finding.examples)})" if finding.examples else ""
+    return f"{finding.rule}: {finding.count:,} {finding.message}{shown}"
+
+
+def _measures(names: Sequence[str]) -> list[Measure]:
+    return list(dict.fromkeys(parse_measure(name) for name in names))
+
+
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _judged(arguments: argparse.Namespace) -> Judged:
+    source = Path(arguments.source)
+    judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
+    if judged is None:
+        raise DataError(
+            f"{source}: no judged queries in it", hint="name them with --queries FILE --qrels FILE"
+        )
+    return judged
+
+
+def _limited(judged: Judged, arguments: argparse.Namespace) -> Judged:
+    return judged.some(arguments.limit, arguments.seed) if arguments.limit else judged
+
+
+@contextmanager
+def _opened(
+    arguments: argparse.Namespace, pipelines: Sequence[Pipeline], steps: Steps
+) -> Iterator[tuple[Collection, tuple[Finding, ...]]]:
+    """Open the source; one that is indexed only for now gets token vectors only if a pipeline reads them."""
+    reads_tokens = any(isinstance(leaf, MaxSim) for pipeline in pipelines for leaf in leaves(pipeline))
+    with opened(
+        Path(arguments.source),
+        keep=_path(arguments.keep),
+        model=_path(arguments.model),
+        mode=arguments.mode,
+        token_vectors=reads_tokens or arguments.keep is not None,
+        threads=arguments.threads,
+        steps=steps,
+    ) as found:
+        yield found
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "tune": _tune,
+    "advise": _advise,
+}
+"""The commands of this module by their names."""

@@ -46,11 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _writing_commands(commands)
     _reading_commands(commands)
+    _measuring_commands(commands)
     _care_commands(commands)
     return parser
 
 
-_MODULES: dict[str, str] = {}
+_MODULES = dict.fromkeys(("evaluate", "compare", "tune", "advise"), "evaluation")
 """Where a command is that is not in ``commands``."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -130,6 +131,95 @@ def _reading_commands(commands: Commands) -> None:
         "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
     )
     encode.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _measuring_commands(commands: Commands) -> None:
+    evaluate = _command(commands, "evaluate", "measure a TREC run against judgements")
+    evaluate.add_argument("run", metavar="RUN", help="a run in TREC's six columns (or .gz)")
+    evaluate.add_argument("qrels", metavar="QRELS", help="judgements in TREC's four columns or BEIR's three")
+    evaluate.add_argument(
+        "--against", metavar="RUN", action="append", default=[],
+        help="another run of the same queries to test the first one against; may be repeated",
+    )  # fmt: skip
+    evaluate.add_argument("--per-query", metavar="FILE", help="write every query's values as CSV")
+
+    compare = _command(commands, "compare", "compare pipelines on judged queries: quality, latency, size")
+    tune = _command(
+        commands, "tune", "tune a pipeline's weights and depths on judged queries, cross-validated"
+    )
+    advise = _command(commands, "advise", "recommend a pipeline for given limits, by measurement")
+    for parser in (compare, tune, advise):
+        parser.add_argument("source", metavar="SOURCE", help="a BEIR folder, or a collection")
+        parser.add_argument("--queries", metavar="FILE", help="the queries, if they aren't in the folder")
+        parser.add_argument("--qrels", metavar="FILE", help="the judgements, if they aren't in the folder")
+        parser.add_argument(
+            "--split",
+            metavar="NAME",
+            help="which judgements of the folder (default: test, heldout, dev, train)",
+        )
+        parser.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+        parser.add_argument(
+            "--mode",
+            choices=("fast", "exact"),
+            default="fast",
+            help="int8 or float32 arithmetic (default: fast)",
+        )
+        parser.add_argument(
+            "--threads",
+            type=_positive,
+            metavar="N",
+            help="for encoding (default: all cores); searches use one",
+        )
+    for parser in (compare, tune):
+        parser.add_argument(
+            "--keep", metavar="COLLECTION", help="index a BEIR folder into this collection, or use it again"
+        )
+        parser.add_argument(
+            "--limit", type=_positive, metavar="N", help="use N judged queries, drawn at random"
+        )
+    for parser in (evaluate, compare):
+        parser.add_argument(
+            "--measures", metavar="MEASURE", nargs="+",
+            help="nDCG@10, MRR@10, Recall@100, P@5, AP, Success@1, Judged@10, P(rel=2)@5 ...",
+        )  # fmt: skip
+    for parser in (tune, advise):
+        parser.add_argument("--measure", metavar="MEASURE", default="nDCG@10", help="default: nDCG@10")
+    for parser in (compare, advise):
+        parser.add_argument("--pipelines", metavar="PIPELINE", nargs="+", help="default: the short names")
+    for parser in (evaluate, compare, tune, advise):
+        parser.add_argument(
+            "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+        )
+    compare.add_argument(
+        "--baseline", metavar="PIPELINE", help="what the others are tested against (default: bm25)"
+    )
+    compare.add_argument("--timed-queries", type=_positive, default=100, metavar="N",
+                         help="searches timed a pipeline (default: 100)")  # fmt: skip
+    compare.add_argument(
+        "-o", "--output", metavar="FILE", action="append", default=[],
+        help="a report.html, .json, .csv or .tex to write; may be repeated",
+    )  # fmt: skip
+    compare.add_argument("--per-query", metavar="FILE", help="write every query's values as CSV")
+    tune.add_argument(
+        "--pipeline", metavar="PIPELINE", default="hybrid+late", help="what to tune (default: hybrid+late)"
+    )
+    advise.add_argument(
+        "--latency-ms",
+        type=float,
+        metavar="MS",
+        help="at most this for 95 of 100 searches, encoding included",
+    )
+    advise.add_argument("--bytes-per-document", type=float, metavar="N", help="at most this on disk")
+    advise.add_argument(
+        "--documents",
+        type=_positive,
+        metavar="N",
+        help="how many there will be (default: as many as there are)",
+    )
+    advise.add_argument(
+        "--sample", type=_positive, default=5000, metavar="N",
+        help="documents to measure on; of more, latency is extrapolated (default: 5000)",
+    )  # fmt: skip
 
 
 def _care_commands(commands: Commands) -> None:

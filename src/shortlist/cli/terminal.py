@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
 from shortlist.errors import ShortlistError
 
-__all__ = ["UsageError", "printable", "say"]
+__all__ = ["UsageError", "print_json", "printable", "say"]
 
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -28,3 +29,8 @@ def printable(text: str) -> str:
 def say(text: str) -> None:
     """Print a line for people to stderr."""
     print(printable(text), file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    """Print data for programs to stdout."""
+    print(json.dumps(value, ensure_ascii=False))

@@ -19,7 +19,16 @@ from shortlist.errors import CollectionError, DataError
 from shortlist.evaluation.checks import Checked, check_judgements, unjudged
 from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
 from shortlist.evaluation.judged import Judged
-from shortlist.evaluation.results import Comparison, Costs, Difference, Disagreement, Latency, Shown, System
+from shortlist.evaluation.results import (
+    Comparison,
+    Costs,
+    Difference,
+    Disagreement,
+    Finding,
+    Latency,
+    Shown,
+    System,
+)
 from shortlist.measures.ranking import RR, Measure, R, by_query, mean, nDCG
 from shortlist.measures.ranking import Judged as JudgedShare
 from shortlist.measures.statistics import bootstrap_mean, holm, paired_randomisation
@@ -53,12 +62,14 @@ def compare(
     timed_queries: int = 100,
     seed: int = 0,
     threads: int | None = None,
+    findings: Sequence[Finding] = (),
     steps: Steps | None = None,
 ) -> Comparison:
     """Run ``pipelines`` on the judged queries of a collection and say how they differ and what they cost.
 
     ``baseline`` is what the others are tested against: BM25 if it is among them, otherwise the first.
     ``threads`` is for encoding the queries; latency is always that of one search at a time on one thread.
+    ``findings`` are what was found before, as when the documents were read.
 
     Raises:
         DataError: there is no pipeline, one stands twice, or the baseline is not among them.
@@ -109,7 +120,7 @@ def compare(
         measures=[str(measure) for measure in measures],
         baseline=against,
         systems=systems,
-        findings=[*checked.judged.findings, *([found] if found else [])],
+        findings=(*findings, *checked.judged.findings, *([found] if found else [])),
         disagreements=disagreements,
         machine=f"{machine.processor}, {machine.cores_usable} cores",
         version=VERSION,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from shortlist.errors import DataError
 from shortlist.evaluation.results import Finding
 from shortlist.formats import Rejected, read_qrels, read_queries
@@ -28,6 +30,11 @@ class Judged:
     queries: tuple[Query, ...]
     qrels: Qrels
     findings: tuple[Finding, ...] = ()
+
+    def some(self, count: int, seed: int) -> Judged:
+        """Keep up to ``count`` queries drawn at random, in their order."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.queries))[:count])
+        return self.only(tuple(self.queries[index] for index in chosen.tolist()))
 
     def only(self, queries: tuple[Query, ...]) -> Judged:
         """Keep some of the queries."""
