@@ -6,9 +6,7 @@ from shortlist.evaluation.report import svg
 from shortlist.evaluation.report.scales import Scale, linear
 from shortlist.evaluation.report.verdict import best_first
 from shortlist.evaluation.report.wording import (
-    cut,
     difference,
-    labels,
     plain,
     probability,
     range_of,
@@ -18,7 +16,6 @@ from shortlist.evaluation.results import Comparison, Difference
 __all__ = ["difference_plot"]
 
 ROW, TALL_ROW, TOP, BOTTOM = 28.0, 46.0, 26.0, 30.0
-SHORT = 18  # letters of a name beside its row
 WIDE = 600.0  # from here on names and numbers stand beside the row, otherwise above it
 
 
@@ -37,18 +34,16 @@ def difference_plot(comparison: Comparison, *, width: float, name: str, kind: st
         return ""
     wide = width >= WIDE
     row = ROW if wide else TALL_ROW
-    left, right = (180.0, width - 270.0) if wide else (14.0, width - 14.0)
+    left, right = (190.0, width - 270.0) if wide else (14.0, width - 14.0)
     bottom = TOP + row * len(found)
     ends = [0.0, *(end for each in found.values() for end in (each.difference.low, each.difference.high))]
     ends += [each.difference.mean for each in found.values()]
     x = linear(ends, left + 8, right - 8, most_ticks=5)
     elements = [
-        *_axis(
-            x, bottom, plain(comparison.baseline) if wide else cut(plain(comparison.baseline), SHORT), wide
-        ),
+        *_axis(x, bottom, comparison.baseline, width),
         *(svg.text(at, 14, head, "muted") for at, head in _heads(right, wide)),
     ]
-    shown = labels(list(found), SHORT if wide else int(width / 14))
+    shown = svg.labels(comparison, left - 12 if wide else width - 150)
     for place, (system, each) in enumerate(found.items()):
         elements += _row(shown[system], each, x, TOP + row * place, right, wide)
     said = [f"{plain(system)} {_written(each)}, {probability(each.p_holm)}" for system, each in found.items()]
@@ -69,19 +64,22 @@ def _heads(right: float, wide: bool) -> list[tuple[float, str]]:
     return [(right + 12, "difference, interval"), (right + 196, "corrected p")]
 
 
-def _axis(x: Scale, bottom: float, baseline: str, wide: bool) -> list[str]:
-    elements = []
+def _axis(x: Scale, bottom: float, baseline: str, width: float) -> list[str]:
+    elements, values = [], []
     decimals = max(len(f"{tick:.6f}".rstrip("0").split(".")[1]) for tick in x.ticks)
     for tick in x.ticks:
         is_zero = abs(tick) < 1e-12
         elements.append(svg.line(x(tick), TOP - 2, x(tick), bottom, "zero" if is_zero else "grid"))
-        written = f"{tick:+.{max(1, decimals)}f}".replace("-", "−") if not is_zero else "0"
-        elements.append(svg.text(x(tick), bottom + 17, written, "muted", anchor="middle"))
-    if wide:
-        room = svg.text_width(baseline) / 2
-        at = min(max(x(0), x.start + room), x.end - room) if 2 * room < x.end - x.start else x.start + room
-        elements.append(svg.text(at, 14, cut(baseline, 40), "muted", anchor="middle"))
-    return elements
+        written = f"{tick:+.{max(1, decimals)}f}".replace("-", "−")
+        values.append((x(tick), "0" if is_zero else written))
+    shown = svg.fitted(baseline, x.end - x.start)
+    room = svg.text_width(shown) / 2
+    at = min(max(x(0), x.start + room), x.end - room)
+    return [
+        *elements,
+        *svg.ticks(values, bottom + 17, width),
+        svg.text(at, 14, shown, "muted", anchor="middle"),
+    ]
 
 
 def _row(name: str, each: Difference, x: Scale, top: float, right: float, wide: bool) -> list[str]:

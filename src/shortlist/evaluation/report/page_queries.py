@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from shortlist.evaluation.report.markup import cell, code, fold, foreign, prose, table
 from shortlist.evaluation.report.verdict import best_first
-from shortlist.evaluation.report.wording import cut, plain, quality
+from shortlist.evaluation.report.wording import cut, plain, quality, short_names
 from shortlist.evaluation.results import Comparison, Disagreement, Shown, System
 
 __all__ = ["disagreements_section", "queries_section"]
 
 MOST_QUERIES = 200
 MOST_LETTERS = 400
-OPEN = 3
+OPEN = 2
 
 
 def disagreements_section(comparison: Comparison) -> str:
-    """Show the queries on which systems differ most, with each one's first hits; the first three are open."""
+    """Show the queries on which systems differ most, with each one's first hits; the first two are open."""
     if not comparison.disagreements:
         return ""
     ordered = best_first(comparison)
@@ -47,7 +47,8 @@ def queries_section(comparison: Comparison) -> str:
         ),
         key=lambda row: -row[2],
     )
-    head = ["Query", *(prose(system.name) for system in ordered), "Spread"]
+    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS // 10)
+    head = ["Query", *(prose(shown[system.name]) for system in ordered), "Spread"]
     lines = [
         [_query(query_id, texts), *_value_cells(values), cell(quality(spread))]
         for query_id, values, spread in rows[:MOST_QUERIES]
@@ -72,7 +73,7 @@ def _disagreement(each: Disagreement, ordered: list[System], *, is_open: bool) -
     spread = f"{quality(min(values))} to {quality(max(values))}" if values else ""
     summary = f'<span class="query">{foreign(text)}</span> <small>{code(each.query_id)} {spread}</small>'
     columns = [
-        f'<div class="hits"><h3>{prose(system.name)} <b>{_optional(each.values.get(system.name))}</b></h3>'
+        f'<div class="hits"><h3>{prose(cut(plain(system.name), MOST_LETTERS // 4))} <b>{_optional(each.values.get(system.name))}</b></h3>'
         f"{_hits(each.hits[system.name])}</div>"
         for system in ordered
         if system.name in each.hits

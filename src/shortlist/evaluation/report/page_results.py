@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shortlist.evaluation.report import svg
 from shortlist.evaluation.report.difference_plot import difference_plot
 from shortlist.evaluation.report.markup import cell, code, figure, fold, prose, table
 from shortlist.evaluation.report.pareto_plot import pareto_plot
@@ -9,12 +10,12 @@ from shortlist.evaluation.report.stage_bars import stage_bars, stage_names
 from shortlist.evaluation.report.verdict import best_by_measure, best_first
 from shortlist.evaluation.report.wording import (
     difference,
-    labels,
     number,
     plain,
     probability,
     quality,
     range_of,
+    short_names,
     size,
 )
 from shortlist.evaluation.results import Comparison, Difference, System
@@ -24,6 +25,8 @@ __all__ = ["differences_section", "latency_section", "plots_section", "results_s
 NARROW = 360.0
 WIDE = 880.0
 HALF = 540.0
+MOST_LETTERS = 64  # of a name in a table
+SHORT = 150.0  # room for a name, in the picture that has least
 NONE = '<span class="none">–</span>'
 
 
@@ -41,8 +44,8 @@ def results_section(comparison: Comparison) -> str:
         "Model",
         "Judged<small>of the first ten</small>",
     ]
-    rows = [_row(system, comparison, best) for system in best_first(comparison)]
-    shown = labels([system.name for system in comparison.systems], 17)  # as in the plots
+    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
+    rows = [_row(system, comparison, best, shown[system.name]) for system in best_first(comparison)]
     key = (
         f"<strong>Bold</strong> is the best of a measure. Below each mean stands its {level:.0%} interval. "
         '<span class="up">▲</span> better, <span class="down">▼</span> worse than the baseline '
@@ -57,13 +60,9 @@ def results_section(comparison: Comparison) -> str:
     if others:
         pairs = "".join(f"<dt>{prose(system.name)}</dt><dd>{code(system.pipeline)}</dd>" for system in others)
         parts.append(fold("What the pipelines consist of", f"<dl>{pairs}</dl>"))
-    cut = [
-        f"<dt>{prose(label)}</dt><dd>{prose(name)}</dd>"
-        for name, label in shown.items()
-        if label != plain(name)
-    ]
-    if cut:
-        parts.append(fold("Long names, as pictures cut them", f"<dl>{''.join(cut)}</dl>"))
+    if any(label != plain(name) for name, label in svg.labels(comparison, SHORT).items()):
+        names = "".join(f"<li>{prose(system.name)}</li>" for system in comparison.systems)
+        parts.append(fold("The numbers before names that pictures cut", f"<ol>{names}</ol>"))
     return "".join(parts)
 
 
@@ -100,9 +99,10 @@ def differences_section(comparison: Comparison) -> str:
         f"{len(comparison.query_ids):,} queries, with {_level(comparison):.0%} intervals. A full point differs by more "
         "than chance; a hollow one may not."
     )
+    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
     head = ["Pipeline", "Measure", "Difference", "Interval", "p", "p, corrected", "Wins", "Ties", "Losses"]
     rows = [
-        [prose(system.name), *_difference_cells(name, system.differences[name])]
+        [prose(shown[system.name]), *_difference_cells(name, system.differences[name])]
         for name in comparison.measures
         for system in best_first(comparison)
         if name in system.differences
@@ -123,19 +123,20 @@ def latency_section(comparison: Comparison) -> str:
         f"Medians of {queries:,} searches, one at a time on one thread, encoding the query included. Medians of "
         "stages don't add up to the median of the whole, which stands at the right; the line ends at its p95."
     )
+    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
     head = ["Pipeline", "Whole", *(prose(stage) for stage in stages)]
     rows = []
     for system in best_first(comparison):
         whole = (system.latency.p50_ms, system.latency.p95_ms)
         steps = [system.latency.stages.get(stage) for stage in stages]
-        rows.append([prose(system.name), *(cell(_pair(step)) for step in (whole, *steps))])
+        rows.append([prose(shown[system.name]), *(cell(_pair(step)) for step in (whole, *steps))])
     numbers = table("Milliseconds by stage, p50 / p95", head, rows, "breaking")
     return figure(wide, narrow, caption) + fold("Every stage in numbers, p50 / p95", numbers)
 
 
-def _row(system: System, comparison: Comparison, best: dict[str, set[str]]) -> list[str]:
+def _row(system: System, comparison: Comparison, best: dict[str, set[str]], shown: str) -> list[str]:
     is_baseline = system.name == comparison.baseline
-    name = prose(system.name) + (" <small>baseline</small>" if is_baseline else "")
+    name = prose(shown) + (" <small>baseline</small>" if is_baseline else "")
     return [
         name,
         *(_value(system, measure, system.name in best[measure]) for measure in comparison.measures),

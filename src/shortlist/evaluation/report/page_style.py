@@ -99,7 +99,7 @@ section{margin-top:36px}
 .chart.wide{display:none}
 .chart.narrow{display:block;max-width:480px}
 th,td{padding-left:14px}
-th:first-child{min-width:6.5em}
+th:first-child{min-width:7.5em;position:sticky;left:0;background:var(--paper)}
 dl{grid-template-columns:1fr;gap:2px}
 dd{margin:0 0 10px}
 }
@@ -113,18 +113,20 @@ h1{font-size:20pt}
 h2{font-size:14pt}
 .verdict{font-size:11pt}
 nav,summary::marker{display:none}
-section{margin:0;padding-top:0;border-top:0;break-before:page}
-#results,#costs{break-before:auto;margin-top:14pt}
+section{margin:16pt 0 0;padding-top:0;border-top:0}
+#differences,#disagreements,#queries,#method{break-before:page;margin-top:0}
 h2,h3,summary{break-after:avoid}
 figure,tr,li,.hits,dl>*,#disagreements summary{break-inside:avoid}
 thead{display:table-header-group}
 .scroll{overflow:visible}
-table{font-size:8pt}
-thead th{font-size:7.5pt}
-th,td{padding:3pt 0 3pt 6pt;white-space:normal}
-th:first-child{min-width:0}
+table{font-size:8pt;overflow-wrap:break-word}
+.results{font-size:7.5pt}
+thead th{font-size:7pt;white-space:normal}
+th,td{padding:3pt 0 3pt 5pt}
+th:first-child{min-width:0;overflow-wrap:anywhere}
 .breaking thead th{min-width:0}
-small,th small,td small{font-size:7pt}
+small{font-size:8pt}
+th small,td small{font-size:6.5pt}
 .measure small{padding-right:0}
 .measure{white-space:nowrap}
 .chart.wide{display:block}

@@ -8,13 +8,14 @@ from shortlist.evaluation.report import svg
 from shortlist.evaluation.report.placing import Box, Point, leader, place_labels
 from shortlist.evaluation.report.scales import Scale, linear, logarithmic
 from shortlist.evaluation.report.verdict import front
-from shortlist.evaluation.report.wording import labels, number, plain, quality, range_of, size
+from shortlist.evaluation.report.wording import number, plain, quality, range_of, size
 from shortlist.evaluation.results import Comparison, System
 
 __all__ = ["pareto_plot", "plot_svg"]
 
 TITLES = {"latency": "median latency of a search", "bytes": "bytes of index a document"}
 LABEL_HEIGHT = 15.0
+LABEL_SHARE = 0.55  # of the width
 RADIUS = 5.0
 INSET = 10.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 14.0, 28.0, 62.0
@@ -116,10 +117,9 @@ def _axes(frame: Box, x: Scale, y: Scale, measure: str, against: str) -> list[st
         elements.append(svg.line(frame.left, y(tick), frame.right, y(tick), "grid"))
         written = f"{tick + 0.0:.{max(1, decimals)}f}"
         elements.append(svg.text(frame.left - 7, y(tick) + 4, written, "muted", anchor="end"))
-    for tick in x.ticks:
-        elements.append(svg.line(x(tick), frame.bottom, x(tick), frame.bottom + 4, "zero"))
-        written = _tick(tick, against)
-        elements.append(svg.text(x(tick), frame.bottom + 18, written, "muted", anchor="middle"))
+    elements += [svg.line(x(tick), frame.bottom, x(tick), frame.bottom + 4, "zero") for tick in x.ticks]
+    values = [(x(tick), _tick(tick, against)) for tick in x.ticks]
+    elements += svg.ticks(values, frame.bottom + 18, frame.right + RIGHT)
     elements.append(svg.line(frame.left, frame.bottom, frame.right, frame.bottom, "zero"))
     unit = "p50 latency, ms" if against == "latency" else "index bytes a document"
     elements.append(svg.text(frame.right, frame.bottom + 36, f"{unit} (log scale)", "muted", anchor="end"))
@@ -149,8 +149,7 @@ def _points(
     y: Scale,
 ) -> list[str]:
     measure = comparison.measures[0]
-    most = max(8, int((frame.right - frame.left) / 17))
-    shown = labels([system.name for system in comparison.systems], most)
+    shown = svg.labels(comparison, (frame.right - frame.left) * LABEL_SHARE)
     points = []
     lines = [
         Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1)
@@ -159,7 +158,7 @@ def _points(
     for system in comparison.systems:
         interval = system.intervals[measure]
         at = x(_cost(system, against))
-        width = svg.text_width(shown[system.name]) + 2
+        width = svg.text_width(shown[system.name]) * (svg.BOLD if system.name in names else 1) + 2
         points.append(Point(at, y(interval.mean), RADIUS, width, LABEL_HEIGHT))
         lines.append(Box(at - 2, y(interval.high), at + 2, y(interval.low)))
     order = sorted(range(len(points)), key=lambda place: (points[place].x, points[place].y))

@@ -8,7 +8,7 @@ from shortlist.evaluation.report import svg
 from shortlist.evaluation.report.palette import LIGHT
 from shortlist.evaluation.report.scales import Scale, linear
 from shortlist.evaluation.report.verdict import best_first
-from shortlist.evaluation.report.wording import cut, labels, number, plain
+from shortlist.evaluation.report.wording import number, plain
 from shortlist.evaluation.results import Comparison, Latency
 
 __all__ = ["stage_bars", "stage_names"]
@@ -17,7 +17,7 @@ MOST = len(LIGHT.stages)
 OTHERS = "other stages"
 ROW, TALL_ROW, BAR, BOTTOM = 30.0, 44.0, 17.0, 44.0
 LEGEND_ROW = 20.0
-SHORT = 18
+LEGEND_ROOM = 240.0
 WIDE = 600.0
 
 
@@ -35,15 +35,15 @@ def stage_bars(comparison: Comparison, *, width: float, name: str, kind: str = "
     stages = _colours(stage_names(comparison))
     wide = width >= WIDE
     row = ROW if wide else TALL_ROW
-    left, right = (150.0, width - 96.0) if wide else (6.0, width - 12.0)
+    left, right = (170.0, width - 96.0) if wide else (6.0, width - 12.0)
     legend, top = _legend(stages, width)
     ends = [0.0]
     for system in systems:
         ends += [system.latency.p50_ms, system.latency.p95_ms, sum(_medians(system.latency, stages).values())]
     x = linear(ends, left, right, most_ticks=6 if wide else 4)
     bottom = top + row * len(systems)
-    elements = [*legend, *_axis(x, top, bottom, right)]
-    shown = labels([system.name for system in systems], SHORT if wide else int(width / 14))
+    elements = [*legend, *_axis(x, top, bottom, width)]
+    shown = svg.labels(comparison, left - 12 if wide else width - 110)
     for place, system in enumerate(systems):
         elements += _row(shown[system.name], system.latency, stages, x, top + row * place, wide, width)
     said = [
@@ -78,7 +78,7 @@ def _medians(latency: Latency, stages: Mapping[str, int]) -> dict[int, float]:
 def _names(stages: Mapping[str, int]) -> dict[int, str]:
     names: dict[int, str] = {}
     for stage, place in stages.items():
-        names[place] = OTHERS if place in names else cut(plain(stage), 30)
+        names[place] = OTHERS if place in names else svg.fitted(stage, LEGEND_ROOM)
     return names
 
 
@@ -99,14 +99,11 @@ def _legend(stages: Mapping[str, int], width: float) -> tuple[list[str], float]:
     return elements, y + 16
 
 
-def _axis(x: Scale, top: float, bottom: float, right: float) -> list[str]:
-    elements = []
-    for tick in x.ticks:
-        elements.append(svg.line(x(tick), top, x(tick), bottom, "grid" if tick else "zero"))
-        anchor = "middle" if x(tick) - 20 > 0 else "start"
-        elements.append(svg.text(x(tick), bottom + 16, f"{tick:,.10g}", "muted", anchor=anchor))
-    elements.append(svg.text(right, bottom + 34, "milliseconds", "muted", anchor="end"))
-    return elements
+def _axis(x: Scale, top: float, bottom: float, width: float) -> list[str]:
+    lines = [svg.line(x(tick), top, x(tick), bottom, "grid" if tick else "zero") for tick in x.ticks]
+    values = [(x(tick), f"{tick:,.10g}") for tick in x.ticks]
+    unit = svg.text(x.end, bottom + 34, "milliseconds", "muted", anchor="end")
+    return [*lines, *svg.ticks(values, bottom + 16, width), unit]
 
 
 def _row(
@@ -138,7 +135,7 @@ def _row(
             *elements,
             svg.text(width - 4, middle + 4, total, anchor="end"),
         ]
-    return [svg.text(4, top + 16, name), svg.text(width - 4, top + 16, total, anchor="end"), *elements]
+    return [svg.text(12, top + 16, name), svg.text(width - 4, top + 16, total, anchor="end"), *elements]
 
 
 def _whisker(begin: float, end: float, y: float) -> list[str]:

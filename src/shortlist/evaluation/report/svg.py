@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from html import escape
 
 from shortlist.evaluation.report.palette import DARK, LIGHT, Palette, ink_on
-from shortlist.evaluation.report.wording import plain
+from shortlist.evaluation.report.wording import cut, plain
+from shortlist.evaluation.results import Comparison
 
 __all__ = [
+    "BOLD",
     "FONT_PX",
     "box",
     "circle",
+    "fitted",
     "group",
+    "labels",
     "line",
     "path",
     "picture",
@@ -21,9 +25,12 @@ __all__ = [
     "style",
     "text",
     "text_width",
+    "ticks",
 ]
 
 FONT_PX = 12.5
+BOLD = 1.12  # how much wider bold letters are
+GAP = 6.0  # between values at an axis
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 
 _WIDTHS = dict.fromkeys("ijl.,:;'|! ", 0.36) | dict.fromkeys('frt()[]-"/', 0.44)
@@ -43,6 +50,41 @@ def _letter_width(letter: str) -> float:
     if unicodedata.east_asian_width(letter) in "WF":
         return 1.05
     return 0.76 if letter.isupper() or not letter.isascii() else 0.645
+
+
+def fitted(content: str, room: float, px: float = FONT_PX) -> str:
+    """Shorten a text until it is at most ``room`` pixels wide, bold or not.
+
+    >>> fitted("bm25", 60), fitted("rerank(bm25, maxsim)", 80)
+    ('bm25', 'rerank(…')
+    """
+    content = plain(content)
+    length = len(content)
+    while length > 1 and text_width(cut(content, length), px) * BOLD > room:
+        length -= 1
+    return cut(content, length)
+
+
+def labels(comparison: Comparison, room: float) -> dict[str, str]:
+    """Give each system's name as it labels pictures; one that is cut starts with its place, from 1."""
+    return {
+        system.name: plain(system.name)
+        if text_width(plain(system.name)) * BOLD <= room
+        else fitted(f"{place} {system.name}", room)
+        for place, system in enumerate(comparison.systems, start=1)
+    }
+
+
+def ticks(places: Iterable[tuple[float, str]], y: float, right: float) -> list[str]:
+    """Write values at an axis, from 0 to ``right``; one that would touch another is left out."""
+    elements, taken = [], -GAP
+    for x, content in sorted(places):
+        half = text_width(content) / 2
+        middle = min(max(x, half), right - half)
+        if middle - half >= taken + GAP:
+            elements.append(text(middle, y, content, "muted", anchor="middle"))
+            taken = middle + half
+    return elements
 
 
 def text(

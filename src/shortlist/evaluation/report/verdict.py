@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shortlist.evaluation.report.wording import (
     difference,
     listed,
     number,
-    plain,
     probability,
     quality,
+    short_names,
     size,
 )
 from shortlist.evaluation.results import Comparison, System, pareto
 
 __all__ = ["Verdict", "best_by_measure", "best_first", "front", "verdict"]
+
+MOST_LETTERS = 40  # of a name in a sentence
 
 
 @dataclass(frozen=True)
@@ -67,30 +70,36 @@ def verdict(comparison: Comparison) -> Verdict:
     measure = comparison.measures[0]
     ordered = best_first(comparison)
     best, baseline = ordered[0], comparison.system(comparison.baseline)
-    name, mean = plain(best.name), quality(best.intervals[measure].mean)
-    equals = [plain(other.name) for other in ordered if quality(other.intervals[measure].mean) == mean]
+    names = _names(comparison)
+    name, mean = names[best.name], quality(best.intervals[measure].mean)
+    equals = [names[other.name] for other in ordered if quality(other.intervals[measure].mean) == mean]
     if len(ordered) == 1:
         headline = f"{name} reaches {mean} {measure}"
-        sentence = f"It was measured alone; {_cost(best, None)}."
+        sentence = f"It was measured alone; {_cost(best, None, names)}."
     elif len(equals) > 1:
         headline = f"{listed(equals)} share the best {measure}, {mean}"
-        sentence = f"The fastest of them is {name}; {_cost(best, baseline)}."
+        sentence = f"The fastest of them is {name}; {_cost(best, baseline, names)}."
     elif best is baseline:
         headline = f"The baseline, {name}, is best: {measure} {mean}"
-        sentence = f"{_worse(comparison, measure)}; {_cost(best, None)}."
+        sentence = f"{_worse(comparison, measure)}; {_cost(best, None, names)}."
     else:
         headline = f"{name} is best: {measure} {mean}"
-        sentence = f"{_gain(best, baseline, comparison, measure)}; {_cost(best, baseline)}."
+        sentence = f"{_gain(best, baseline, comparison, measure)}; {_cost(best, baseline, names)}."
     return Verdict(headline, sentence, _front(comparison))
+
+
+def _names(comparison: Comparison) -> dict[str, str]:
+    return short_names([system.name for system in comparison.systems], MOST_LETTERS)
 
 
 def _gain(best: System, baseline: System, comparison: Comparison, measure: str) -> str:
     gain = best.differences[measure]
-    words = f"That is {difference(gain.difference.mean)} against the baseline {plain(baseline.name)}"
+    names = _names(comparison)
+    words = f"That is {difference(gain.difference.mean)} against the baseline {names[baseline.name]}"
     if gain.is_significant:
         return f"{words}, more than chance would give ({probability(gain.p_holm)})"
     surer = [
-        plain(system.name)
+        names[system.name]
         for system in comparison.systems
         if measure in system.differences
         and system.differences[measure].is_significant
@@ -109,13 +118,13 @@ def _worse(comparison: Comparison, measure: str) -> str:
     return f"{many} {'are' if worse > 1 else 'is'} worse by more than chance"
 
 
-def _cost(system: System, baseline: System | None) -> str:
+def _cost(system: System, baseline: System | None, names: Mapping[str, str]) -> str:
     """Say what a search and a document cost, beside the baseline where that is another system."""
     time, space = f"{number(system.latency.p50_ms)} ms", size(system.costs.total_bytes)
     if baseline is None or baseline is system:
         return f"a search takes {time} (p50), a document {space} of index"
     return (
-        f"a search takes {time} (p50; {plain(baseline.name)} {number(baseline.latency.p50_ms)} ms), "
+        f"a search takes {time} (p50; {names[baseline.name]} {number(baseline.latency.p50_ms)} ms), "
         f"a document {space} of index ({size(baseline.costs.total_bytes)})"
     )
 
@@ -123,10 +132,11 @@ def _cost(system: System, baseline: System | None) -> str:
 def _front(comparison: Comparison) -> str:
     if len(comparison.systems) == 1:
         return "With one pipeline there is nothing to choose between."
+    names = _names(comparison)
     fast, small = front(comparison, "latency"), front(comparison, "bytes")
     if set(fast) == set(small):
-        return f"No other is both better and cheaper than {listed([plain(name) for name in fast])}."
+        return f"No other is both better and cheaper than {listed([names[name] for name in fast])}."
     return (
-        f"No other is both better and faster than {listed([plain(name) for name in fast])}; "
-        f"both better and smaller than {listed([plain(name) for name in small])}."
+        f"No other is both better and faster than {listed([names[name] for name in fast])}; "
+        f"both better and smaller than {listed([names[name] for name in small])}."
     )

@@ -11,13 +11,13 @@ __all__ = [
     "columns",
     "cut",
     "difference",
-    "labels",
     "listed",
     "number",
     "plain",
     "probability",
     "quality",
     "range_of",
+    "short_names",
     "size",
 ]
 
@@ -45,10 +45,10 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
-def labels(names: Sequence[str], most: int) -> dict[str, str]:
-    """Give each name as it labels a point; one that is cut starts with its place among the names, from 1.
+def short_names(names: Sequence[str], most: int) -> dict[str, str]:
+    """Give each name in at most ``most`` letters; one that is cut starts with its place among them, from 1.
 
-    >>> labels(["bm25", "fuse(bm25, dense)"], 12)
+    >>> short_names(["bm25", "fuse(bm25, dense)"], 12)
     {'bm25': 'bm25', 'fuse(bm25, dense)': '2 fuse(bm25…'}
     """
     return {
