@@ -72,13 +72,13 @@ def _disagreement(each: Disagreement, ordered: list[System], *, is_open: bool) -
     text = cut(plain(each.text), MOST_LETTERS) or each.query_id
     spread = f"{quality(min(values))} to {quality(max(values))}" if values else ""
     summary = f'<span class="query">{foreign(text)}</span> <small>{code(each.query_id)} {spread}</small>'
-    columns = [
-        f'<div class="hits"><h3>{prose(cut(plain(system.name), MOST_LETTERS // 4))} <b>{_optional(each.values.get(system.name))}</b></h3>'
-        f"{_hits(each.hits[system.name])}</div>"
+    columns = "".join(
+        f'<div class="hits"><h3>{prose(cut(plain(system.name), MOST_LETTERS // 4))} '
+        f"<b>{_optional(each.values.get(system.name))}</b></h3>{_hits(each.hits[system.name])}</div>"
         for system in ordered
         if system.name in each.hits
-    ]
-    return fold(summary, f'<div class="columns">{"".join(columns)}</div>', is_open=is_open)
+    )
+    return fold(summary, f'<div class="columns">{columns}</div>', is_open=is_open)
 
 
 def _hits(hits: Sequence[Shown]) -> str:

@@ -9,6 +9,7 @@ from shortlist.evaluation.report.pareto_plot import pareto_plot
 from shortlist.evaluation.report.stage_bars import stage_bars, stage_names
 from shortlist.evaluation.report.verdict import best_by_measure, best_first
 from shortlist.evaluation.report.wording import (
+    cut,
     difference,
     number,
     plain,
@@ -49,7 +50,7 @@ def results_section(comparison: Comparison) -> str:
     key = (
         f"<strong>Bold</strong> is the best of a measure. Below each mean stands its {level:.0%} interval. "
         '<span class="up">▲</span> better, <span class="down">▼</span> worse than the baseline '
-        f"{code(comparison.baseline)} by more than chance (corrected p &lt; {1 - level:.2g}). "
+        f"{code(cut(plain(comparison.baseline), MOST_LETTERS))} by more than chance (corrected p &lt; {1 - level:.2g}). "
         "Index bytes are those of the parts that a pipeline reads, the texts among them."
     )
     parts = [
@@ -95,7 +96,7 @@ def differences_section(comparison: Comparison) -> str:
         return ""
     measure = comparison.measures[0]
     caption = (
-        f"Differences of {prose(measure)} from {code(comparison.baseline)}, over the same "
+        f"Differences of {prose(measure)} from {code(cut(plain(comparison.baseline), MOST_LETTERS))}, over the same "
         f"{len(comparison.query_ids):,} queries, with {_level(comparison):.0%} intervals. A full point differs by more "
         "than chance; a hollow one may not."
     )

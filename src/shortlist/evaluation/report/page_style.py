@@ -116,6 +116,8 @@ nav,summary::marker{display:none}
 section{margin:16pt 0 0;padding-top:0;border-top:0}
 #differences,#disagreements,#queries,#method{break-before:page;margin-top:0}
 h2,h3,summary{break-after:avoid}
+figure{margin:0}
+figcaption,.key{font-size:8pt;margin-top:4pt}
 figure,tr,li,.hits,dl>*,#disagreements summary{break-inside:avoid}
 thead{display:table-header-group}
 .scroll{overflow:visible}
@@ -131,7 +133,9 @@ th small,td small{font-size:6.5pt}
 .measure{white-space:nowrap}
 .chart.wide{display:block}
 .chart.narrow{display:none}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:12pt}
+.pair{display:block}
+.pair figure{display:inline-block;width:48.5%;vertical-align:top}
+.pair figure+figure{margin-left:2.5%}
 summary{list-style:none;color:inherit;font-weight:600}
 summary::-webkit-details-marker{display:none}
 details:not([open])::details-content{content-visibility:visible;display:block;height:auto}
