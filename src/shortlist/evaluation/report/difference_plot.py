@@ -34,7 +34,7 @@ def difference_plot(comparison: Comparison, *, width: float, name: str, kind: st
         return ""
     wide = width >= WIDE
     row = ROW if wide else TALL_ROW
-    left, right = (190.0, width - 270.0) if wide else (14.0, width - 14.0)
+    left, right = (190.0, width - 282.0) if wide else (14.0, width - 14.0)
     bottom = TOP + row * len(found)
     ends = [0.0, *(end for each in found.values() for end in (each.difference.low, each.difference.high))]
     ends += [each.difference.mean for each in found.values()]
@@ -61,7 +61,7 @@ def difference_plot(comparison: Comparison, *, width: float, name: str, kind: st
 def _heads(right: float, wide: bool) -> list[tuple[float, str]]:
     if not wide:
         return []
-    return [(right + 12, "difference, interval"), (right + 196, "corrected p")]
+    return [(right + 12, "difference, interval"), (right + 202, "corrected p")]
 
 
 def _axis(x: Scale, bottom: float, baseline: str, width: float) -> list[str]:
@@ -99,7 +99,7 @@ def _row(name: str, each: Difference, x: Scale, top: float, right: float, wide: 
             svg.text(4, middle + 4, name, weight),
             svg.group(marks),
             svg.text(right + 12, middle + 4, _written(each)),
-            svg.text(right + 196, middle + 4, chance, weight),
+            svg.text(right + 202, middle + 4, chance, weight),
         ]
     return [
         svg.text(4, top + 14, name, weight),

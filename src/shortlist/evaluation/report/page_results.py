@@ -9,6 +9,7 @@ from shortlist.evaluation.report.pareto_plot import pareto_plot
 from shortlist.evaluation.report.stage_bars import stage_bars, stage_names
 from shortlist.evaluation.report.verdict import best_by_measure, best_first
 from shortlist.evaluation.report.wording import (
+    NAME_LETTERS,
     cut,
     difference,
     number,
@@ -26,7 +27,6 @@ __all__ = ["differences_section", "latency_section", "plots_section", "results_s
 NARROW = 360.0
 WIDE = 880.0
 HALF = 540.0
-MOST_LETTERS = 64  # of a name in a table
 SHORT = 150.0  # room for a name, in the picture that has least
 NONE = '<span class="none">–</span>'
 
@@ -45,12 +45,13 @@ def results_section(comparison: Comparison) -> str:
         "Model",
         "Judged<small>of the first ten</small>",
     ]
-    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
+    shown = short_names([system.name for system in comparison.systems])
     rows = [_row(system, comparison, best, shown[system.name]) for system in best_first(comparison)]
+    baseline = code(cut(plain(comparison.baseline), NAME_LETTERS))
     key = (
         f"<strong>Bold</strong> is the best of a measure. Below each mean stands its {level:.0%} interval. "
         '<span class="up">▲</span> better, <span class="down">▼</span> worse than the baseline '
-        f"{code(cut(plain(comparison.baseline), MOST_LETTERS))} by more than chance (corrected p &lt; {1 - level:.2g}). "
+        f"{baseline} by more than chance (corrected p &lt; {1 - level:.2g}). "
         "Index bytes are those of the parts that a pipeline reads, the texts among them."
     )
     parts = [
@@ -96,11 +97,11 @@ def differences_section(comparison: Comparison) -> str:
         return ""
     measure = comparison.measures[0]
     caption = (
-        f"Differences of {prose(measure)} from {code(cut(plain(comparison.baseline), MOST_LETTERS))}, over the same "
+        f"Differences of {prose(measure)} from {code(cut(plain(comparison.baseline), NAME_LETTERS))}, over the same "
         f"{len(comparison.query_ids):,} queries, with {_level(comparison):.0%} intervals. A full point differs by more "
         "than chance; a hollow one may not."
     )
-    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
+    shown = short_names([system.name for system in comparison.systems])
     head = ["Pipeline", "Measure", "Difference", "Interval", "p", "p, corrected", "Wins", "Ties", "Losses"]
     rows = [
         [prose(shown[system.name]), *_difference_cells(name, system.differences[name])]
@@ -124,7 +125,7 @@ def latency_section(comparison: Comparison) -> str:
         f"Medians of {queries:,} searches, one at a time on one thread, encoding the query included. Medians of "
         "stages don't add up to the median of the whole, which stands at the right; the line ends at its p95."
     )
-    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS)
+    shown = short_names([system.name for system in comparison.systems])
     head = ["Pipeline", "Whole", *(prose(stage) for stage in stages)]
     rows = []
     for system in best_first(comparison):

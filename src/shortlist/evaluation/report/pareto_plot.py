@@ -60,7 +60,7 @@ def pareto_plot(
     frame = Box(LEFT, top, width - RIGHT, height - BOTTOM)
     intervals = [system.intervals[measure] for system in comparison.systems]
     ends = [value for each in intervals for value in (each.low, each.mean, each.high)]
-    y = linear(ends, frame.bottom - INSET, frame.top + INSET, most_ticks=6)
+    y = linear(ends, frame.bottom - INSET, frame.top + INSET, limits=(0.0, 1.0))
     costs = [_cost(system, against) for system in comparison.systems]
     x = logarithmic(
         costs, frame.left + INSET + 6, frame.right - INSET - 6, most_ticks=max(3, int(width / 75))
@@ -70,7 +70,15 @@ def pareto_plot(
     title = f"{plain(measure)} against {TITLES[against]}"
     elements = [
         *(
-            [svg.text(LEFT - 32, 26, f"{title}, {plain(comparison.source)}", "strong", px=15)]
+            [
+                svg.text(
+                    LEFT - 32,
+                    26,
+                    svg.fitted(f"{title}, {comparison.source}", width - 32, 15),
+                    "strong",
+                    px=15,
+                )
+            ]
             if heading
             else []
         ),

@@ -34,11 +34,23 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def linear(values: Sequence[float], start: float, end: float, *, most_ticks: int = 6) -> Scale:
-    """Make a scale on which all values find place, with round ticks."""
+def linear(
+    values: Sequence[float],
+    start: float,
+    end: float,
+    *,
+    most_ticks: int = 6,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+) -> Scale:
+    """Make a scale on which all values find place, with round ticks.
+
+    Where the values lie close together it is wider than they are; not beyond ``limits`` as long as they aren't.
+    """
     low, high = min(values), max(values)
-    spare = max(0.0, LEAST_SPAN - (high - low)) / 2
-    low, high = low - spare, high + spare
+    spare = max(0.0, LEAST_SPAN - (high - low))
+    below = min(spare / 2, max(0.0, low - limits[0]))
+    below = max(below, spare - max(0.0, limits[1] - high))
+    low, high = low - below, high + spare - below
     step = _step((high - low) / most_ticks)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     ticks = tuple(place * step for place in range(first, last + 1))

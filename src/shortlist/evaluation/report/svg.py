@@ -56,7 +56,7 @@ def fitted(content: str, room: float, px: float = FONT_PX) -> str:
     """Shorten a text until it is at most ``room`` pixels wide, bold or not.
 
     >>> fitted("bm25", 60), fitted("rerank(bm25, maxsim)", 80)
-    ('bm25', 'rerank(…')
+    ('bm25', 'rerank(b…')
     """
     content = plain(content)
     length = len(content)

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from shortlist.evaluation.report.verdict import best_by_measure, best_first, verdict
 from shortlist.evaluation.report.wording import (
+    NAME_LETTERS,
     columns,
+    cut,
     difference,
     number,
     plain,
     probability,
     quality,
     range_of,
+    short_names,
     size,
 )
 from shortlist.evaluation.results import Comparison, System
@@ -21,7 +24,6 @@ from shortlist.evaluation.results import Comparison, System
 __all__ = ["to_terminal"]
 
 MOST_MEASURES = 4
-NAME_LINES = 4
 GAP = "  "
 
 
@@ -47,6 +49,7 @@ def _main_tables(comparison: Comparison, width: int) -> list[str]:
     """Draw one table of at most four measures after the other; costs stand in the first."""
     best = best_by_measure(comparison)
     systems = best_first(comparison)
+    names = short_names([system.name for system in comparison.systems])
     at_once = MOST_MEASURES if width >= 100 else MOST_MEASURES - 1
     tables = []
     for start in range(0, len(comparison.measures), at_once):
@@ -61,7 +64,7 @@ def _main_tables(comparison: Comparison, width: int) -> list[str]:
                 number(system.latency.p95_ms),
                 size(system.costs.total_bytes),
             ]
-            rows.append([plain(system.name), *values, *(costs if with_costs else [])])
+            rows.append([names[system.name], *values, *(costs if with_costs else [])])
         tables.append(_table(head, rows, width))
     return tables
 
@@ -78,7 +81,7 @@ def _value(system: System, measure: str, is_best: bool) -> str:
 def _legend(comparison: Comparison, width: int) -> str:
     level = comparison.systems[0].intervals[comparison.measures[0]].level
     return _wrapped(
-        f"* best   ▲ ▼ better, worse than {plain(comparison.baseline)} by more than chance (p < {1 - level:.2g}, "
+        f"* best   ▲ ▼ better, worse than {cut(plain(comparison.baseline), NAME_LETTERS)} by more than chance (p < {1 - level:.2g}, "
         "paired randomisation test, Holm's correction)",
         width,
     )
@@ -86,9 +89,10 @@ def _legend(comparison: Comparison, width: int) -> str:
 
 def _against_baseline(comparison: Comparison, width: int) -> str:
     measure = comparison.measures[0]
+    names = short_names([system.name for system in comparison.systems])
     rows = [
         [
-            plain(system.name),
+            names[system.name],
             difference(found.difference.mean),
             range_of(found.difference.low, found.difference.high),
             probability(found.p_holm).removeprefix("p ").removeprefix("= "),
@@ -101,16 +105,18 @@ def _against_baseline(comparison: Comparison, width: int) -> str:
         return ""
     level = comparison.systems[0].intervals[measure].level
     head = ["", "difference", f"{level:.0%} interval", "p", "wins / ties / losses"]
-    return f"{measure} against {plain(comparison.baseline)}\n{_table(head, rows, width)}"
+    title = _wrapped(f"{plain(measure)} against {cut(plain(comparison.baseline), NAME_LETTERS)}", width)
+    return f"{title}\n{_table(head, rows, width)}"
 
 
 def _pipelines(comparison: Comparison, width: int) -> str:
-    """Write out the pipelines that go by another name."""
-    lines = [
-        _wrapped(f"{plain(system.name)} = {plain(system.pipeline)}", width)
-        for system in best_first(comparison)
-        if plain(system.name) != plain(system.pipeline)
-    ]
+    """Write out names that were cut, and the pipelines that go by another name."""
+    names = short_names([system.name for system in comparison.systems])
+    lines = []
+    for system in best_first(comparison):
+        written = dict.fromkeys([names[system.name], plain(system.name), plain(system.pipeline)])
+        if len(written) > 1:
+            lines.append(_wrapped(" = ".join(written), width))
     return "\n".join(lines)
 
 
@@ -148,17 +154,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> st
     widths[0] = min(widths[0], max(8, width - sum(widths[1:]) - len(GAP) * (len(head) - 1)))
     lines = []
     for row in rows:
-        first, *rest = _name_lines(row[0], widths[0])
+        first, *rest = _lines(row[0], widths[0])
         lines += [_line([first, *row[1:]], widths), *rest]
     rule = "─" * (sum(widths) + len(GAP) * (len(head) - 1))
     return "\n".join([_line(head, widths), rule, *lines])
-
-
-def _name_lines(name: str, width: int) -> list[str]:
-    lines = _lines(name, width)
-    if len(lines) > NAME_LINES:
-        lines = [*lines[: NAME_LINES - 1], f"{lines[NAME_LINES - 1][: width - 1]}…"]
-    return lines
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

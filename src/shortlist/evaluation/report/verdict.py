@@ -18,8 +18,6 @@ from shortlist.evaluation.results import Comparison, System, pareto
 
 __all__ = ["Verdict", "best_by_measure", "best_first", "front", "verdict"]
 
-MOST_LETTERS = 40  # of a name in a sentence
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -89,7 +87,7 @@ def verdict(comparison: Comparison) -> Verdict:
 
 
 def _names(comparison: Comparison) -> dict[str, str]:
-    return short_names([system.name for system in comparison.systems], MOST_LETTERS)
+    return short_names([system.name for system in comparison.systems])
 
 
 def _gain(best: System, baseline: System, comparison: Comparison, measure: str) -> str:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 __all__ = [
+    "NAME_LETTERS",
     "columns",
     "cut",
     "difference",
@@ -20,6 +21,9 @@ __all__ = [
     "short_names",
     "size",
 ]
+
+NAME_LETTERS = 40
+"""How long a pipeline's name may be in sentences and tables."""
 
 # Controls, marks that turn the direction of writing, line separators, and what XML can't hold.
 _STEERING = re.compile(
@@ -45,7 +49,7 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
-def short_names(names: Sequence[str], most: int) -> dict[str, str]:
+def short_names(names: Sequence[str], most: int = NAME_LETTERS) -> dict[str, str]:
     """Give each name in at most ``most`` letters; one that is cut starts with its place among them, from 1.
 
     >>> short_names(["bm25", "fuse(bm25, dense)"], 12)
