@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shortlist.evaluation.report.verdict import best_by_measure
-from shortlist.evaluation.report.wording import number, plain, quality, size
+from shortlist.evaluation.report.wording import counted, number, plain, quality, size
 from shortlist.evaluation.results import Comparison, System
 from shortlist.measures.statistics import PERMUTATIONS, RESAMPLES
 
@@ -93,18 +93,14 @@ def _caption(comparison: Comparison) -> str:
         f"($p < {1 - level:.2g}$, paired randomisation test with {PERMUTATIONS:,} permutations, Holm's correction)."
     )
     return (
-        f"{_escaped(plain(comparison.source))}: {_counted(len(comparison.query_ids), 'query', 'queries')}, "
-        f"{_counted(comparison.documents, 'document', 'documents')}. Best values in bold."
+        f"{_escaped(plain(comparison.source))}: {counted(len(comparison.query_ids), 'query', 'queries')}, "
+        f"{counted(comparison.documents, 'document', 'documents')}. Best values in bold."
         f"{tests if len(comparison.systems) > 1 else ''} "
         f"Intervals by bootstrap over queries ({RESAMPLES:,} resamples). Latency of one search at a time on "
         f"{_escaped(plain(comparison.machine))}, model {_escaped(plain(comparison.model))} "
         f"({_escaped(plain(comparison.mode))}); shortlist {_escaped(plain(comparison.version))}, "
         f"seed {comparison.seed}."
     )
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _escaped(text: str) -> str:

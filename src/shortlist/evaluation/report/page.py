@@ -13,6 +13,7 @@ from shortlist.evaluation.report.page_results import (
 )
 from shortlist.evaluation.report.page_style import page_style
 from shortlist.evaluation.report.verdict import verdict
+from shortlist.evaluation.report.wording import counted
 from shortlist.evaluation.results import Comparison
 
 __all__ = ["to_html"]
@@ -43,8 +44,8 @@ def to_html(comparison: Comparison, *, command: str = "") -> str:
     present = [each for each in sections if each[2]]
     links = "".join(f'<a href="#{anchor}">{heading}</a>' for anchor, heading, _ in present)
     counts = (
-        f"{prose(comparison.source)} · {len(comparison.query_ids):,} queries · "
-        f"{comparison.documents:,} documents · {prose(comparison.model)}"
+        f"{prose(comparison.source)} · {counted(len(comparison.query_ids), 'query', 'queries')} · "
+        f"{counted(comparison.documents, 'document', 'documents')} · {prose(comparison.model)}"
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

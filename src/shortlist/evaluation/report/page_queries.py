@@ -21,8 +21,9 @@ def disagreements_section(comparison: Comparison) -> str:
     if not comparison.disagreements:
         return ""
     ordered = best_first(comparison)
+    shown = short_names([system.name for system in comparison.systems])
     found = [
-        _disagreement(each, ordered, is_open=place < OPEN)
+        _disagreement(each, ordered, shown, is_open=place < OPEN)
         for place, each in enumerate(comparison.disagreements)
     ]
     key = (
@@ -47,7 +48,7 @@ def queries_section(comparison: Comparison) -> str:
         ),
         key=lambda row: -row[2],
     )
-    shown = short_names([system.name for system in comparison.systems], MOST_LETTERS // 10)
+    shown = short_names([system.name for system in comparison.systems])
     head = ["Query", *(prose(shown[system.name]) for system in ordered), "Spread"]
     lines = [
         [_query(query_id, texts), *_value_cells(values), cell(quality(spread))]
@@ -67,13 +68,13 @@ def queries_section(comparison: Comparison) -> str:
     return fold(summary, more + markup)
 
 
-def _disagreement(each: Disagreement, ordered: list[System], *, is_open: bool) -> str:
+def _disagreement(each: Disagreement, ordered: list[System], shown: dict[str, str], *, is_open: bool) -> str:
     values = [each.values[system.name] for system in ordered if system.name in each.values]
     text = cut(plain(each.text), MOST_LETTERS) or each.query_id
     spread = f"{quality(min(values))} to {quality(max(values))}" if values else ""
     summary = f'<span class="query">{foreign(text)}</span> <small>{code(each.query_id)} {spread}</small>'
     columns = "".join(
-        f'<div class="hits"><h3>{prose(cut(plain(system.name), MOST_LETTERS // 4))} '
+        f'<div class="hits"><h3>{prose(shown[system.name])} '
         f"<b>{_optional(each.values.get(system.name))}</b></h3>{_hits(each.hits[system.name])}</div>"
         for system in ordered
         if system.name in each.hits

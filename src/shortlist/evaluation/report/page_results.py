@@ -10,6 +10,7 @@ from shortlist.evaluation.report.stage_bars import stage_bars, stage_names
 from shortlist.evaluation.report.verdict import best_by_measure, best_first
 from shortlist.evaluation.report.wording import (
     NAME_LETTERS,
+    counted,
     cut,
     difference,
     number,
@@ -34,7 +35,6 @@ NONE = '<span class="none">–</span>'
 def results_section(comparison: Comparison) -> str:
     """Show every system with its measures, intervals and costs, best first."""
     best = best_by_measure(comparison)
-    level = _level(comparison)
     head = [
         "Pipeline",
         *(prose(measure) for measure in comparison.measures),
@@ -47,16 +47,9 @@ def results_section(comparison: Comparison) -> str:
     ]
     shown = short_names([system.name for system in comparison.systems])
     rows = [_row(system, comparison, best, shown[system.name]) for system in best_first(comparison)]
-    baseline = code(cut(plain(comparison.baseline), NAME_LETTERS))
-    key = (
-        f"<strong>Bold</strong> is the best of a measure. Below each mean stands its {level:.0%} interval. "
-        '<span class="up">▲</span> better, <span class="down">▼</span> worse than the baseline '
-        f"{baseline} by more than chance (corrected p &lt; {1 - level:.2g}). "
-        "Index bytes are those of the parts that a pipeline reads, the texts among them."
-    )
     parts = [
         table(f"Quality and costs on {comparison.source}", head, rows, "results"),
-        f'<p class="key">{key}</p>',
+        f'<p class="key">{_key(comparison)}</p>',
     ]
     others = [system for system in best_first(comparison) if plain(system.pipeline) != plain(system.name)]
     if others:
@@ -66,6 +59,20 @@ def results_section(comparison: Comparison) -> str:
         names = "".join(f"<li>{prose(system.name)}</li>" for system in comparison.systems)
         parts.append(fold("The numbers before names that pictures cut", f"<ol>{names}</ol>"))
     return "".join(parts)
+
+
+def _key(comparison: Comparison) -> str:
+    level = _level(comparison)
+    baseline = code(cut(plain(comparison.baseline), NAME_LETTERS))
+    signs = (
+        "<strong>Bold</strong> is the best of a measure. "
+        '<span class="up">▲</span> better, <span class="down">▼</span> worse than the baseline '
+        f"{baseline} by more than chance (corrected p &lt; {1 - level:.2g}). "
+    )
+    return (
+        f"{signs if len(comparison.systems) > 1 else ''}Below each mean stands its {level:.0%} interval. "
+        "Index bytes are those of the parts that a pipeline reads, the texts among them."
+    )
 
 
 def plots_section(comparison: Comparison) -> str:
@@ -96,10 +103,11 @@ def differences_section(comparison: Comparison) -> str:
     if not wide:
         return ""
     measure = comparison.measures[0]
+    baseline = code(cut(plain(comparison.baseline), NAME_LETTERS))
+    queries = counted(len(comparison.query_ids), "query", "queries")
     caption = (
-        f"Differences of {prose(measure)} from {code(cut(plain(comparison.baseline), NAME_LETTERS))}, over the same "
-        f"{len(comparison.query_ids):,} queries, with {_level(comparison):.0%} intervals. A full point differs by more "
-        "than chance; a hollow one may not."
+        f"Differences of {prose(measure)} from {baseline}, over the same {queries}, with {_level(comparison):.0%} "
+        "intervals. A full point differs by more than chance; a hollow one may not."
     )
     shown = short_names([system.name for system in comparison.systems])
     head = ["Pipeline", "Measure", "Difference", "Interval", "p", "p, corrected", "Wins", "Ties", "Losses"]
@@ -120,10 +128,10 @@ def latency_section(comparison: Comparison) -> str:
         for width, kind in ((WIDE, "wide"), (NARROW, "narrow"))
     )
     stages = stage_names(comparison)
-    queries = max(system.latency.queries for system in comparison.systems)
+    searches = counted(max(system.latency.queries for system in comparison.systems), "search", "searches")
     caption = (
-        f"Medians of {queries:,} searches, one at a time on one thread, encoding the query included. Medians of "
-        "stages don't add up to the median of the whole, which stands at the right; the line ends at its p95."
+        f"Medians of {searches}, one at a time on one thread, encoding the query included. Medians of stages don't "
+        "add up to the median of the whole, which stands at the right; the line ends at its p95."
     )
     shown = short_names([system.name for system in comparison.systems])
     head = ["Pipeline", "Whole", *(prose(stage) for stage in stages)]
@@ -137,7 +145,7 @@ def latency_section(comparison: Comparison) -> str:
 
 
 def _row(system: System, comparison: Comparison, best: dict[str, set[str]], shown: str) -> list[str]:
-    is_baseline = system.name == comparison.baseline
+    is_baseline = system.name == comparison.baseline and len(comparison.systems) > 1
     name = prose(shown) + (" <small>baseline</small>" if is_baseline else "")
     return [
         name,

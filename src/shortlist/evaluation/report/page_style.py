@@ -43,6 +43,7 @@ th small,td small{display:block;font-weight:400;font-size:11.5px;line-height:1.4
 tbody th small{display:inline;margin-left:4px}
 td strong{font-weight:700}
 .measure small{padding-right:14px}
+.measure+td:not(.measure){padding-left:26px}
 .sign{display:inline-block;width:14px;text-align:center;font-size:10px}
 .up{color:var(--accent)}
 .down{color:var(--down)}
@@ -66,7 +67,7 @@ details>.scroll,details>dl{margin-top:10px}
 #disagreements summary{color:var(--ink);font-size:16px}
 #disagreements summary small{margin-left:6px;white-space:normal}
 .query{font-weight:600}
-.columns{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:16px 28px;margin-top:12px}
+.columns{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:16px 28px;margin-top:12px}
 .hits h3{margin:0 0 4px;padding-bottom:4px;border-bottom:1px solid var(--line);font-size:13px;display:flex;
 justify-content:space-between;gap:12px}
 .hits h3 b{font-weight:400;color:var(--muted)}

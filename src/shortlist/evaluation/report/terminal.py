@@ -9,6 +9,7 @@ from shortlist.evaluation.report.verdict import best_by_measure, best_first, ver
 from shortlist.evaluation.report.wording import (
     NAME_LETTERS,
     columns,
+    counted,
     cut,
     difference,
     number,
@@ -79,9 +80,12 @@ def _value(system: System, measure: str, is_best: bool) -> str:
 
 
 def _legend(comparison: Comparison, width: int) -> str:
+    if len(comparison.systems) == 1:
+        return ""
     level = comparison.systems[0].intervals[comparison.measures[0]].level
+    baseline = cut(plain(comparison.baseline), NAME_LETTERS)
     return _wrapped(
-        f"* best   ▲ ▼ better, worse than {cut(plain(comparison.baseline), NAME_LETTERS)} by more than chance (p < {1 - level:.2g}, "
+        f"* best   ▲ ▼ better, worse than {baseline} by more than chance (p < {1 - level:.2g}, "
         "paired randomisation test, Holm's correction)",
         width,
     )
@@ -130,10 +134,15 @@ def _findings(comparison: Comparison, width: int) -> str:
 
 
 def _source(comparison: Comparison) -> str:
+    counts = (
+        counted(len(comparison.query_ids), "query", "queries"),
+        counted(comparison.documents, "document", "documents"),
+        counted(comparison.passages, "passage", "passages"),
+    )
     return (
-        f"{plain(comparison.source)}: {len(comparison.query_ids):,} queries, {comparison.documents:,} documents, "
-        f"{comparison.passages:,} passages; model {plain(comparison.model)} ({plain(comparison.mode)}), "
-        f"seed {comparison.seed}, shortlist {plain(comparison.version)}, {plain(comparison.machine)}"
+        f"{plain(comparison.source)}: {', '.join(counts)}; model {plain(comparison.model)} "
+        f"({plain(comparison.mode)}), seed {comparison.seed}, shortlist {plain(comparison.version)}, "
+        f"{plain(comparison.machine)}"
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 __all__ = [
     "NAME_LETTERS",
     "columns",
+    "counted",
     "cut",
     "difference",
     "listed",
@@ -71,6 +72,15 @@ def columns(text: str) -> int:
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text
     )
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "query", "queries"), counted(6825, "document", "documents")
+    ('1 query', '6,825 documents')
+    """
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def listed(words: Sequence[str]) -> str:
