@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -54,8 +55,7 @@ def test_json_that_is_something_else_is_refused_with_its_place(text: str, messag
 
 
 def test_a_number_that_is_not_finite_is_no_json() -> None:
-    comparison = single()
-    object.__setattr__(comparison, "seconds", {"indexing": float("nan")})
+    comparison = replace(single(), seconds={"indexing": float("nan")})
     with pytest.raises(DataError, match="can't be written as JSON"):
         to_json(comparison)
 

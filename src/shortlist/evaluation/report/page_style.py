@@ -127,7 +127,7 @@ table{font-size:8pt;overflow-wrap:break-word}
 thead th{font-size:7pt;white-space:normal}
 th,td{padding:3pt 0 3pt 5pt}
 th:first-child{min-width:0;overflow-wrap:anywhere}
-.breaking thead th{min-width:0}
+.breaking thead th{min-width:0;overflow-wrap:anywhere}
 small{font-size:8pt}
 th small,td small{font-size:6.5pt}
 .measure small{padding-right:0}
