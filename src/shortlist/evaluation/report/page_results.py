@@ -53,7 +53,9 @@ def results_section(comparison: Comparison) -> str:
     ]
     others = [system for system in best_first(comparison) if plain(system.pipeline) != plain(system.name)]
     if others:
-        pairs = "".join(f"<dt>{prose(system.name)}</dt><dd>{code(system.pipeline)}</dd>" for system in others)
+        pairs = "".join(
+            f"<dt>{prose(shown[system.name])}</dt><dd>{code(system.pipeline)}</dd>" for system in others
+        )
         parts.append(fold("What the pipelines consist of", f"<dl>{pairs}</dl>"))
     if any(label != plain(name) for name, label in svg.labels(comparison, SHORT).items()):
         names = "".join(f"<li>{prose(system.name)}</li>" for system in comparison.systems)

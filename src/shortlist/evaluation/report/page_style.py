@@ -70,7 +70,7 @@ details>.scroll,details>dl{margin-top:10px}
 .columns{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:16px 28px;margin-top:12px}
 .hits h3{margin:0 0 4px;padding-bottom:4px;border-bottom:1px solid var(--line);font-size:13px;display:flex;
 justify-content:space-between;gap:12px}
-.hits h3 b{font-weight:400;color:var(--muted)}
+.hits h3 b{white-space:nowrap;font-weight:400;color:var(--muted)}
 .hits ol{list-style:none;margin:0;padding:0;font-size:14px;line-height:1.4}
 .hits li{position:relative;padding:3px 0 3px 28px}
 .hits li .grade{position:absolute;left:0;top:4px}
