@@ -51,8 +51,9 @@ def pearson(scores: Numbers, grades: Numbers) -> float:
 
     Source: Pearson 1896; the estimator of ``scipy.stats.pearsonr``.
     """
-    first, second = _graded(scores, grades)
-    return float(np.clip(np.dot(_direction(first), _direction(second)), -1, 1))
+    first, second = map(_centred, _graded(scores, grades))
+    lengths = np.sqrt(np.dot(first, first) * np.dot(second, second))
+    return float(np.clip(np.dot(first, second) / lengths, -1, 1))
 
 
 def spearman(scores: Numbers, grades: Numbers) -> float:
@@ -244,8 +245,8 @@ def _graded(scores: Numbers, grades: Numbers) -> tuple[Float, Float]:
     return first, second
 
 
-def _direction(values: Float) -> Float:
-    """Centre and scale to length 1; there are two different values at least.
+def _centred(values: Float) -> Float:
+    """Take the mean away and bring the largest to about 1; there are two different values at least.
 
     Powers of two scale without rounding, so that squares neither overflow nor vanish. The mean is rounded to the
     precision of the largest values; what is left of it after the first centring goes with the second.
@@ -254,8 +255,7 @@ def _direction(values: Float) -> Float:
     values -= values.mean()
     values -= values.mean()
     values /= _power_of_two(values)
-    result: Float = values / np.sqrt(np.dot(values, values))
-    return result
+    return values
 
 
 def _power_of_two(values: Float) -> float:
