@@ -181,7 +181,7 @@ def _nearest(passages: Passages, rows: Range, blocks: list[Range], threshold: fl
     least = np.full(len(passages), threshold)
     kept, ranks = Near.joined([]), np.empty(0, np.int64)
     for columns in blocks:
-        found = _compare(passages, rows, columns, least)
+        found = _compare(passages, rows, columns, least, top_k)
         kept = Near.joined([kept, found[found.first != found.second]])
         kept = kept[np.lexsort((kept.second, -kept.scores, kept.first))]
         ranks = np.arange(len(kept)) - np.searchsorted(kept.first, kept.first)
@@ -202,17 +202,18 @@ def _blocks(passages: Passages) -> Iterator[Range]:
         start = end
 
 
-def _compare(passages: Passages, rows: Range, columns: Range, least: Float) -> Near:
+def _compare(passages: Passages, rows: Range, columns: Range, least: Float, top_k: int | None = None) -> Near:
     """Give the pairs of a document in ``rows`` and one in ``columns`` with a cosine of at least ``least[row]``.
 
-    Each of these pairs comes once, those of a document and itself among them.
+    Each of these pairs comes once, those of a document and itself among them. With ``top_k`` those may be missing
+    that have ``top_k`` better ones with the same row.
     """
     first, last = passages.firsts[list(rows)].tolist()
     begin, end = passages.firsts[list(columns)].tolist()
     if last - first == rows[1] - rows[0] and end - begin == columns[1] - columns[0]:  # a passage each
-        return _compare_passages(passages, (first, last), (begin, end), least)
+        return _compare_passages(passages, (first, last), (begin, end), least, top_k)
     parts = [
-        _one_a_pair(_compare_passages(passages, left, right, least))
+        _one_a_pair(_compare_passages(passages, left, right, least, top_k))
         for left in _cut(first, last)
         for right in _cut(begin, end)
     ]
@@ -224,17 +225,25 @@ def _cut(first: int, last: int) -> Iterator[Range]:
     return ((start, min(start + BLOCK, last)) for start in range(first, last, BLOCK))
 
 
-def _compare_passages(passages: Passages, left: Range, right: Range, least: Float) -> Near:
+def _compare_passages(passages: Passages, left: Range, right: Range, least: Float, top_k: int | None) -> Near:
     rows, columns = slice(*left), slice(*right)
+    documents, lengths = passages.documents, passages.lengths
     products = passages.vectors[rows].astype(np.float32) @ passages.vectors[columns].astype(np.float32).T
-    # Rounded cosines tell which few to look at; dividing each exactly would take as long as the products. Only a
-    # vector of zeros is shorter than 1.
-    lengths = passages.lengths
-    bounds = (least[passages.documents[rows]] - MARGIN) * lengths[rows]
-    likely = np.flatnonzero(products / np.maximum(lengths[columns], 1) >= bounds.astype(np.float32)[:, None])
+    # Rounded cosines (times the row's length) tell which few to look at; dividing each exactly would take as long as
+    # the products. Only a vector of zeros is shorter than 1.
+    rounded = products / np.maximum(lengths[columns], 1)
+    bounds = least[documents[rows]] * lengths[rows]
+    if top_k is not None:
+        # What is better by one passage of the row's document is better by all of them, so a document beyond the
+        # first top_k, and the row's own, need not be looked at.
+        firsts = np.flatnonzero(np.diff(documents[columns], prepend=-1))
+        best = rounded if len(firsts) == products.shape[1] else np.maximum.reduceat(rounded, firsts, axis=1)
+        if best.shape[1] > top_k + 1:
+            bounds = np.maximum(bounds, np.partition(best, -top_k - 1, axis=1)[:, -top_k - 1])
+    bounds = (bounds - MARGIN * lengths[rows]).astype(np.float32)
+    likely = np.flatnonzero(rounded >= bounds[:, None])
     first, second = likely // products.shape[1] + left[0], likely % products.shape[1] + right[0]
     scores = passages.cosines(products.ravel()[likely], first, second)
-    documents = passages.documents
     near = Near(scores, documents[first], documents[second], first, second)
     return near[scores >= least[near.first]]
 
