@@ -86,6 +86,9 @@ def test_all_pairs_above_the_threshold_are_found_whatever_the_blocks(
     flat = [vector for document in made for vector in document]
     for score, left, right in zip(near.scores, near.first_passages, near.second_passages, strict=True):
         assert cosine(flat[left], flat[right]) == score
+    owners = np.repeat(np.arange(len(made)), [len(document) for document in made])
+    np.testing.assert_array_equal(owners[near.first_passages], near.first)
+    np.testing.assert_array_equal(owners[near.second_passages], near.second)
     whole = found(made, threshold, top_k)
     for name in ("scores", "first", "second", "first_passages", "second_passages"):
         ours, theirs = (getattr(one[best_first(one)], name) for one in (near, whole))

@@ -142,7 +142,7 @@ def bootstrap_pairs(
     truth: Numbers,
     *,
     resamples: int = 1000,
-    confidence: float = 0.95,
+    level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float] | None:
     """Give an interval for a measure: how it varies over samples of N pairs drawn with replacement.
@@ -156,8 +156,8 @@ def bootstrap_pairs(
 
     Source: Efron and Tibshirani 1993, section 13.3, the percentile interval.
     """
-    if resamples < 1 or not 0 < confidence < 1:
-        raise DataError(f"can't draw {resamples} samples for a confidence of {confidence}")
+    if resamples < 1 or not 0 < level < 1:
+        raise DataError(f"can't draw {resamples} samples for a level of {level}")
     first, second = _numbers(scores, "scores"), _numbers(truth, "grades")
     measure(first, second)
     random = np.random.default_rng(seed)
@@ -170,7 +170,7 @@ def bootstrap_pairs(
             continue
     if len(values) < (1 - MAX_UNDEFINED) * resamples:
         return None
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
