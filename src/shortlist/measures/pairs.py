@@ -148,8 +148,10 @@ def bootstrap_pairs(
     """Give an interval for a measure: how it varies over samples of N pairs drawn with replacement.
 
     ``truth`` is what ``measure`` takes as its second argument. Pairs are drawn as if they were independent: where
-    many share a sentence, the interval is too narrow. ``None`` if the measure is undefined for more than one
-    sample in twenty, as it is for a handful of pairs: an interval of the others would be of chosen samples.
+    many share a sentence, the interval is too narrow. A best threshold is chosen anew in each sample, so that
+    intervals of :func:`best_accuracy` and :func:`best_f1` lie a little high. ``None`` if the measure is undefined
+    for more than one sample in twenty, as it is for a handful of pairs: an interval of the others would be of
+    chosen samples.
 
     Raises:
         DataError: the measure is undefined for the pairs themselves, or a number is out of its range.
