@@ -14,5 +14,6 @@ export PYTHONPATH=benchmarks
 "$bin/python" benchmarks/search_speed.py --vectors build/search-speed-vectors.npy
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
 for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done
+"$bin/python" benchmarks/similarity.py
 "$bin/python" benchmarks/tune_fusion.py
 "$bin/python" benchmarks/tables.py

@@ -18,14 +18,22 @@ from tests.faults.families import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SIMILARITY = (ROOT / "docs" / "similarity.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, document: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    program = "\n".join(blocks("python"))
+@pytest.mark.parametrize(
+    ("document", "begin"),
+    [
+        pytest.param(README, "1 International transaction declined {", id="README"),
+        pytest.param(SIMILARITY, "spearman 1.0\npearson 0.9", id="similarity"),
+    ],
+)
+def test_the_python_of_the_documents_runs(tmp_path: Path, document: str, begin: str) -> None:
+    program = "\n".join(blocks("python", document))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path,
@@ -34,16 +42,17 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 International transaction declined {"), done.stdout
+    assert done.stdout.startswith(begin), done.stdout
 
 
 def shell_commands() -> list[str]:
-    lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+    found = [block for document in (README, SIMILARITY) for block in blocks("console", document)]
+    lines = [line.removeprefix("$ ") for block in found for line in block.splitlines()]
     return [line for line in lines if line.startswith("shortlist ")]
 
 
 @pytest.mark.parametrize("command", shell_commands())
-def test_a_command_of_the_readme_parses(command: str) -> None:
+def test_a_command_of_the_documents_parses(command: str) -> None:
     arguments = build_parser().parse_args(shlex.split(command)[1:])
     assert arguments.command in command
 

@@ -26,6 +26,7 @@ NAMES = [
     "DataError",
     "Dense",
     "Document",
+    "Duplicates",
     "Encoder",
     "FilterError",
     "Fuse",
@@ -35,6 +36,8 @@ NAMES = [
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",
+    "Pair",
+    "PairScores",
     "Passage",
     "PipelineError",
     "Qrels",
@@ -48,6 +51,8 @@ NAMES = [
     "ShortlistError",
     "TFIDF",
     "parse",
+    "read_pairs",
+    "score_pairs",
 ]
 
 

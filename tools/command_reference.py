@@ -26,11 +26,8 @@ def shown(action: argparse.Action) -> str:
     if not action.option_strings:
         dots = " ..." if action.nargs in ("*", "+") else ""
         return f"`{action.metavar or action.dest}{dots}`"
-    value = (
-        ""
-        if action.nargs == 0
-        else f" {action.metavar or '{' + ','.join(map(str, action.choices or ())) + '}'}"
-    )
+    named = " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar
+    value = "" if action.nargs == 0 else f" {named or '{' + ','.join(map(str, action.choices or ())) + '}'}"
     return ", ".join(f"`{option}{value}`" for option in action.option_strings)
 
 

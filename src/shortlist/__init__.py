@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from shortlist.search import Rerank as Rerank
     from shortlist.search import Result as Result
     from shortlist.search import parse as parse
+    from shortlist.similarity import Duplicates as Duplicates
+    from shortlist.similarity import Pair as Pair
+    from shortlist.similarity import PairScores as PairScores
+    from shortlist.similarity import read_pairs as read_pairs
+    from shortlist.similarity import score_pairs as score_pairs
     from shortlist.types import Document as Document
     from shortlist.types import Hit as Hit
     from shortlist.types import Passage as Passage
@@ -63,6 +68,7 @@ _HOMES = {
     "shortlist.indexing": ("Repair", "Report"),
     "shortlist.models": ("Encoder",),
     "shortlist.search": ("BM25", "TFIDF", "Dense", "Fuse", "MaxSim", "Rerank", "Result", "parse"),
+    "shortlist.similarity": ("Duplicates", "Pair", "PairScores", "read_pairs", "score_pairs"),
     "shortlist.types": ("Document", "Hit", "Passage", "Qrels", "Query", "Ranking", "Run"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -34,6 +34,7 @@ from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.protocols import Progress
 from shortlist.scoring import MAX_DIMENSIONS
 from shortlist.search import Pipeline, Result, Searcher, default_pipeline, name_of, parse
+from shortlist.similarity import Duplicates, find_duplicates
 from shortlist.types import Document, Query, Run, check_text
 
 __all__ = ["Collection", "Info"]
@@ -362,6 +363,29 @@ class Collection:
         checked = as_filter(condition)
         with self._searching() as searcher:
             return searcher.run_all(queries, chosen, k, condition=checked, threads=threads, progress=progress)
+
+    def duplicates(
+        self,
+        threshold: float = 0.9,
+        *,
+        top_k: int | None = None,
+        limit: int = 1000,
+        condition: Condition = None,
+        progress: Progress | None = None,
+    ) -> Duplicates:
+        """Find documents of the newest generation that say nearly the same, as pairs and as clusters.
+
+        For the arguments see :func:`~shortlist.similarity.find_duplicates`.
+
+        Raises:
+            DataError: ``threshold`` is no cosine, or ``top_k`` or ``limit`` is below 1.
+            FilterError: the condition makes no sense.
+        """
+        checked = as_filter(condition)
+        with self._store.snapshot() as snapshot:
+            return find_duplicates(
+                snapshot, threshold=threshold, top_k=top_k, limit=limit, condition=checked, progress=progress
+            )
 
     def info(self) -> Info:
         """Describe the newest generation."""

@@ -1,4 +1,5 @@
 import argparse
+import importlib
 import re
 import subprocess
 import sys
@@ -8,10 +9,18 @@ from collections.abc import Iterator
 import pytest
 
 from shortlist import __version__
-from shortlist.cli.commands import COMMANDS
-from shortlist.cli.main import build_parser
+from shortlist.cli.commands import COMMANDS as OWN
+from shortlist.cli.main import _MODULES, build_parser
 
 from .running import Shortlist, command, spawn
+
+COMMANDS = {
+    **OWN,
+    **{
+        name: importlib.import_module(f"shortlist.cli.{module}").COMMANDS[name]
+        for name, module in _MODULES.items()
+    },
+}
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -31,6 +40,7 @@ def arguments() -> Iterator[tuple[str, argparse.Action]]:
 def test_every_command_is_there_and_only_those() -> None:
     expected = {
         "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
+        "similarity", "duplicates",
     }  # fmt: skip
     assert set(parsers()) == set(COMMANDS) == expected
 
@@ -56,7 +66,7 @@ def test_every_command_offers_json_and_describes_itself(shortlist: Shortlist, na
 
 def test_help_lists_the_commands_and_the_exit_codes(shortlist: Shortlist) -> None:
     outcome = shortlist("--help")
-    assert all(re.search(rf"^    {name} ", outcome.out, re.MULTILINE) for name in COMMANDS)
+    assert all(re.search(rf"^    {name}\b", outcome.out, re.MULTILINE) for name in COMMANDS)
     assert (
         "exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted"
         in " ".join(outcome.out.split())
@@ -84,7 +94,9 @@ def test_help_answers_at_once() -> None:
     assert min(seconds) < 0.5, seconds
 
 
-@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"], ["search"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["search", "--help"], ["--version"], ["search"], ["similarity", "-h"]]
+)
 def test_nothing_heavy_is_imported_before_a_command_runs(words: list[str]) -> None:
     code = f"""
 import sys
@@ -114,6 +126,16 @@ sys.exit(f"imported: {{heavy}}" if heavy else 0)
         (["search", "c", "q", "-k", "ten"], "argument -k: must be a whole number, not 'ten'"),
         (["add", "c", "s", "--threads", "-1"], "argument --threads: must be at least 1, not -1"),
         (["index", "c", "s", "--mode", "slow"], "argument --mode: invalid choice: 'slow'"),
+        (
+            ["duplicates", "c", "--threshold", "90"],
+            "argument --threshold: must be a cosine from -1 to 1, not 90",
+        ),
+        (
+            ["duplicates", "c", "--threshold", "nan"],
+            "argument --threshold: must be a cosine from -1 to 1, not nan",
+        ),
+        (["duplicates", "c", "--threshold", "high"], "argument --threshold: must be a number, not 'high'"),
+        (["similarity", "--pair", "one"], "argument --pair: expected 2 arguments"),
         (["info", "c", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

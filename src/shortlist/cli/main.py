@@ -47,11 +47,15 @@ def build_parser() -> argparse.ArgumentParser:
     _writing_commands(commands)
     _reading_commands(commands)
     _measuring_commands(commands)
+    _similarity_commands(commands)
     _care_commands(commands)
     return parser
 
 
-_MODULES = dict.fromkeys(("evaluate", "compare", "tune", "advise"), "evaluation")
+_MODULES = {
+    **dict.fromkeys(("evaluate", "compare", "tune", "advise"), "evaluation"),
+    **dict.fromkeys(("similarity", "duplicates"), "similarity"),
+}
 """Where a command is that is not in ``commands``."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -222,6 +226,54 @@ def _measuring_commands(commands: Commands) -> None:
     )  # fmt: skip
 
 
+def _similarity_commands(commands: Commands) -> None:
+    similarity = _command(
+        commands, "similarity", "score how alike pairs of texts are, and hold it to what people said"
+    )
+    similarity.add_argument(
+        "file", metavar="FILE", nargs="?",
+        help="pairs: .jsonl, .tsv or .csv (or .gz) with sentence1, sentence2 and score or label, or the STS benchmark",
+    )  # fmt: skip
+    similarity.add_argument(
+        "--pair", nargs=2, action="append", default=[], metavar=("TEXT", "TEXT"),
+        help="two texts instead of a file; may be repeated",
+    )  # fmt: skip
+    similarity.add_argument("--split", metavar="NAME", help="only the file's pairs of this split")
+    similarity.add_argument(
+        "--by", choices=("dense", "late"), default="dense",
+        help="one vector a text, or MaxSim of the first text's tokens among the second's (default: dense)",
+    )  # fmt: skip
+    similarity.add_argument("-o", "--output", metavar="FILE", help="JSON lines with the scores ('-': stdout)")
+    similarity.add_argument("--strict", action="store_true", help="fail if a record is bad")
+    similarity.add_argument(
+        "--prompt", choices=("query", "document"), default="document",
+        help="which prefix the model adds to both texts, if it has any (default: document)",
+    )  # fmt: skip
+    similarity.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+    similarity.add_argument(
+        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
+    )
+    similarity.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+    duplicates = _command(commands, "duplicates", "find documents of a collection that say nearly the same")
+    duplicates.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+    duplicates.add_argument(
+        "--threshold", type=_cosine, default=0.9, metavar="COSINE",
+        help="the least cosine of two documents' nearest passages, -1 to 1 (default: 0.9)",
+    )  # fmt: skip
+    duplicates.add_argument(
+        "--top-k", type=_positive, metavar="N",
+        help="only pairs of which one document is among the N nearest of the other",
+    )  # fmt: skip
+    duplicates.add_argument(
+        "--limit", type=_positive, default=1000, metavar="N",
+        help="how many pairs or clusters to give, best first (default: 1000)",
+    )  # fmt: skip
+    duplicates.add_argument("--clusters", action="store_true", help="give groups of documents, not pairs")
+    duplicates.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
+    duplicates.add_argument("-o", "--output", metavar="FILE", help="write JSON lines ('-': stdout)")
+
+
 def _care_commands(commands: Commands) -> None:
     made = {
         name: _command(commands, name, text)
@@ -258,6 +310,16 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _cosine(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if not -1 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a cosine from -1 to 1, not {text}")
     return value
 
 

@@ -14,7 +14,7 @@ from shortlist.collection import Analyzer
 from shortlist.search import Result, name_of
 from shortlist.types import Document, Hit
 
-__all__ = ["Style", "counted", "show_result", "size", "snippet"]
+__all__ = ["Style", "counted", "one_line", "show_result", "size", "snippet"]
 
 SNIPPET_LINES = 3
 
@@ -67,14 +67,14 @@ def show_result(result: Result, analyzer: Analyzer, style: Style) -> None:
 
 
 def _show_hit(hit: Hit, document: Document, terms: set[str], analyzer: Analyzer, style: Style) -> None:
-    title = _clean(document.title) or _clean(document.doc_id)
+    title = one_line(document.title) or one_line(document.doc_id)
     print(f"{hit.rank:>3}  {style.bold(_marked(title, terms, analyzer, style))}")
     span = document.text[hit.span.start : hit.span.end] if hit.span else document.text
     room = (style.width - 6) * SNIPPET_LINES
-    for line in textwrap.wrap(snippet(_clean(span), terms, analyzer, room), style.width - 5):
+    for line in textwrap.wrap(snippet(one_line(span), terms, analyzer, room), style.width - 5):
         print(f"     {_marked(line, terms, analyzer, style)}")
     stages = "  ".join(f"{name} {score:.3g}" for name, score in hit.stages.items())
-    print(f"     {style.dim(f'{hit.score:.9g}   {stages}   {_clean(document.doc_id)}')}")
+    print(f"     {style.dim(f'{hit.score:.9g}   {stages}   {one_line(document.doc_id)}')}")
     print()
 
 
@@ -109,7 +109,7 @@ def _marked(text: str, terms: set[str], analyzer: Analyzer, style: Style) -> str
     return "".join([*pieces, text[last:]])
 
 
-def _clean(text: str) -> str:
+def one_line(text: str) -> str:
     """Make one line of a text, without what could steer a terminal."""
     return " ".join(printable(text).split())
 

@@ -13,7 +13,7 @@ from shortlist.formats.source import Rejected, Source
 from shortlist.formats.strings import quoted
 from shortlist.types import Document
 
-__all__ = ["open_delimited"]
+__all__ = ["find_invalid_utf8", "open_delimited", "read_rows"]
 
 
 def open_delimited(path: Path, delimiter: str) -> Source:
@@ -26,14 +26,14 @@ def open_delimited(path: Path, delimiter: str) -> Source:
         DataError: the file can't be read, or the columns aren't those of documents, see
             :func:`~shortlist.formats.records.check_columns`.
     """
-    _read_header(path, _read_rows(path, delimiter))
+    _read_header(path, read_rows(path, delimiter))
     lines = count_lines(path)
     expected = None if lines is None else max(lines - 1, 0)
     return Source(shown(path), expected, partial(_read_documents, path, delimiter))
 
 
 def _read_documents(path: Path, delimiter: str) -> Iterator[Document | Rejected]:
-    rows = _read_rows(path, delimiter)
+    rows = read_rows(path, delimiter)
     header = _read_header(path, rows)
     id_name = find_id_name(header)
     for row in rows:
@@ -43,7 +43,7 @@ def _read_documents(path: Path, delimiter: str) -> Iterator[Document | Rejected]
         place, cells = row
         if len(cells) != len(header):
             yield Rejected(place, f"{len(cells)} fields, expected {len(header)} as in the header")
-        elif problem := _find_invalid_utf8(header, cells):
+        elif problem := find_invalid_utf8(header, cells):
             yield Rejected(place, problem)
         else:
             pairs = zip(header, cells, strict=True)
@@ -58,14 +58,20 @@ def _read_header(path: Path, rows: Iterator[tuple[str, list[str]] | Rejected]) -
     if isinstance(first, Rejected):
         raise DataError(f"{first}; expected a header", hint="name the columns in the first line")
     place, header = first
-    if problem := _find_invalid_utf8(header, header):
+    if problem := find_invalid_utf8(header, header):
         raise DataError(f"{place}: {problem}", hint="convert the file to UTF-8")
     check_columns(header, place)
     return header
 
 
-def _read_rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]] | Rejected]:
-    """Read ``(place, cells)`` of every row that isn't blank."""
+def read_rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]] | Rejected]:
+    """Read ``(place, cells)`` of every row that isn't blank.
+
+    A byte that isn't UTF-8 is a surrogate in its cell, see :func:`find_invalid_utf8`.
+
+    Raises:
+        DataError: the file can't be read, or is a damaged gzip file.
+    """
     # One number for the whole process and no argument of the reader; it is only ever raised, so that
     # readers of other modules lose nothing. Longer fields than a document may have are told apart later.
     if csv.field_size_limit() < MAX_LINE_BYTES:
@@ -88,7 +94,7 @@ def _read_rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]] | R
             yield place, cells
 
 
-def _find_invalid_utf8(header: list[str], cells: list[str]) -> str:
+def find_invalid_utf8(header: list[str], cells: list[str]) -> str:
     """Say which cell has bytes that aren't UTF-8; empty where all are."""
     for name, cell in zip(header, cells, strict=True):
         try:

@@ -1,0 +1,220 @@
+"""How alike the two texts of each pair are to a model, and how well that agrees with what people said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.errors import DataError, ModelError
+from shortlist.measures.pairs import (
+    AtThreshold,
+    average_precision,
+    best_accuracy,
+    best_f1,
+    bootstrap_pairs,
+    pearson,
+    spearman,
+)
+from shortlist.models import Encoder, Views
+from shortlist.protocols import Progress
+from shortlist.scoring import maxsim
+from shortlist.similarity.pairs import Pair
+
+__all__ = ["Comparison", "Measured", "PairScores", "score_pairs"]
+
+TEXTS_AT_ONCE = 1024
+PAIRS_AT_ONCE = 4096
+
+Comparison = Literal["dense", "late"]
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Hold one measure of scored pairs.
+
+    ``interval`` is the 95 % bootstrap interval, ``None`` where there are too few pairs for one; ``threshold`` is
+    where a measure that needs one is at its best. ``pairs`` counts those that people had said something of.
+    """
+
+    name: str
+    value: float
+    pairs: int
+    interval: tuple[float, float] | None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """Hold the score of every pair, ``scores[i]`` that of ``pairs[i]``, float64, higher for more alike.
+
+    ``by`` says how texts were compared: ``cosine`` or ``dot`` of their vectors, or ``maxsim`` of their tokens'.
+    ``texts`` counts the distinct texts, ``truncated_texts`` those with more tokens than the model reads, and
+    ``truncated_tokens`` the tokens of theirs that no vector has seen.
+    """
+
+    pairs: tuple[Pair, ...]
+    scores: Float
+    by: str
+    texts: int
+    truncated_texts: int
+    truncated_tokens: int
+
+    def __iter__(self) -> Iterator[tuple[Pair, float]]:
+        return zip(self.pairs, self.scores.tolist(), strict=True)
+
+    def measures(self, *, resamples: int = 1000, seed: int = 0) -> tuple[Measured, ...]:
+        """Compare the scores with what people said, with 95 % bootstrap intervals.
+
+        Pairs with a grade give ``spearman`` and ``pearson``; pairs with a label give ``average precision``,
+        ``accuracy`` and ``f1``, the last two at the threshold that is best for these pairs. Where nobody said
+        anything there are no measures.
+
+        Raises:
+            DataError: a measure is undefined: one pair alone, or all grades, labels or scores are the same.
+        """
+        graded = [index for index, pair in enumerate(self.pairs) if pair.score is not None]
+        labelled = [index for index, pair in enumerate(self.pairs) if pair.label is not None]
+        grades = np.array([self.pairs[index].score for index in graded], np.float64)
+        labels = np.array([self.pairs[index].label for index in labelled], np.float64)
+        found = []
+        for name, measure in _OF_GRADES.items() if graded else ():
+            found.append(_measured(name, measure, self.scores[graded], grades, resamples, seed))
+        for name, measure in _OF_LABELS.items() if labelled else ():
+            found.append(_measured(name, measure, self.scores[labelled], labels, resamples, seed))
+        return tuple(found)
+
+
+Measure = Callable[[Float, Float], float | AtThreshold]
+_OF_GRADES: dict[str, Measure] = {"spearman": spearman, "pearson": pearson}
+_OF_LABELS: dict[str, Measure] = {
+    "average precision": average_precision,
+    "accuracy": best_accuracy,
+    "f1": best_f1,
+}
+
+
+def _measured(
+    name: str, measure: Measure, scores: Float, truth: Float, resamples: int, seed: int
+) -> Measured:
+    def value_of(some: Float, their: Float) -> float:
+        found = measure(some, their)
+        return found.value if isinstance(found, AtThreshold) else found
+
+    found = measure(scores, truth)
+    interval = bootstrap_pairs(value_of, scores, truth, resamples=resamples, seed=seed)
+    threshold = found.threshold if isinstance(found, AtThreshold) else None
+    return Measured(name, value_of(scores, truth), len(scores), interval, threshold)
+
+
+def score_pairs(
+    pairs: Iterable[Pair],
+    encoder: Encoder,
+    *,
+    by: Comparison = "dense",
+    prompt: str = "document",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> PairScores:
+    """Score how alike the two texts of every pair are; each distinct text is encoded once.
+
+    ``dense`` compares the two texts' vectors, in float, by what the model says: their cosine (equal texts have
+    exactly 1) or dot product. ``late`` is MaxSim as in a collection, on int8: for each token of ``sentence1`` the
+    best match among the tokens of ``sentence2``, averaged; so it asks whether the second says what the first does,
+    and isn't symmetric. ``prompt`` names the prefix that the model adds to both texts, if it has any.
+    ``progress`` is called with the number of texts just encoded.
+
+    >>> scored = score_pairs([Pair("A cat sleeps.", "A cat is asleep.", 4.5), Pair("A cat sleeps.", "Buy it!", 0)],
+    ...                      Encoder.load())
+    >>> bool(scored.scores[0] > scored.scores[1])
+    True
+
+    Raises:
+        DataError: there are no pairs, or a text isn't one.
+        ModelError: the model has no token vectors for ``late``.
+    """
+    chosen = tuple(pairs)
+    if not chosen:
+        raise DataError("there are no pairs to score")
+    if by not in ("dense", "late"):
+        raise DataError(f"pairs are compared by 'dense' or 'late', not {by!r}")
+    if by == "late" and not encoder.settings.token_dimensions:
+        raise ModelError(
+            f"model {encoder.settings.name} has no token vectors", hint="compare by 'dense' instead"
+        )
+    numbers: dict[str, int] = {}
+    for pair in chosen:
+        numbers.setdefault(pair.sentence1, len(numbers))
+        numbers.setdefault(pair.sentence2, len(numbers))
+    texts = list(numbers)
+    views = (
+        encoder.views(texts[start : start + TEXTS_AT_ONCE], prompt=prompt, threads=threads, progress=progress)
+        for start in range(0, len(texts), TEXTS_AT_ONCE)
+    )
+    first = np.array([numbers[pair.sentence1] for pair in chosen])
+    second = np.array([numbers[pair.sentence2] for pair in chosen])
+    if by == "dense":
+        vectors, truncated = _dense(views)
+        scores = _compare(vectors, first, second, cosine=encoder.settings.similarity == "cosine")
+    else:
+        tokens, truncated = _tokens(views, encoder.settings.token_scale)
+        scores = _late(tokens, first, second) * encoder.settings.token_scale**2
+    return PairScores(
+        chosen,
+        scores,
+        encoder.settings.similarity if by == "dense" else "maxsim",
+        len(texts),
+        sum(count > 0 for count in truncated),
+        sum(truncated),
+    )
+
+
+def _dense(views: Iterable[Views]) -> tuple[NDArray[np.float32], list[int]]:
+    parts: list[NDArray[np.float32]] = []
+    truncated: list[int] = []
+    for view in views:
+        parts.append(view.dense.data)
+        truncated += view.truncated_tokens
+    return np.concatenate(parts), truncated
+
+
+def _tokens(views: Iterable[Views], scale: float) -> tuple[list[NDArray[np.int8]], list[int]]:
+    parts: list[NDArray[np.int8]] = []
+    truncated: list[int] = []
+    for view in views:
+        parts += list(view.tokens.quantized(scale))
+        truncated += view.truncated_tokens
+    return parts, truncated
+
+
+def _compare(
+    vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64], *, cosine: bool
+) -> Float:
+    """Give the dot product or the cosine of pairs of vectors; a vector of zeros is like nothing."""
+    scores = np.empty(len(first))
+    for start in range(0, len(first), PAIRS_AT_ONCE):
+        block = slice(start, start + PAIRS_AT_ONCE)
+        left, right = (vectors[numbers[block]].astype(np.float64) for numbers in (first, second))
+        scores[block] = _dots(left, right)
+        if cosine:
+            lengths = np.sqrt(_dots(left, left) * _dots(right, right))
+            scores[block] = np.clip(scores[block] / np.where(lengths == 0, 1, lengths), -1, 1)
+    return scores
+
+
+def _dots(left: Float, right: Float) -> Float:
+    result: Float = np.einsum("nh,nh->n", left, right)
+    return result
+
+
+def _late(tokens: Sequence[NDArray[Any]], first: NDArray[np.int64], second: NDArray[np.int64]) -> Float:
+    """Give the MaxSim of pairs of texts, in units of the product of both scales."""
+    scores = [
+        maxsim(tokens[query], tokens[text], np.array([0, len(tokens[text])]))[0]
+        for query, text in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    return np.array(scores)
