@@ -1,13 +1,15 @@
-"""What may reach a terminal: text without the characters that would steer it."""
+"""What may reach a terminal: text without the characters that would steer it, and how far a command has come."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shortlist.errors import ShortlistError
 
-__all__ = ["UsageError", "printable", "say"]
+__all__ = ["UsageError", "printable", "progress_bar", "say"]
 
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -28,3 +30,14 @@ def printable(text: str) -> str:
 def say(text: str) -> None:
     """Print a line for people to stderr."""
     print(printable(text), file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar with rate and remaining time on a terminal, nothing elsewhere."""
+    from tqdm import tqdm  # not before a command runs: help answers at once
+
+    with tqdm(
+        total=total, unit=f" {unit}", unit_scale=False, disable=None, leave=False, dynamic_ncols=True
+    ) as bar:
+        yield bar.update
