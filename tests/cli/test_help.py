@@ -8,18 +8,27 @@ from collections.abc import Iterator
 import pytest
 
 from shortlist import __version__
-from shortlist.cli.commands import COMMANDS
+from shortlist.cli import classification, commands
 from shortlist.cli.main import build_parser
 
 from .running import Shortlist, command, spawn
 
+COMMANDS = {**commands.COMMANDS, **classification.COMMANDS}
+
+
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of a parser's commands by their names."""
+    found = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0]) if found else {}
+
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Every command's parser by its name."""
-    (choices,) = (
-        action.choices for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(choices)
+    """Every command's parser by its name, and those of its parts."""
+    tops = below(build_parser())
+    parts = {
+        f"{name} {part}": inner for name, parser in tops.items() for part, inner in below(parser).items()
+    }
+    return tops | parts
 
 
 def arguments() -> Iterator[tuple[str, argparse.Action]]:
@@ -31,8 +40,12 @@ def arguments() -> Iterator[tuple[str, argparse.Action]]:
 def test_every_command_is_there_and_only_those() -> None:
     expected = {
         "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
+        "classify",
     }  # fmt: skip
-    assert set(parsers()) == set(COMMANDS) == expected
+    assert set(below(build_parser())) == set(COMMANDS) == expected
+    assert {f"classify {part}" for part in classification.PARTS} == {
+        name for name in parsers() if " " in name
+    }
 
 
 @pytest.mark.parametrize("action", [pytest.param(action, id=name) for name, action in arguments()])
@@ -48,7 +61,7 @@ def test_every_command_offers_json_and_describes_itself(shortlist: Shortlist, na
     assert "--json" in parser.format_help()
     assert "--debug" in parser.format_help()
     assert parser.description
-    outcome = shortlist(name, "--help")
+    outcome = shortlist(*name.split(), "--help")
     assert outcome.code == 0
     assert outcome.out.startswith(f"usage: shortlist {name}")
     assert outcome.err == ""
@@ -84,7 +97,9 @@ def test_help_answers_at_once() -> None:
     assert min(seconds) < 0.5, seconds
 
 
-@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"], ["search"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["search", "--help"], ["--version"], ["search"], ["classify", "train"]]
+)
 def test_nothing_heavy_is_imported_before_a_command_runs(words: list[str]) -> None:
     code = f"""
 import sys
@@ -93,7 +108,7 @@ try:
     main({words!r})
 except SystemExit:
     pass
-heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm"}} & set(sys.modules)
+heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm", "sklearn"}} & set(sys.modules)
 sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
     done = subprocess.run(
@@ -114,6 +129,12 @@ sys.exit(f"imported: {{heavy}}" if heavy else 0)
         (["search", "c", "q", "-k", "ten"], "argument -k: must be a whole number, not 'ten'"),
         (["add", "c", "s", "--threads", "-1"], "argument --threads: must be at least 1, not -1"),
         (["index", "c", "s", "--mode", "slow"], "argument --mode: invalid choice: 'slow'"),
+        (["classify"], "the following arguments are required: PART"),
+        (["classify", "train", "f.jsonl"], "the following arguments are required: -o/--output"),
+        (["classify", "train", "f", "-o", "h", "--seed", "-1"], "argument --seed: must be a whole number"),
+        (["classify", "train", "f", "-o", "h", "--seed", "x"], "must be a whole number of up to 12 digits"),
+        (["classify", "predict", "h", "x", "--threshold", "2"], "must be between 0 and 1, not 2"),
+        (["classify", "predict", "h", "x", "--threshold", "nan"], "must be between 0 and 1, not nan"),
         (["info", "c", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

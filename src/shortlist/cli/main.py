@@ -32,6 +32,9 @@ _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
+_LABELLED_HELP = (
+    "a .jsonl, .csv or .tsv file (or .gz) with a `text` and a label, and maybe a `split`, a record"
+)
 _MOVED_HELP = "where the collection's model is now, if it moved"
 
 
@@ -47,21 +50,26 @@ def build_parser() -> argparse.ArgumentParser:
     _writing_commands(commands)
     _reading_commands(commands)
     _care_commands(commands)
+    _classification_commands(commands)
     return parser
 
 
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {"classify": "classification"}
 """Where a command is that is not in ``commands``."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def _command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Commands, name: str, text: str, *, part_of_another: bool = False
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}."
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    # A part leaves alone what was said before its name: `classify --json predict` is `classify predict --json`.
+    default = argparse.SUPPRESS if part_of_another else False
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON")
+    parser.add_argument("--debug", action="store_true", default=default, help="show a traceback on errors")
     return parser
 
 
@@ -159,6 +167,82 @@ def _care_commands(commands: Commands) -> None:
     )
     doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="a collection's folder")
     doctor.add_argument("--deep", action="store_true", help="read every byte of the collections")
+
+
+def _classification_commands(commands: Commands) -> None:
+    classify = _command(commands, "classify", "tell the labels of single texts: intents, topics")
+    parts = classify.add_subparsers(
+        dest="part", required=True, metavar="PART", help="train, predict or evaluate"
+    )
+    train = _command(parts, "train", "train a head on texts with labels", part_of_another=True)
+    train.add_argument("file", metavar="FILE", help=_LABELLED_HELP)
+    train.add_argument("-o", "--output", metavar="HEAD", required=True, help="the folder to write")
+    train.add_argument("--split", metavar="NAME", help="of the file's splits, the one to train on")
+    train.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of the cross-validation (default: 0)"
+    )
+    train.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+    train.add_argument(
+        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
+    )
+
+    predict = _command(parts, "predict", "give texts their labels", part_of_another=True)
+    predict.add_argument("head", metavar="HEAD", help="the head's folder")
+    predict.add_argument("texts", metavar="TEXT", nargs="*", help="a text, in quotes")
+    predict.add_argument(
+        "--file",
+        metavar="FILE",
+        help="texts: .jsonl, .csv or .tsv with a `text` column, or a .txt, one a line",
+    )
+    predict.add_argument("-k", type=_positive, default=1, metavar="N", help="how many labels (default: 1)")
+    predict.add_argument("-o", "--output", metavar="FILE", help="write JSON lines there, a text each")
+
+    evaluate = _command(parts, "evaluate", "compare a head's answers with known labels", part_of_another=True)
+    evaluate.add_argument("head", metavar="HEAD", help="the head's folder")
+    evaluate.add_argument("file", metavar="FILE", help=_LABELLED_HELP)
+    evaluate.add_argument("--split", metavar="NAME", help="of the file's splits, the one to test on")
+    evaluate.add_argument(
+        "--baseline", metavar="FILE", help="compare with words alone, trained on these texts (takes minutes)"
+    )
+    evaluate.add_argument(
+        "--baseline-split", metavar="NAME", help="of that file's splits, the one to train on"
+    )
+    evaluate.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the resampling (default: 0)")
+    for parser in (train, evaluate):
+        parser.add_argument(
+            "--label",
+            metavar="COLUMN",
+            help="where the label stands (default: the first of label, intent, topic)",
+        )
+    for parser in (predict, evaluate):
+        parser.add_argument(
+            "--threshold", type=_probability, default=0.0, metavar="P",
+            help="below this probability the answer is none of the labels",
+        )  # fmt: skip
+        parser.add_argument(
+            "--model", metavar="FOLDER", help="the head's model, if it isn't the one that comes along"
+        )
+    for parser in (train, predict, evaluate):
+        parser.add_argument(
+            "--strict", action="store_true", help="fail before anything is encoded if a record is bad"
+        )
+        parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise argparse.ArgumentTypeError(f"must be a whole number of up to 12 digits, not {text!r}")
+    return int(text)
+
+
+def _probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
 
 
 def _positive(text: str) -> int:
