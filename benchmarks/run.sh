@@ -15,4 +15,5 @@ export PYTHONPATH=benchmarks
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
 for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done
 "$bin/python" benchmarks/tune_fusion.py
+"$bin/python" benchmarks/classification.py
 "$bin/python" benchmarks/tables.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+CLASSIFICATION = (ROOT / "docs" / "classification.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str, document: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
@@ -37,8 +41,40 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 International transaction declined {"), done.stdout
 
 
-def shell_commands() -> list[str]:
-    lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+def test_the_python_of_the_page_on_classification_runs(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(ROOT / "examples" / "intents", tmp_path / "examples" / "intents")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks("python", CLASSIFICATION))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()
+    assert (first.split()[0], second.split()[0], third[:3]) == ("weather", "None", "0.9"), done.stdout
+
+
+def test_the_commands_of_the_page_on_classification_run(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(ROOT / "examples" / "intents", tmp_path / "examples" / "intents")
+    commands = shell_commands(CLASSIFICATION)
+    assert len(commands) == 4
+    for command in commands:
+        words = shlex.split(command)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "shortlist.cli.main", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def shell_commands(document: str = README) -> list[str]:
+    lines = [line.removeprefix("$ ") for block in blocks("console", document) for line in block.splitlines()]
     return [line for line in lines if line.startswith("shortlist ")]
 
 

@@ -33,7 +33,7 @@ _SOURCE_HELP = (
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
 _LABELLED_HELP = (
-    "a .jsonl, .csv or .tsv file (or .gz) with a `text` and a label, and maybe a `split`, a record"
+    "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
 )
 _MOVED_HELP = "where the collection's model is now, if it moved"
 
