@@ -170,5 +170,6 @@ class _Model:
 
 def _threads(threads: int | None) -> Any:
     """Let BLAS and OpenMP use so many threads, whatever they were told at the start; all cores by default."""
-    import_sklearn("linear_model")
-    return importlib.import_module("threadpoolctl").threadpool_limits(threads or os.cpu_count())
+    import_sklearn("linear_model")  # loads what is limited
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return importlib.import_module("threadpoolctl").threadpool_limits(threads or cores)

@@ -72,6 +72,11 @@ def load_labelled(
     found, rejected = _parted(read_labelled(path, label=label))
     if strict:
         refuse_rejected(rejected, len(found) + len(rejected), name)
+    if not found:
+        raise DataError(
+            f"{name}: no labelled text in it, {len(rejected):,} bad records{_first(rejected)}",
+            hint="each record needs a `text` and a `label`; --label names another column",
+        )
     splits = Counter(one.split for one in found)
     listed = ", ".join(f"{quoted(one) if one else 'none'} {count:,}" for one, count in splits.items())
     if split is None and len(splits) > 1:
@@ -80,10 +85,8 @@ def load_labelled(
     chosen = [one for one in found if split is None or one.split == split]
     if not chosen:
         raise DataError(
-            f"{name}: no text of split {quoted(split)} (splits: {listed})" if split and found
-            else f"{name}: no labelled text in it, {len(rejected):,} bad records{_first(rejected)}",
-            hint="" if split and found else "each record needs a `text` and a `label`; --label names another column",
-        )  # fmt: skip
+            f"{name}: no text of split {split!r} (splits: {listed})", hint="name one that is there"
+        )
     return LabelledTexts(
         name,
         tuple(one.text for one in chosen),
