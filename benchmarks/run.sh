@@ -16,4 +16,5 @@ for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"
 for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done
 "$bin/python" benchmarks/similarity.py
 "$bin/python" benchmarks/tune_fusion.py
+"$bin/python" benchmarks/classification.py
 "$bin/python" benchmarks/tables.py

@@ -129,12 +129,49 @@ def size() -> list[str]:
     return [f"**Installed**: {total:.0f} MB with everything it pulls, and {model:.0f} MB of model."]
 
 
+def classification() -> list[str]:
+    record = load("classification-fast")
+    found = record["results"]
+    head, words, difference = found["head"], found["tfidf"], found["difference"]
+    title = (
+        f"**Classification** of clinc150's {found['test']:,} test questions into {found['labels']} intents, "
+        f"{found['train']:,} to train on ({note('classification.py', record)})."
+    )
+    lines = [
+        title,
+        "",
+        "| | accuracy (95 %) | calibration error | training |",
+        "|---|---|---|---|",
+    ]
+    for name, values, error in (
+        ("shortlist classify", head, f"{head['calibration_error']:.3f}"),
+        ("logistic regression on TF-IDF", words, ""),
+    ):
+        low, high = values["accuracy"]["low"], values["accuracy"]["high"]
+        lines.append(
+            f"| {name} | {values['accuracy']['value']:.3f} ({low:.3f} to {high:.3f}) | {error} "
+            f"| {values['training_s']:.0f} s |"
+        )
+    outside = found["outside"]
+    at = outside["thresholds"]["0.7"]
+    low, high = difference["low"], difference["high"]
+    return [
+        *lines,
+        "",
+        f"The difference is {difference['value']:.3f} ({low:.3f} to {high:.3f}), McNemar's p = {found['p_value']:.1g}.",
+        f"Encoding the training questions took {head['encoding_s']:.0f} s. If {outside['intents_left_out']} intents",
+        f"are left out of the training, `--threshold 0.7` says none of them to {at['outside_told_as_none']:.0%} of",
+        f"their questions, and {at['known_told_right']:.0%} of the others still get the right label.",
+    ]
+
+
 def main() -> int:
     text = README.read_text()
     before, rest = text.split(START)
     _, after = rest.split(END)
     tables = "\n\n".join(
-        "\n".join(part) for part in (machine(), quality(), encoders(), speed(), durability(), size())
+        "\n".join(part)
+        for part in (machine(), quality(), classification(), encoders(), speed(), durability(), size())
     )
     made = f"{before}{START}\n{tables}\n{END}{after}"
     if "--check" in sys.argv:

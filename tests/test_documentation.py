@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.faults.families import FAMILIES
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SIMILARITY = (ROOT / "docs" / "similarity.md").read_text(encoding="utf-8")
+CLASSIFICATION = (ROOT / "docs" / "classification.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str, document: str) -> list[str]:
@@ -45,13 +47,45 @@ def test_the_python_of_the_documents_runs(tmp_path: Path, document: str, begin: 
     assert done.stdout.startswith(begin), done.stdout
 
 
-def shell_commands() -> list[str]:
-    found = [block for document in (README, SIMILARITY) for block in blocks("console", document)]
+def test_the_python_of_the_page_on_classification_runs(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(ROOT / "examples" / "intents", tmp_path / "examples" / "intents")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks("python", CLASSIFICATION))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()
+    assert (first.split()[0], second.split()[0], third[:3]) == ("weather", "None", "0.9"), done.stdout
+
+
+def test_the_commands_of_the_page_on_classification_run(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(ROOT / "examples" / "intents", tmp_path / "examples" / "intents")
+    commands = shell_commands(CLASSIFICATION)
+    assert len(commands) == 4
+    for command in commands:
+        words = shlex.split(command)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "shortlist.cli.main", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def shell_commands(*documents: str) -> list[str]:
+    found = [block for document in documents for block in blocks("console", document)]
     lines = [line.removeprefix("$ ") for block in found for line in block.splitlines()]
     return [line for line in lines if line.startswith("shortlist ")]
 
 
-@pytest.mark.parametrize("command", shell_commands())
+@pytest.mark.parametrize("command", shell_commands(README, SIMILARITY, CLASSIFICATION))
 def test_a_command_of_the_documents_parses(command: str) -> None:
     arguments = build_parser().parse_args(shlex.split(command)[1:])
     assert arguments.command in command

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shortlist import Collection
+from shortlist.classification import LabelledText, read_labelled
 from shortlist.formats import read_qrels, read_queries
 from shortlist.types import Query
 
@@ -54,3 +56,18 @@ def test_the_command_pages_are_all_there_and_named_with_their_licence() -> None:
     with gzip.open(EXAMPLES / "tldr" / "corpus.jsonl.gz", "rt", encoding="utf-8") as file:
         assert len({json.loads(line)["_id"] for line in file}) == 6825
     assert "CC BY 4.0" in (EXAMPLES / "tldr" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_intents_are_all_there_and_named_with_their_licence() -> None:
+    texts = [
+        one for one in read_labelled(EXAMPLES / "intents" / "intents.jsonl") if isinstance(one, LabelledText)
+    ]
+    assert Counter((one.label, one.split) for one in texts) == {
+        (label, split): count
+        for label in {one.label for one in texts}
+        for split, count in (("train", 20), ("test", 10))
+    }
+    assert len(texts) == 300
+    split = {name: {one.text for one in texts if one.split == name} for name in ("train", "test")}
+    assert not split["train"] & split["test"]
+    assert "CC BY 3.0" in (EXAMPLES / "intents" / "README.md").read_text(encoding="utf-8")

@@ -31,16 +31,22 @@ def shown(action: argparse.Action) -> str:
     return ", ".join(f"`{option}{value}`" for option in action.option_strings)
 
 
+def section(name: str, parser: argparse.ArgumentParser, level: int) -> str:
+    """Describe a command, and below it its parts."""
+    lines = [f"\n{'#' * level} {name}\n\n{parser.description}\n\n| argument | meaning |\n|---|---|\n"]
+    below = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            below = [section(f"{name} {part}", inner, level + 1) for part, inner in action.choices.items()]
+        if not isinstance(action, argparse._HelpAction):
+            meaning = (action.help or "").replace("|", "\\|")
+            lines.append(f"| {shown(action)} | {meaning} |\n")
+    return "".join([*lines, *below])
+
+
 def reference() -> str:
     (commands,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    parts = [HEAD]
-    for name, parser in commands.choices.items():
-        parts.append(f"\n## {name}\n\n{parser.description}\n\n| argument | meaning |\n|---|---|\n")
-        for action in parser._actions:
-            if not isinstance(action, argparse._HelpAction):
-                meaning = (action.help or "").replace("|", "\\|")
-                parts.append(f"| {shown(action)} | {meaning} |\n")
-    return "".join(parts)
+    return "".join([HEAD, *(section(name, parser, 2) for name, parser in commands.choices.items())])
 
 
 def main() -> int:

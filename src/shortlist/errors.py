@@ -8,7 +8,7 @@
     ├── FilterError                 (ValueError)         a metadata filter can't be parsed
     ├── MeasureError                (ValueError)         there is no such measure
     ├── ModelError                  (ValueError)         a model folder can't be used
-    │   └── ModelMismatchError                           a collection was encoded by another model
+    │   └── ModelMismatchError                           a collection or head is of another model
     ├── CollectionError             (RuntimeError)       a collection can't do what was asked
     │   ├── CollectionNotFoundError (FileNotFoundError)
     │   ├── CollectionExistsError   (FileExistsError)
@@ -78,7 +78,7 @@ class ModelError(ShortlistError, ValueError):
 
 
 class ModelMismatchError(ModelError):
-    """A collection was encoded by another model than the one at hand."""
+    """A collection was encoded by, or a head trained on, another model than the one at hand."""
 
 
 class CollectionError(ShortlistError, RuntimeError):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shortlist import __version__
+from shortlist.cli import classification
 from shortlist.cli.commands import COMMANDS as OWN
 from shortlist.cli.main import _MODULES, build_parser
 
@@ -23,12 +24,19 @@ COMMANDS = {
 }
 
 
+def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of a parser's commands by their names."""
+    found = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0]) if found else {}
+
+
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Every command's parser by its name."""
-    (choices,) = (
-        action.choices for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(choices)
+    """Every command's parser by its name, and those of its parts."""
+    tops = below(build_parser())
+    parts = {
+        f"{name} {part}": inner for name, parser in tops.items() for part, inner in below(parser).items()
+    }
+    return tops | parts
 
 
 def arguments() -> Iterator[tuple[str, argparse.Action]]:
@@ -40,9 +48,12 @@ def arguments() -> Iterator[tuple[str, argparse.Action]]:
 def test_every_command_is_there_and_only_those() -> None:
     expected = {
         "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
-        "similarity", "duplicates",
+        "similarity", "duplicates", "classify", "evaluate", "compare", "tune", "advise",
     }  # fmt: skip
-    assert set(parsers()) == set(COMMANDS) == expected
+    assert set(below(build_parser())) == set(COMMANDS) == expected
+    assert {f"classify {part}" for part in classification.PARTS} == {
+        name for name in parsers() if " " in name
+    }
 
 
 @pytest.mark.parametrize("action", [pytest.param(action, id=name) for name, action in arguments()])
@@ -58,7 +69,7 @@ def test_every_command_offers_json_and_describes_itself(shortlist: Shortlist, na
     assert "--json" in parser.format_help()
     assert "--debug" in parser.format_help()
     assert parser.description
-    outcome = shortlist(name, "--help")
+    outcome = shortlist(*name.split(), "--help")
     assert outcome.code == 0
     assert outcome.out.startswith(f"usage: shortlist {name}")
     assert outcome.err == ""
@@ -95,7 +106,15 @@ def test_help_answers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["search", "--help"], ["--version"], ["search"], ["similarity", "-h"]]
+    "words",
+    [
+        ["--help"],
+        ["search", "--help"],
+        ["--version"],
+        ["search"],
+        ["similarity", "-h"],
+        ["classify", "train"],
+    ],
 )
 def test_nothing_heavy_is_imported_before_a_command_runs(words: list[str]) -> None:
     code = f"""
@@ -105,7 +124,7 @@ try:
     main({words!r})
 except SystemExit:
     pass
-heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm"}} & set(sys.modules)
+heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm", "sklearn"}} & set(sys.modules)
 sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
     done = subprocess.run(
@@ -136,6 +155,12 @@ sys.exit(f"imported: {{heavy}}" if heavy else 0)
         ),
         (["duplicates", "c", "--threshold", "high"], "argument --threshold: must be a number, not 'high'"),
         (["similarity", "--pair", "one"], "argument --pair: expected 2 arguments"),
+        (["classify"], "the following arguments are required: PART"),
+        (["classify", "train", "f.jsonl"], "the following arguments are required: -o/--output"),
+        (["classify", "train", "f", "-o", "h", "--seed", "-1"], "argument --seed: must be a whole number"),
+        (["classify", "train", "f", "-o", "h", "--seed", "x"], "must be a whole number of up to 12 digits"),
+        (["classify", "predict", "h", "x", "--threshold", "2"], "must be between 0 and 1, not 2"),
+        (["classify", "predict", "h", "x", "--threshold", "nan"], "must be between 0 and 1, not nan"),
         (["info", "c", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

@@ -58,7 +58,9 @@ def by_trec_eval(qrels: Qrels, run: Run, level: int = 1) -> dict[str, dict[str, 
 
 
 def assert_as_trec_eval(qrels: Qrels, run: Run) -> None:
-    theirs = by_trec_eval(qrels, run)
+    # trec_eval's nDCG reads beyond its array where a query has negative grades alone, and may not come back.
+    possible = {query: grades for query, grades in qrels.relevance.items() if max(grades.values()) >= 0}
+    theirs = by_trec_eval(Qrels(possible), run)
     for measure, name in TREC_NAMES.items():
         ours = by_query(measure, trec_order(run), qrels)
         assert list(ours) == list(qrels.relevance)
@@ -100,7 +102,9 @@ QUIRKS: dict[str, tuple[str, dict[str, list[tuple[str, float]]]]] = {
     "a judgement repeated": ("q 0 d1 1\nq 0 d1 1\n", {"q": RUN}),
     "blank lines and line ends of Windows": ("\r\nq 0 d1 1\r\n\r\nq 0 d2 0\r\n", {"q": RUN}),
     "grades with a plus sign": ("q 0 d1 +1\nq 0 d2 +2\n", {"q": RUN}),
-    "one result for many queries": ("".join(f"q{n} 0 d1 {n % 3}\n" for n in range(30)), {f"q{n}": RUN[: n % 4] for n in range(30)}),
+    "many queries": (
+        "".join(f"q{n} 0 d1 {n % 3}\n" for n in range(30)), {f"q{n}": RUN[: n % 4] for n in range(30)},
+    ),
 }  # fmt: skip
 
 

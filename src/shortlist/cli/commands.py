@@ -7,19 +7,17 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from shortlist.api import Collection
 from shortlist.cli.diagnosis import diagnosis_text
 from shortlist.cli.render import Style, counted, show_result, size
-from shortlist.cli.terminal import UsageError, print_json, say
+from shortlist.cli.terminal import UsageError, print_json, progress_bar, say
 from shortlist.collection import parse_filter
 from shortlist.collection.array_file import FORMAT
 from shortlist.errors import CollectionDamagedError, CollectionError
@@ -29,26 +27,17 @@ from shortlist.models import Encoder
 from shortlist.search import parse
 from shortlist.types import Passage, Query
 
-__all__ = ["COMMANDS", "SHOWN_PROBLEMS", "show_progress"]
+__all__ = ["COMMANDS", "SHOWN_PROBLEMS"]
 
 DAMAGED = 3
 SHOWN_PROBLEMS = 10
 TEXTS_AT_ONCE = 1024
 
 
-@contextmanager
-def show_progress(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
-    """Show a bar with rate and remaining time on a terminal, nothing elsewhere."""
-    with tqdm(
-        total=total, unit=f" {unit}", unit_scale=False, disable=None, leave=False, dynamic_ncols=True
-    ) as bar:
-        yield bar.update
-
-
 def _index(arguments: argparse.Namespace) -> None:
     source = join_sources([open_source(path) for path in arguments.sources])
     begin = time.perf_counter()
-    with show_progress(source.expected, "documents") as progress:
+    with progress_bar(source.expected, "documents") as progress:
         collection, report = Collection.build(
             arguments.collection,
             source,
@@ -68,7 +57,7 @@ def _add(arguments: argparse.Namespace) -> None:
     with Collection.open(arguments.collection, model=arguments.model) as collection:
         source = join_sources([open_source(path) for path in arguments.sources])
         begin = time.perf_counter()
-        with show_progress(source.expected, "documents") as progress:
+        with progress_bar(source.expected, "documents") as progress:
             report = collection.add(
                 source, strict=arguments.strict, threads=arguments.threads, progress=progress
             )
@@ -194,7 +183,7 @@ def _run(arguments: argparse.Namespace) -> None:
     skipped = [problem for problem in found if isinstance(problem, Rejected)]
     with Collection.open(arguments.collection, model=arguments.model) as collection:
         begin = time.perf_counter()
-        with show_progress(len(queries), "queries") as progress:
+        with progress_bar(len(queries), "queries") as progress:
             run = collection.run(
                 queries, arguments.k, pipeline=pipeline, condition=condition,
                 threads=arguments.threads, progress=progress,
@@ -230,7 +219,7 @@ def _encode(arguments: argparse.Namespace) -> None:
     encoder = Encoder.load(arguments.model, mode=arguments.mode)
     ids, texts, skipped = _texts(arguments)
     vectors, truncated = [], 0
-    with show_progress(len(texts), "texts") as progress:
+    with progress_bar(len(texts), "texts") as progress:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[start : start + TEXTS_AT_ONCE]
             views = encoder.views(part, prompt=arguments.prompt, threads=arguments.threads, progress=progress)
@@ -334,7 +323,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _repair(arguments: argparse.Namespace) -> None:
-    with show_progress(None, "documents") as progress:
+    with progress_bar(None, "documents") as progress:
         done = Collection.repair(
             arguments.collection,
             model=arguments.model,
@@ -357,7 +346,7 @@ def _repair(arguments: argparse.Namespace) -> None:
 
 
 def _upgrade(arguments: argparse.Namespace) -> None:
-    with show_progress(None, "documents") as progress:
+    with progress_bar(None, "documents") as progress:
         report = Collection.upgrade(
             arguments.collection, model=arguments.model, threads=arguments.threads, progress=progress
         )

@@ -21,10 +21,10 @@ from shortlist.evaluation.judged import Judged
 from shortlist.evaluation.report import (
     queries_to_csv,
     systems_to_csv,
-    to_terminal,
+    to_html,
     to_json,
     to_latex,
-    to_html,
+    to_terminal,
 )
 from shortlist.evaluation.results import Comparison, Difference, Finding
 from shortlist.evaluation.sources import is_collection, judged_files, opened

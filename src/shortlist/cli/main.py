@@ -1,326 +1,31 @@
-"""Which commands there are, what they take, and how they end.
+"""How the command line starts a command, and how it ends.
 
 Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check`` or
-``doctor`` found something wrong, 130 interrupted. Nothing heavy is imported before a command runs, so help
-answers at once.
+``doctor`` found something wrong, 130 interrupted. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TypeAlias
 
-from shortlist import __version__
+from shortlist.cli.arguments import build_parser
 from shortlist.cli.terminal import UsageError, say
-from shortlist.errors import FilterError, PipelineError, ShortlistError
+from shortlist.errors import FilterError, MeasureError, PipelineError, ShortlistError
 
 __all__ = ["build_parser", "main"]
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-_PIPELINE_HELP = (
-    "bm25, tfidf, dense, late, hybrid, hybrid+late, or one of your own such as "
-    "'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: hybrid+late)"
-)
-_FILTER_HELP = """metadata filter, as in 'lang = "en" and (year >= 2020 or tag in (news, faq))'"""
-_SOURCE_HELP = (
-    "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
-)
-_MODEL_HELP = "a model folder (default: the one that comes along)"
-_MOVED_HELP = "where the collection's model is now, if it moved"
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="shortlist",
-        description="Search your own text by meaning.",
-        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted",
-    )
-    parser.add_argument("--version", action="version", version=f"shortlist {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _writing_commands(commands)
-    _reading_commands(commands)
-    _measuring_commands(commands)
-    _similarity_commands(commands)
-    _care_commands(commands)
-    return parser
-
-
 _MODULES = {
     **dict.fromkeys(("evaluate", "compare", "tune", "advise"), "evaluation"),
     **dict.fromkeys(("similarity", "duplicates"), "similarity"),
+    "classify": "classification",
 }
 """Where a command is that is not in ``commands``."""
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--debug", action="store_true", help="show a traceback on errors")
-    return parser
-
-
-def _writing_commands(commands: Commands) -> None:
-    index = _command(commands, "index", "create a collection and add documents to it")
-    add = _command(commands, "add", "add documents to a collection, or update those with known ids")
-    for parser in (index, add):
-        parser.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-        parser.add_argument("sources", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
-        parser.add_argument(
-            "--strict", action="store_true", help="fail before anything is committed if a record is bad"
-        )
-        parser.add_argument(
-            "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
-        )
-    index.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
-    add.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
-    index.add_argument(
-        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
-    )
-    index.add_argument(
-        "--language", default="english", metavar="NAME", help="of the stemmer (default: english)"
-    )
-    index.add_argument(
-        "--no-tokens", action="store_true", help="leave token vectors out: smaller, no late interaction"
-    )
-
-    delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
-    delete.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-    delete.add_argument("ids", metavar="ID", nargs="*", help="the ids to delete")
-    delete.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
-    delete.add_argument("--yes", action="store_true", help="don't ask on a terminal")
-
-
-def _reading_commands(commands: Commands) -> None:
-    search = _command(commands, "search", "find the documents that answer a query")
-    search.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-    search.add_argument("query", metavar="QUERY", help="the question, in quotes")
-    search.add_argument("-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
-
-    run = _command(commands, "run", "search for many queries and write a TREC run")
-    run.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-    run.add_argument("queries", metavar="QUERIES", help="a BEIR queries.jsonl, or id<TAB>text lines")
-    run.add_argument("-o", "--output", metavar="FILE", required=True, help="the run to write ('-': stdout)")
-    run.add_argument("-k", type=_positive, default=100, metavar="N", help="documents a query (default: 100)")
-    run.add_argument("--threads", type=_positive, metavar="N", help="for encoding (default: all cores)")
-    for parser in (search, run):
-        parser.add_argument("--pipeline", metavar="PIPELINE", help=_PIPELINE_HELP)
-        parser.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
-        parser.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
-
-    encode = _command(commands, "encode", "turn texts into vectors")
-    encode.add_argument("sources", metavar="SOURCE", nargs="*", help=_SOURCE_HELP)
-    encode.add_argument("--text", action="append", default=[], metavar="TEXT", help="a text; may be repeated")
-    encode.add_argument(
-        "-o", "--output", metavar="FILE", help=".npy or .jsonl (default: JSON lines on stdout)"
-    )
-    encode.add_argument(
-        "--prompt",
-        choices=("query", "document"),
-        default="document",
-        help="which prefix the model adds, if it has any",
-    )
-    encode.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
-    encode.add_argument(
-        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
-    )
-    encode.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
-
-
-def _measuring_commands(commands: Commands) -> None:
-    evaluate = _command(commands, "evaluate", "measure a TREC run against judgements")
-    evaluate.add_argument("run", metavar="RUN", help="a run in TREC's six columns (or .gz)")
-    evaluate.add_argument("qrels", metavar="QRELS", help="judgements in TREC's four columns or BEIR's three")
-    evaluate.add_argument(
-        "--against", metavar="RUN", action="append", default=[],
-        help="another run of the same queries to test the first one against; may be repeated",
-    )  # fmt: skip
-    evaluate.add_argument("--per-query", metavar="FILE", help="write every query's values as CSV")
-
-    compare = _command(commands, "compare", "compare pipelines on judged queries: quality, latency, size")
-    tune = _command(
-        commands, "tune", "tune a pipeline's weights and depths on judged queries, cross-validated"
-    )
-    advise = _command(commands, "advise", "recommend a pipeline for given limits, by measurement")
-    for parser in (compare, tune, advise):
-        parser.add_argument("source", metavar="SOURCE", help="a BEIR folder, or a collection")
-        parser.add_argument("--queries", metavar="FILE", help="the queries, if they aren't in the folder")
-        parser.add_argument("--qrels", metavar="FILE", help="the judgements, if they aren't in the folder")
-        parser.add_argument(
-            "--split",
-            metavar="NAME",
-            help="which judgements of the folder (default: test, heldout, dev, train)",
-        )
-        parser.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
-        parser.add_argument(
-            "--mode",
-            choices=("fast", "exact"),
-            default="fast",
-            help="int8 or float32 arithmetic (default: fast)",
-        )
-        parser.add_argument(
-            "--threads",
-            type=_positive,
-            metavar="N",
-            help="for encoding (default: all cores); searches use one",
-        )
-    for parser in (compare, tune):
-        parser.add_argument(
-            "--keep", metavar="COLLECTION", help="index a BEIR folder into this collection, or use it again"
-        )
-        parser.add_argument(
-            "--limit", type=_positive, metavar="N", help="use N judged queries, drawn at random"
-        )
-    for parser in (evaluate, compare):
-        parser.add_argument(
-            "--measures", metavar="MEASURE", nargs="+",
-            help="nDCG@10, MRR@10, Recall@100, P@5, AP, Success@1, Judged@10, P(rel=2)@5 ...",
-        )  # fmt: skip
-    for parser in (tune, advise):
-        parser.add_argument("--measure", metavar="MEASURE", default="nDCG@10", help="default: nDCG@10")
-    for parser in (compare, advise):
-        parser.add_argument("--pipelines", metavar="PIPELINE", nargs="+", help="default: the short names")
-    for parser in (evaluate, compare, tune, advise):
-        parser.add_argument(
-            "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
-        )
-    compare.add_argument(
-        "--baseline", metavar="PIPELINE", help="what the others are tested against (default: bm25)"
-    )
-    compare.add_argument("--timed-queries", type=_positive, default=100, metavar="N",
-                         help="searches timed a pipeline (default: 100)")  # fmt: skip
-    compare.add_argument(
-        "-o", "--output", metavar="FILE", action="append", default=[],
-        help="a report.html, .json, .csv or .tex to write; may be repeated",
-    )  # fmt: skip
-    compare.add_argument("--per-query", metavar="FILE", help="write every query's values as CSV")
-    tune.add_argument(
-        "--pipeline", metavar="PIPELINE", default="hybrid+late", help="what to tune (default: hybrid+late)"
-    )
-    advise.add_argument(
-        "--latency-ms",
-        type=float,
-        metavar="MS",
-        help="at most this for 95 of 100 searches, encoding included",
-    )
-    advise.add_argument("--bytes-per-document", type=float, metavar="N", help="at most this on disk")
-    advise.add_argument(
-        "--documents",
-        type=_positive,
-        metavar="N",
-        help="how many there will be (default: as many as there are)",
-    )
-    advise.add_argument(
-        "--sample", type=_positive, default=5000, metavar="N",
-        help="documents to measure on; of more, latency is extrapolated (default: 5000)",
-    )  # fmt: skip
-
-
-def _similarity_commands(commands: Commands) -> None:
-    similarity = _command(
-        commands, "similarity", "score how alike pairs of texts are, and hold it to what people said"
-    )
-    similarity.add_argument(
-        "file", metavar="FILE", nargs="?",
-        help="pairs: .jsonl, .tsv or .csv (or .gz) with sentence1, sentence2 and score or label, or the STS benchmark",
-    )  # fmt: skip
-    similarity.add_argument(
-        "--pair", nargs=2, action="append", default=[], metavar=("TEXT", "TEXT"),
-        help="two texts instead of a file; may be repeated",
-    )  # fmt: skip
-    similarity.add_argument("--split", metavar="NAME", help="only the file's pairs of this split")
-    similarity.add_argument(
-        "--by", choices=("dense", "late"), default="dense",
-        help="one vector a text, or MaxSim of the first text's tokens among the second's (default: dense)",
-    )  # fmt: skip
-    similarity.add_argument("-o", "--output", metavar="FILE", help="JSON lines with the scores ('-': stdout)")
-    similarity.add_argument("--strict", action="store_true", help="fail if a record is bad")
-    similarity.add_argument(
-        "--prompt", choices=("query", "document"), default="document",
-        help="which prefix the model adds to both texts, if it has any (default: document)",
-    )  # fmt: skip
-    similarity.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
-    similarity.add_argument(
-        "--mode", choices=("fast", "exact"), default="fast", help="int8 or float32 arithmetic (default: fast)"
-    )
-    similarity.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
-
-    duplicates = _command(commands, "duplicates", "find documents of a collection that say nearly the same")
-    duplicates.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-    duplicates.add_argument(
-        "--threshold", type=_cosine, default=0.9, metavar="COSINE",
-        help="the least cosine of two documents' nearest passages, -1 to 1 (default: 0.9)",
-    )  # fmt: skip
-    duplicates.add_argument(
-        "--top-k", type=_positive, metavar="N",
-        help="only pairs of which one document is among the N nearest of the other",
-    )  # fmt: skip
-    duplicates.add_argument(
-        "--limit", type=_positive, default=1000, metavar="N",
-        help="how many pairs or clusters to give, best first (default: 1000)",
-    )  # fmt: skip
-    duplicates.add_argument("--clusters", action="store_true", help="give groups of documents, not pairs")
-    duplicates.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
-    duplicates.add_argument("-o", "--output", metavar="FILE", help="write JSON lines ('-': stdout)")
-
-
-def _care_commands(commands: Commands) -> None:
-    made = {
-        name: _command(commands, name, text)
-        for name, text in (
-            ("info", "say what is in a collection"),
-            ("check", "say whether a collection's files are those that were written"),
-            ("compact", "join segments and remove what deleted documents left"),
-            ("repair", "make damaged postings and vectors again from the documents"),
-            ("upgrade", "bring a collection of an older format to this one"),
-        )
-    }
-    for parser in made.values():
-        parser.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
-    made["check"].add_argument("--deep", action="store_true", help="read every byte")
-    made["repair"].add_argument(
-        "--drop", action="store_true", help="go on without the documents that can't be read"
-    )
-    for name in ("repair", "upgrade"):
-        made[name].add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
-        made[name].add_argument(
-            "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
-        )
-    doctor = _command(
-        commands, "doctor", "describe software, machine and collections, and what is wrong, for a bug report"
-    )
-    doctor.add_argument("collections", metavar="COLLECTION", nargs="*", help="a collection's folder")
-    doctor.add_argument("--deep", action="store_true", help="read every byte of the collections")
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def _cosine(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
-    if not -1 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a cosine from -1 to 1, not {text}")
-    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -340,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ShortlistError as error:
         if arguments.debug:
             raise
-        wrong_usage = isinstance(error, PipelineError | FilterError | UsageError)
+        wrong_usage = isinstance(error, PipelineError | FilterError | MeasureError | UsageError)
         return _fail(str(error), error.hint, USAGE if wrong_usage else FAILED)
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining when it flushes.

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, TextIO
 
 from shortlist.api import Collection
-from shortlist.cli.commands import SHOWN_PROBLEMS, show_progress
+from shortlist.cli.commands import SHOWN_PROBLEMS
 from shortlist.cli.render import Style, counted, one_line
-from shortlist.cli.terminal import UsageError, say
+from shortlist.cli.terminal import UsageError, progress_bar, say
 from shortlist.collection import Snapshot, parse_filter
 from shortlist.errors import DataError
 from shortlist.formats import Rejected
@@ -40,7 +40,7 @@ SHOWN_MEMBERS = 20
 def _similarity(arguments: argparse.Namespace) -> None:
     pairs, skipped = _pairs(arguments)
     encoder = Encoder.load(arguments.model, mode=arguments.mode)
-    with show_progress(
+    with progress_bar(
         len({text for pair in pairs for text in (pair.sentence1, pair.sentence2)}), "texts"
     ) as bar:
         scored = score_pairs(
@@ -133,7 +133,7 @@ def _duplicates(arguments: argparse.Namespace) -> None:
     condition = parse_filter(arguments.filter) if arguments.filter else None
     # One snapshot for the search and for the texts that are shown.
     with Collection.open(arguments.collection) as collection, collection.store.snapshot() as snapshot:
-        with show_progress(int(snapshot.allowed(condition).sum()), "documents") as bar:
+        with progress_bar(int(snapshot.allowed(condition).sum()), "documents") as bar:
             found = find_duplicates(
                 snapshot, threshold=arguments.threshold, top_k=arguments.top_k, limit=arguments.limit,
                 condition=condition, progress=bar,

@@ -1,14 +1,16 @@
-"""What may reach a terminal: text without the characters that would steer it."""
+"""What may reach a terminal: text without the characters that would steer it, and how far a command has come."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shortlist.errors import ShortlistError
 
-__all__ = ["UsageError", "print_json", "printable", "say"]
+__all__ = ["UsageError", "print_json", "printable", "progress_bar", "say"]
 
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -34,3 +36,14 @@ def say(text: str) -> None:
 def print_json(value: object) -> None:
     """Print data for programs to stdout."""
     print(json.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar with rate and remaining time on a terminal, nothing elsewhere."""
+    from tqdm import tqdm  # not before a command runs: help answers at once
+
+    with tqdm(
+        total=total, unit=f" {unit}", unit_scale=False, disable=None, leave=False, dynamic_ncols=True
+    ) as bar:
+        yield bar.update

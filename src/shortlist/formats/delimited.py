@@ -1,7 +1,7 @@
 """How the rows of a CSV or TSV file become records."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from shortlist.formats.source import Rejected, Source
 from shortlist.formats.strings import quoted
 from shortlist.types import Document
 
-__all__ = ["find_invalid_utf8", "open_delimited", "read_rows"]
+__all__ = ["find_invalid_utf8", "open_delimited", "read_rows", "read_table"]
+
+CheckColumns = Callable[[Sequence[str], str], None]
+"""Called with the names of the columns and the header's place; raises where they aren't what is needed."""
 
 
 def open_delimited(path: Path, delimiter: str) -> Source:
@@ -26,16 +29,22 @@ def open_delimited(path: Path, delimiter: str) -> Source:
         DataError: the file can't be read, or the columns aren't those of documents, see
             :func:`~shortlist.formats.records.check_columns`.
     """
-    _read_header(path, read_rows(path, delimiter))
+    _read_header(path, read_rows(path, delimiter), check_columns)
     lines = count_lines(path)
     expected = None if lines is None else max(lines - 1, 0)
     return Source(shown(path), expected, partial(_read_documents, path, delimiter))
 
 
-def _read_documents(path: Path, delimiter: str) -> Iterator[Document | Rejected]:
+def read_table(
+    path: Path, delimiter: str, check: CheckColumns
+) -> Iterator[tuple[str, Mapping[str, str]] | Rejected]:
+    """Read ``(place, cells by the names of their columns)`` of every row that isn't blank.
+
+    Raises:
+        DataError: the file can't be read, or ``check`` refuses its columns.
+    """
     rows = read_rows(path, delimiter)
-    header = _read_header(path, rows)
-    id_name = find_id_name(header)
+    header = _read_header(path, rows, check)
     for row in rows:
         if isinstance(row, Rejected):
             yield row
@@ -46,12 +55,23 @@ def _read_documents(path: Path, delimiter: str) -> Iterator[Document | Rejected]
         elif problem := find_invalid_utf8(header, cells):
             yield Rejected(place, problem)
         else:
-            pairs = zip(header, cells, strict=True)
-            record = {name: cell for name, cell in pairs if cell or name == id_name}
-            yield document_from_mapping(record, place)
+            yield place, dict(zip(header, cells, strict=True))
 
 
-def _read_header(path: Path, rows: Iterator[tuple[str, list[str]] | Rejected]) -> list[str]:
+def _read_documents(path: Path, delimiter: str) -> Iterator[Document | Rejected]:
+    for row in read_table(path, delimiter, check_columns):
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        place, cells = row
+        id_name = find_id_name(cells)
+        record = {name: cell for name, cell in cells.items() if cell or name == id_name}
+        yield document_from_mapping(record, place)
+
+
+def _read_header(
+    path: Path, rows: Iterator[tuple[str, list[str]] | Rejected], check: CheckColumns
+) -> list[str]:
     first = next(rows, None)
     if first is None:
         raise DataError(f"{shown(path)}: empty, expected a header", hint="name the columns in the first line")
@@ -60,7 +80,7 @@ def _read_header(path: Path, rows: Iterator[tuple[str, list[str]] | Rejected]) -
     place, header = first
     if problem := find_invalid_utf8(header, header):
         raise DataError(f"{place}: {problem}", hint="convert the file to UTF-8")
-    check_columns(header, place)
+    check(header, place)
     return header
 
 
