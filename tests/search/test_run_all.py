@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shortlist import Collection, PipelineError, Query
 from shortlist.search import NAMES, Pipeline, searcher
+from shortlist.search.scorers import DenseScorer, make_scorer
 from shortlist.types import Run
 from tests.search.corpus import QUERIES
 from tests.search.strategies import PIPELINES
@@ -96,8 +97,8 @@ def test_what_pipelines_share_is_retrieved_once_a_query(
 
         return made_counting
 
-    monkeypatch.setattr(searcher, "make_scorer", counting(searcher.make_scorer))
-    monkeypatch.setattr(searcher, "DenseScorer", counting(searcher.DenseScorer))
+    monkeypatch.setattr(searcher, "make_scorer", counting(make_scorer))
+    monkeypatch.setattr(searcher, "DenseScorer", counting(DenseScorer))
     collection.run_all(ASKED[:4], ["bm25", "dense", "hybrid", "hybrid+late", "rerank(hybrid, maxsim)"], 10)
     retrieved = {name: count for name, count in read.items() if "Max" not in name and "Late" not in name}
     assert len(retrieved) == 2
