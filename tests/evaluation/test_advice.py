@@ -190,6 +190,19 @@ class TestExtrapolation:
         assert found.advised.latency.stages["fetch"] == pytest.approx((0.5, 0.6))
         assert found.advised.latency.stages["rare"] == (0.0, 1.0)
 
+    def test_takes_the_encoding_of_a_query_as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def time_searches(collection: Collection, *_: object, **__: object) -> list[Latency]:
+            documents = collection.info().documents
+            encode = 20.0 if documents == 10 else 25.0  # by chance
+            return [Latency(encode + 0.01 * documents, 50.8, {"encode": (encode, 30.0)}, 9)] * 2
+
+        monkeypatch.setattr(module, "time_searches", time_searches)
+        found = self.advise(10_000).advised
+        assert found is not None
+        assert found.latency.p50_ms == pytest.approx(125)
+        assert found.latency.p95_ms == pytest.approx(250)
+        assert found.latency.stages == {"encode": (25.0, 30.0)}
+
     def test_is_of_the_sample_of_a_larger_source(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sizes = made_up_times(monkeypatch, lambda documents: 3 + 0.01 * documents)
         found = self.advise(None, sample=20)

@@ -25,6 +25,7 @@ from shortlist.evaluation.report import (
     to_latex,
     to_terminal,
 )
+from shortlist.evaluation.report.wording import number
 from shortlist.evaluation.results import Comparison, Difference, Finding
 from shortlist.evaluation.sources import bad_documents, is_collection, judged_files, opened
 from shortlist.evaluation.tuning import Tuning, check_tunable, tune
@@ -314,26 +315,27 @@ def _show_advice(found: Advice) -> None:
     rows = [(candidate, "") for candidate in ([found.advised] if found.advised else [])]
     rows += [(candidate, _runner_text(difference)) for candidate, difference in found.runners_up]
     rows += [(candidate, why) for candidate, why in found.excluded]
-    print(f"\n{found.measure if judged else '':>9}  {'p50':>8}  {'p95':>8}  {'bytes':>9}  pipeline")
+    print(f"\n{found.measure if judged else '':>9}  {'p50':>10}  {'p95':>10}  {'bytes':>9}  pipeline")
     for candidate, remark in rows:
         quality = f"{candidate.quality.mean:.4f}" if candidate.quality else ""
         latency, size = candidate.latency, candidate.costs.total_bytes
         print(
-            f"{quality:>9}  {latency.p50_ms:5.3g} ms  {latency.p95_ms:5.3g} ms  {size:9,.0f}  {candidate.name}"
+            f"{quality:>9}  {number(latency.p50_ms):>7} ms  {number(latency.p95_ms):>7} ms  {size:9,.0f}  "
+            f"{candidate.name}"
         )
         if remark:
             print(f"{'':>9}  {remark}")
+    print("\nwhat would change it")
     for limit, name, unit in (
         ("latency_ms", "latency", "ms"),
         ("bytes_per_document", "size", "bytes a document"),
     ):
-        found_switches = [switch for switch in found.switches if switch.limit == limit]
-        if not found_switches:
-            print(f"\nwhat would change it: no {name}, as long as the other limit stands")
-            continue
-        parts = [f"from {switch.value:,.3g} {unit} on {switch.advised}" if unit == "ms"
-                 else f"from {switch.value:,.0f} {unit} on {switch.advised}" for switch in found_switches]  # fmt: skip
-        print(f"\nwhat would change it: {'; '.join(parts)}")
+        parts = [
+            f"from {number(switch.value)} {unit} on {switch.advised}"
+            for switch in found.switches
+            if switch.limit == limit
+        ]
+        print(f"{name:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
     for finding in found.findings:
         say(_finding_text(finding))
 
@@ -342,7 +344,11 @@ def _documents_text(found: Advice) -> str:
     if found.sampled == found.documents:
         return f"{found.documents:,}, all of them measured"
     text = f"{found.documents:,}; measured on a sample of {found.sampled:,}, latency extrapolated"
-    return f"{text}; with fewer documents to confuse it with, quality is higher than it will be"
+    if found.documents < found.sampled:
+        return text
+    times = number(found.documents / found.sampled)
+    known = "with fewer documents to confuse it with, quality is higher than it will be"
+    return f"{text} to {times} times as many; {known}"
 
 
 def _runner_text(difference: Difference | None) -> str:

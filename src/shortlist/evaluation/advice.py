@@ -20,6 +20,7 @@ from shortlist.evaluation.checks import check_judgements
 from shortlist.evaluation.comparison import all_documents, differences, judged_runs
 from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
 from shortlist.evaluation.judged import Judged
+from shortlist.evaluation.report.wording import number
 from shortlist.evaluation.results import Costs, Difference, Finding, Latency
 from shortlist.evaluation.sampling import Sample, draw_sample, first_words
 from shortlist.measures.ranking import Measure, by_query, nDCG
@@ -57,6 +58,7 @@ RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "late", "hybrid", "dense", "bm2
 
 SAMPLE = 5000
 SHARE = 0.25  # of the sample that the first point of an extrapolation has
+ENCODE = "encode"  # the stage that doesn't depend on the documents
 CLOSE = 0.002  # of the mean: between pipelines as close as this, the faster is advised
 
 
@@ -323,7 +325,7 @@ def _mean(candidate: Candidate) -> float:
 def _over(candidate: Candidate, limits: Limits) -> str:
     parts = []
     if limits.latency_ms is not None and candidate.latency.p95_ms > limits.latency_ms:
-        parts.append(f"takes {candidate.latency.p95_ms:.3g} ms (limit {limits.latency_ms:g})")
+        parts.append(f"takes {number(candidate.latency.p95_ms)} ms (limit {limits.latency_ms:g})")
     size = candidate.costs.total_bytes
     if limits.bytes_per_document is not None and size > limits.bytes_per_document:
         parts.append(f"needs {size:,.0f} bytes a document (limit {limits.bytes_per_document:,.0f})")
@@ -333,7 +335,8 @@ def _over(candidate: Candidate, limits: Limits) -> str:
 def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
     """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50.
 
-    Time never falls as documents are added, and never faster than in proportion as there are fewer.
+    Encoding the query takes what it takes, however many documents there are: its noise is no slope. Time never
+    falls as documents are added, and never faster than in proportion as there are fewer.
     """
     count, last = timed[-1]
     if count == target or len(timed) < 2 or timed[0][0] == count:
@@ -350,6 +353,10 @@ def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
             return large
         return at_target(small, p50), at_target(small, p50) * p95 / p50
 
-    p50, p95 = both(first.p50_ms, (last.p50_ms, last.p95_ms))
+    encode = last.stages.get(ENCODE, (0.0, 0.0))
+    first_encode = first.stages.get(ENCODE, (0.0, 0.0))
+    p50 = encode[0] + at_target(first.p50_ms - first_encode[0], last.p50_ms - encode[0])
     stages = {name: both(first.stages.get(name, (0.0, 0.0))[0], found) for name, found in last.stages.items()}
-    return Latency(p50, p95, stages, last.queries)
+    if ENCODE in stages:
+        stages[ENCODE] = encode
+    return Latency(p50, p50 * last.p95_ms / last.p50_ms, stages, last.queries)
