@@ -211,6 +211,16 @@ def test_self_hits_are_dropped_from_every_ranking(collection: Collection) -> Non
     assert (system.values["MRR@10"][0] == 1.0) == (second.doc_id == "sky-4")
 
 
+def test_rankings_are_as_long_without_self_hits_as_with_them(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DEPTH", 1)
+    third = collection.search(SKY, 3, pipeline="dense").ranking[2].doc_id
+    mine = judge({"sky-1": SKY}, {"sky-1": {third: 1}})
+    (system,) = compare(collection, mine, [NAMES["dense"]], measures=[R @ 2], timed_queries=1).systems
+    assert system.values["Recall@2"] == (1.0,)
+
+
 def test_findings_of_before_the_check_and_of_the_rankings_are_all_there(collection: Collection) -> None:
     mine = judge({"sky-1": SKY}, {"sky-1": {"gone": 1}})
     before = Finding("bad-documents", 3, "left out")
