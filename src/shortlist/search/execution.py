@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
 from shortlist.protocols import ScoresDocuments
-from shortlist.scoring import at_least_kth
+from shortlist.scoring import at_least_kth, dense_weight
 from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
 from shortlist.types import Passage, Ranking
 
@@ -61,6 +61,7 @@ class Execution:
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
+        self._weights: dict[Fuse, tuple[float, float]] = {}
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
@@ -126,6 +127,8 @@ class Execution:
 
     def _fuse(self, stage: Fuse, positions: Positions) -> Scores:
         weights = stage.weights or (1.0,) * len(stage.stages)
+        if stage.method == "adaptive":
+            weights = self._adaptive_weights(stage)
         columns = []
         for part, weight in zip(stage.stages, weights, strict=True):
             scores = self.score(part, positions)
@@ -137,6 +140,16 @@ class Execution:
                 columns.append(weight * scores / (scorer.scale() if scorer else 1.0))
         # Rounded once, at the end: the order of the stages can't change a tie.
         return np.array([math.fsum(values) for values in zip(*(c.tolist() for c in columns), strict=True)])
+
+    def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
+        """Weigh BM25 and dense by their scores of all live documents, whichever a filter lets through."""
+        if stage not in self._weights:
+            lexical, dense = (self._scorer(part).score_all() for part in stage.stages)  # type: ignore[arg-type]
+            if not self._snapshot.all_live:
+                lexical, dense = lexical[self._snapshot.live], dense[self._snapshot.live]
+            weight = dense_weight(lexical, dense, self._snapshot.average_length)
+            self._weights[stage] = 1 / (1 + weight), weight / (1 + weight)
+        return self._weights[stage]
 
     def _rerank(self, stage: Rerank) -> Ranking:
         first = self.retrieve(stage.first)
