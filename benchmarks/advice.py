@@ -2,9 +2,9 @@
 
     python benchmarks/advice.py --data FOLDER [--keep FOLDER]
 
-On three open sets the judged queries are halved. `advise` sees one half and a third of the documents; all candidates are
-then measured on the whole collection with the other half. Reported for each pair of limits: what was advised, what would
-have been best within the limits by the measurement, the difference in nDCG@10 between them, and how far the
+On three open sets the judged queries are halved. `advise` sees one half and a third of the documents; all candidates
+are then measured on the whole collection with the other half. Reported for each pair of limits: what was advised, what
+would have been best within the limits by the measurement, the difference in nDCG@10 between them, and how far the
 extrapolated p50 of every candidate lies from the one measured.
 """
 

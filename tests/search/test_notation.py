@@ -66,8 +66,8 @@ SHORT_NAMES = {
     "tfidf": "tfidf",
     "dense": "dense",
     "late": "maxsim",
-    "hybrid": "fuse(bm25, dense, weights=[1, 4])",
-    "hybrid+late": "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, maxsim, dense, weights=[1, 4, 1]))",
+    "hybrid": "fuse(bm25, dense, method='adaptive')",
+    "hybrid+late": "rerank(fuse(bm25, dense, method='adaptive'), fuse(bm25, maxsim, dense, weights=[1, 4, 1]))",
 }
 
 
