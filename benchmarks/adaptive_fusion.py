@@ -2,7 +2,7 @@
 
     python benchmarks/adaptive_fusion.py --data FOLDER [--fit] [--keep FOLDER]
 
-``--fit`` finds the four numbers of scoring/adaptive.py on development splits of open sets: the largest mean nDCG@10,
+``--fit`` finds the five numbers of scoring/adaptive.py on development splits of open sets: the largest mean nDCG@10,
 every set counting the same. Then, with the numbers that are in the code, test splits and sets that were never fitted
 on: the difference to the better of BM25 and dense and to fixed weights (1, 4), each with its interval and p-value. Left
 out: the same with numbers fitted without any split of the set, which says how far they carry to other text.
@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from measuring import arguments, data_folder, write_results
 from scipy.optimize import minimize
 
-from shortlist.evaluation.judged import find_split, read_judged
+from shortlist import Collection
+from shortlist.evaluation.judged import Judged, find_split, read_judged
 from shortlist.evaluation.sources import opened
 from shortlist.measures.statistics import bootstrap_mean, paired_randomisation
+from shortlist.scoring import bm25_idf
 from shortlist.scoring.adaptive import COEFFICIENTS, HIGHEST, LOWEST, signs
 
 FITTED = (
@@ -36,6 +38,7 @@ TESTED = (
     "tldr/test", "squad_dev/heldout", "medquad/test", "fairytaleqa/test", "disflqa_retrieval/test", "clinc150/test",
     "nfcorpus/test", "cranfield/test", "cisi/test", "med/test",
 )  # fmt: skip
+EXAMPLES = Path(__file__).parent.parent / "examples"
 QUERIES = 1000  # of the splits that are fitted on; all of those that are tested on
 FIXED = 4.0
 EXPONENTS = np.linspace(LOWEST, HIGHEST, 15)
@@ -44,7 +47,7 @@ READ_ALL = "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, dense), depth=4
 
 @dataclass(frozen=True)
 class Split:
-    """Hold a split's queries: signs ``[Q, 4]``, and nDCG@10 at every exponent, of BM25, of dense, of fixed weights."""
+    """Hold a split's queries: signs after a 1, ``[Q, 5]``, and nDCG@10 at every exponent, of BM25, of dense, of fixed weights."""
 
     signs: np.ndarray
     by_exponent: np.ndarray
@@ -76,11 +79,13 @@ def _dcg(gains: Sequence[float]) -> float:
 
 def read_split(data: Path, name: str, keep: Path | None, most: int | None) -> Split:
     """Search with both retrievers; every candidate has both exact scores."""
-    folder, split = data / "retrieval" / name.split("/")[0], name.split("/")[1]
+    source, split = name.split("/")
+    folder = EXAMPLES / source if source == "support" else data / "retrieval" / source
     judged = read_judged(folder / "queries.jsonl", find_split(folder, split))
     judged = judged.some(most, 0) if most else judged
     rows = []
     with opened(folder, keep=keep / folder.name if keep else None) as (collection, _):
+        strange = strangeness(collection, judged)
         with collection.store.snapshot() as snapshot:
             length = snapshot.average_length
         for start in range(0, len(judged.queries), 200):
@@ -91,7 +96,8 @@ def read_split(data: Path, name: str, keep: Path | None, most: int | None) -> Sp
                 dense = np.array([hit.stages["dense"] for hit in hits])
                 ideal = _dcg(sorted((g for g in grades.values() if g > 0), reverse=True)[:10])
                 found = np.array([max(0, grades.get(hit.doc_id, 0)) for hit in hits])
-                rows.append((lexical, dense, found, ideal, (1.0, *signs(lexical, dense, length))))
+                shown = astuple(signs(lexical, dense, length, strange[query_id]))
+                rows.append((lexical, dense, found, ideal, (1.0, *shown)))
 
     def at(exponent: float, row: tuple) -> float:  # type: ignore[type-arg]
         lexical, dense, found, ideal, _ = row
@@ -108,6 +114,21 @@ def read_split(data: Path, name: str, keep: Path | None, most: int | None) -> Sp
     )
 
 
+def strangeness(collection: Collection, judged: Judged) -> dict[str, float]:
+    """Give the share of each query's idf that lies in terms which no document has."""
+    found = {}
+    with collection.store.snapshot() as snapshot:
+        for query in judged.queries:
+            terms = collection.analyzer.terms(query.text)
+            frequencies = [len(snapshot.postings(term)[0]) for term in terms]
+            weights = [bm25_idf(frequency, snapshot.document_count) for frequency in frequencies]
+            absent = sum(
+                weight for weight, frequency in zip(weights, frequencies, strict=True) if not frequency
+            )
+            found[query.query_id] = absent / (sum(weights) or 1.0)
+    return found
+
+
 def fit(splits: Sequence[Split]) -> np.ndarray:
     """Find the numbers with the largest mean over the splits, from several starts; larger ones cost a little."""
     everything = np.concatenate([split.signs for split in splits])
@@ -119,7 +140,7 @@ def fit(splits: Sequence[Split]) -> np.ndarray:
         return float(-np.mean(means) + 1e-4 * np.sum(numbers[1:] ** 2))
 
     random = np.random.default_rng(0)
-    starts = [np.array([1.3, *random.normal(0, 0.3, 3)]) for _ in range(5)]
+    starts = [np.array([1.3, *random.normal(0, 0.3, 4)]) for _ in range(5)]
     found = min((minimize(loss, start, method="Powell") for start in starts), key=lambda result: result.fun).x
     numbers = found / scale
     numbers[0] = found[0] - float((found[1:] * middle[1:] / scale[1:]).sum())

@@ -211,7 +211,7 @@ def adaptive() -> list[str]:
 def advice() -> list[str]:
     record = load("advice")
     lines = [
-        f"**Advice** on half of the queries and a third of the documents, tried on the other half and all documents",
+        "**Advice** on half of the queries and a third of the documents, tried on the other half and all documents",
         f"({note('advice.py', record)}). Lost: nDCG@10 below the best pipeline within the limits.",
         "",
         "| set | limits | advised | lost |",
@@ -283,7 +283,9 @@ def main() -> int:
     if "--check" in sys.argv:
         stale = [path.name for path, text in made.items() if text != path.read_text()]
         if stale:
-            print(f"{', '.join(stale)}: the tables are not those of benchmarks/results; run benchmarks/tables.py")
+            print(
+                f"{', '.join(stale)}: the tables are not those of benchmarks/results; run benchmarks/tables.py"
+            )
         return int(bool(stale))
     for path, text in made.items():
         path.write_text(text)

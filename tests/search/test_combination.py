@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from shortlist import Collection
 from shortlist.collection import Store
-from shortlist.scoring import dense_weight
+from shortlist.scoring import bm25_idf
+from shortlist.scoring.adaptive import dense_weight, signs
 from shortlist.search import BM25, NAMES, TFIDF, Dense, Fuse, MaxSim, Pipeline, PreparedQuery, Rerank, parse
 from shortlist.search.execution import Execution
 from shortlist.search.scorers import make_scorer
@@ -131,16 +132,19 @@ def test_a_fusion_can_be_part_of_a_fusion(collection: Collection) -> None:
 # -- weights that the scores themselves decide ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", ["moon", "when does the ferry leave", "xyzzy"])
+@pytest.mark.parametrize("query", ["moon", "when does the ferry leave", "xyzzy", "moon xyzzy plugh", "the"])
 def test_adaptive_weights_are_those_of_the_formula(collection: Collection, query: str) -> None:
     bm25, dense = (scores_of(collection, query, stage) for stage in (BM25(), Dense()))
+    terms = collection.analyzer.terms(query)
     with collection.store.snapshot() as snapshot:
-        length = snapshot.average_length
-    every = [(bm25.get(doc_id, 0.0), dense[doc_id]) for doc_id in dense]
-    words, meaning = np.array(every).T
-    weight = dense_weight(words, meaning, length)
-    best = max((score for score, _ in every), default=0.0) or 1.0
-    expected = {d: (bm25.get(d, 0.0) / best + weight * dense[d]) / (1 + weight) for d in dense}
+        length, documents = snapshot.average_length, snapshot.document_count
+        frequencies = [len(snapshot.postings(term)[0]) for term in terms]
+    idf = [bm25_idf(frequency, documents) for frequency in frequencies]
+    strange = sum(weight for weight, frequency in zip(idf, frequencies, strict=True) if not frequency)
+    words, meaning = np.array([(bm25[doc_id], dense[doc_id]) for doc_id in ALL]).T
+    weight = dense_weight(signs(words, meaning, length, strange / (sum(idf) or 1)))
+    best = max(bm25.values()) or 1.0
+    expected = {d: (bm25[d] / best + weight * dense[d]) / (1 + weight) for d in ALL}
     fused = search(collection, query, "fuse(bm25, dense, method='adaptive')")
     assert {hit.doc_id: hit.score for hit in fused} == pytest.approx(
         {hit.doc_id: expected[hit.doc_id] for hit in fused}, rel=1e-9

@@ -1,6 +1,5 @@
 """Reference scoring in numpy: what every faster path must reproduce."""
 
-from shortlist.scoring.adaptive import dense_weight
 from shortlist.scoring.dense import MAX_DIMENSIONS, dot_products
 from shortlist.scoring.late import maxsim
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
@@ -11,7 +10,6 @@ __all__ = [
     "at_least_kth",
     "bm25_idf",
     "bm25_weights",
-    "dense_weight",
     "dot_products",
     "maxsim",
     "tfidf_idf",

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
 from shortlist.protocols import ScoresDocuments
-from shortlist.scoring import at_least_kth, dense_weight
+from shortlist.scoring import at_least_kth
+from shortlist.scoring.adaptive import dense_weight, signs
 from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
+from shortlist.search.scorers import LexicalScorer
 from shortlist.types import Passage, Ranking
 
 __all__ = ["Execution", "leaf_name", "timed"]
@@ -144,10 +147,11 @@ class Execution:
     def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
         """Weigh BM25 and dense by their scores of all live documents, whichever a filter lets through."""
         if stage not in self._weights:
-            lexical, dense = (self._scorer(part).score_all() for part in stage.stages)  # type: ignore[arg-type]
-            if not self._snapshot.all_live:
-                lexical, dense = lexical[self._snapshot.live], dense[self._snapshot.live]
-            weight = dense_weight(lexical, dense, self._snapshot.average_length)
+            lexical, dense = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+            strangeness = cast("LexicalScorer", lexical).strangeness()
+            live = slice(None) if self._snapshot.all_live else self._snapshot.live
+            found = lexical.score_all()[live], dense.score_all()[live]
+            weight = dense_weight(signs(*found, self._snapshot.average_length, strangeness))
             self._weights[stage] = 1 / (1 + weight), weight / (1 + weight)
         return self._weights[stage]
 
