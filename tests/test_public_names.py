@@ -33,6 +33,7 @@ NAMES = [
     "Hit",
     "Info",
     "MaxSim",
+    "MeasureError",
     "MissingExtraError",
     "ModelError",
     "ModelMismatchError",

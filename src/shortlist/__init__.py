@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shortlist.errors import CollectionStorageError as CollectionStorageError
     from shortlist.errors import DataError as DataError
     from shortlist.errors import FilterError as FilterError
+    from shortlist.errors import MeasureError as MeasureError
     from shortlist.errors import MissingExtraError as MissingExtraError
     from shortlist.errors import ModelError as ModelError
     from shortlist.errors import ModelMismatchError as ModelMismatchError
@@ -63,7 +64,7 @@ _HOMES = {
     "shortlist.errors": (
         "CollectionBusyError", "CollectionDamagedError", "CollectionError", "CollectionExistsError",
         "CollectionFormatError", "CollectionNotFoundError", "CollectionStorageError", "DataError", "FilterError",
-        "MissingExtraError", "ModelError", "ModelMismatchError", "PipelineError", "ShortlistError",
+        "MeasureError", "MissingExtraError", "ModelError", "ModelMismatchError", "PipelineError", "ShortlistError",
     ),
     "shortlist.indexing": ("Repair", "Report"),
     "shortlist.models": ("Encoder",),

@@ -258,6 +258,11 @@ class Collection:
                 raise type(error)(f"{self._store.path}: {error}", hint=hint) from error
         return self._encoder
 
+    @property
+    def model(self) -> Path | None:
+        """The folder of its model, ``None`` for the one that comes along."""
+        return self._model
+
     def _check_model(self) -> None:
         settings, folder = self._store.settings, self._model or DEFAULT
         found = fingerprint(folder)

@@ -13,6 +13,9 @@ _PIPELINE_HELP = (
     "bm25, tfidf, dense, late, hybrid, hybrid+late, or one of your own such as "
     "'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: hybrid+late)"
 )
+_PIPELINES_HELP = (
+    "short names or pipelines of your own, each in quotes (default: what the collection has vectors for)"
+)
 _FILTER_HELP = """metadata filter, as in 'lang = "en" and (year >= 2020 or tag in (news, faq))'"""
 _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
@@ -141,20 +144,19 @@ def _measuring_commands(commands: Commands) -> None:
     )
     advise = _command(commands, "advise", "recommend a pipeline for given limits, by measurement")
     for parser in (compare, tune, advise):
-        parser.add_argument("source", metavar="SOURCE", help="a BEIR folder, or a collection")
+        parser.add_argument("source", metavar="SOURCE", help=f"a collection, or {_SOURCE_HELP}")
         parser.add_argument("--queries", metavar="FILE", help="the queries, if they aren't in the folder")
         parser.add_argument("--qrels", metavar="FILE", help="the judgements, if they aren't in the folder")
         parser.add_argument(
             "--split",
             metavar="NAME",
-            help="which judgements of the folder (default: test, heldout, dev, train)",
+            help="which judgements of the folder (default: the first of test, heldout, dev, validation, train)",
         )
         parser.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
         parser.add_argument(
             "--mode",
             choices=("fast", "exact"),
-            default="fast",
-            help="int8 or float32 arithmetic (default: fast)",
+            help="int8 or float32 arithmetic, of what is indexed now (default: fast); a collection has its own",
         )
         parser.add_argument(
             "--threads",
@@ -164,26 +166,31 @@ def _measuring_commands(commands: Commands) -> None:
         )
     for parser in (compare, tune):
         parser.add_argument(
-            "--keep", metavar="COLLECTION", help="index a BEIR folder into this collection, or use it again"
+            "--keep", metavar="COLLECTION", help="index SOURCE into this collection, or use it again"
         )
         parser.add_argument(
             "--limit", type=_positive, metavar="N", help="use N judged queries, drawn at random"
         )
-    for parser in (evaluate, compare):
+    for parser, default in (
+        (evaluate, "nDCG@10, MRR@10, Recall@100 and AP"),
+        (compare, "nDCG@10, MRR@10 and Recall@100"),
+    ):
         parser.add_argument(
             "--measures", metavar="MEASURE", nargs="+",
-            help="nDCG@10, MRR@10, Recall@100, P@5, AP, Success@1, Judged@10, P(rel=2)@5 ...",
+            help=f"such as P@5, P(rel=2)@5, Success@1, Judged@10, nDCG@20 (default: {default})",
         )  # fmt: skip
     for parser in (tune, advise):
         parser.add_argument("--measure", metavar="MEASURE", default="nDCG@10", help="default: nDCG@10")
     for parser in (compare, advise):
-        parser.add_argument("--pipelines", metavar="PIPELINE", nargs="+", help="default: the short names")
+        parser.add_argument("--pipelines", metavar="PIPELINE", nargs="+", help=_PIPELINES_HELP)
     for parser in (evaluate, compare, tune, advise):
         parser.add_argument(
-            "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+            "--seed", type=_seed, default=0, metavar="N", help="of all that is random (default: 0)"
         )
     compare.add_argument(
-        "--baseline", metavar="PIPELINE", help="what the others are tested against (default: bm25)"
+        "--baseline",
+        metavar="PIPELINE",
+        help="what the others are tested against (default: bm25, or the first of yours)",
     )
     compare.add_argument("--timed-queries", type=_positive, default=100, metavar="N",
                          help="searches timed a pipeline (default: 100)")  # fmt: skip
@@ -197,11 +204,11 @@ def _measuring_commands(commands: Commands) -> None:
     )
     advise.add_argument(
         "--latency-ms",
-        type=float,
+        type=_limit,
         metavar="MS",
         help="at most this for 95 of 100 searches, encoding included",
     )
-    advise.add_argument("--bytes-per-document", type=float, metavar="N", help="at most this on disk")
+    advise.add_argument("--bytes-per-document", type=_limit, metavar="N", help="at most this on disk")
     advise.add_argument(
         "--documents",
         type=_positive,
@@ -374,6 +381,16 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _limit(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
     return value
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from shortlist.api import Collection
-from shortlist.cli.render import counted
 from shortlist.cli.terminal import UsageError, print_json, say
 from shortlist.errors import DataError
 from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
-from shortlist.evaluation.comparison import MEASURES, compare, differences
+from shortlist.evaluation.comparison import MEASURES, baseline_of, compare, differences
 from shortlist.evaluation.judged import Judged
 from shortlist.evaluation.report import (
     queries_to_csv,
@@ -27,11 +26,12 @@ from shortlist.evaluation.report import (
     to_terminal,
 )
 from shortlist.evaluation.results import Comparison, Difference, Finding
-from shortlist.evaluation.sources import is_collection, judged_files, opened
-from shortlist.evaluation.tuning import Tuning, tune
+from shortlist.evaluation.sources import bad_documents, is_collection, judged_files, opened
+from shortlist.evaluation.tuning import Tuning, check_tunable, tune
 from shortlist.formats import Rejected, open_source, read_qrels, read_queries, read_run
+from shortlist.formats.paths import existing_path
 from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
-from shortlist.measures.statistics import bootstrap_mean
+from shortlist.measures.statistics import bootstrap_mean, holm
 from shortlist.protocols import Progress, Steps
 from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
 from shortlist.types import Document, Query
@@ -66,6 +66,7 @@ def _steps() -> Iterator[Steps]:
 def _evaluate(arguments: argparse.Namespace) -> None:
     measures = _measures(arguments.measures or EVALUATED)
     qrels = read_qrels(arguments.qrels)
+    _check_outputs([arguments.per_query] if arguments.per_query else [])
     runs = {path: trec_order(read_run(path)) for path in (arguments.run, *arguments.against)}
     values = {
         str(measure): {path: by_query(measure, run, qrels) for path, run in runs.items()}
@@ -80,7 +81,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for measure, found in values.items()
     }
     tested = {
-        measure: {path: _against(found, arguments.run, path, arguments.seed) for path in arguments.against}
+        measure: _against(found, arguments.run, arguments.against, arguments.seed)
         for measure, found in values.items()
     }
     if arguments.json:
@@ -102,14 +103,21 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         say(f"{len(extra):,} queries of the run are not judged and left out")
 
 
-def _against(found: Mapping[str, Mapping[str, float]], run: str, other: str, seed: int) -> Difference:
-    pair = {"run": list(found[run].values()), "other": list(found[other].values())}
-    return differences(pair, "other", seed=seed)["run"]
+def _against(
+    found: Mapping[str, Mapping[str, float]], run: str, others: Sequence[str], seed: int
+) -> dict[str, Difference]:
+    """Test one run against each of the others, corrected for their number."""
+    tested = {}
+    for path in others:
+        pair = {"run": list(found[run].values()), "other": list(found[path].values())}
+        tested[path] = differences(pair, "other", seed=seed)["run"]
+    corrected = holm([one.p for one in tested.values()])
+    return {path: replace(one, p_holm=p) for (path, one), p in zip(tested.items(), corrected, strict=True)}
 
 
 def _write_per_query(path: Path, values: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["query_id", *(f"{name} {run}" if len(found) > 1 else name
                                        for name, found in values.items() for run in found)])  # fmt: skip
         columns = [of_run for found in values.values() for of_run in found.values()]
@@ -118,12 +126,15 @@ def _write_per_query(path: Path, values: Mapping[str, Mapping[str, Mapping[str, 
 
 def _compare(arguments: argparse.Namespace) -> None:
     measures = _measures(arguments.measures) if arguments.measures else list(MEASURES)
-    pipelines = [parse(text) for text in arguments.pipelines] if arguments.pipelines else list(NAMES.values())
+    pipelines = [parse(text) for text in arguments.pipelines or _names(arguments.source)]
     baseline = parse(arguments.baseline) if arguments.baseline else None
+    baseline_of(pipelines, baseline)  # before anything is indexed
     outputs = [Path(path) for path in arguments.output]
     for path in outputs:
         if path.suffix not in WRITERS:
             raise UsageError(f"{path}: the ending must be one of {', '.join(WRITERS)}")
+    written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
+    _check_outputs(written)
     judged = _judged(arguments)
     with _steps() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
         found = compare(
@@ -142,8 +153,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         path.write_text(WRITERS[path.suffix](found), encoding="utf-8")
     if arguments.per_query:
         Path(arguments.per_query).write_text(queries_to_csv(found), encoding="utf-8")
-    print(to_json(found) if arguments.json else to_terminal(found))
-    written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
+    print(to_json(found) if arguments.json else to_terminal(found), end="")
     if written:
         say(f"wrote {', '.join(map(str, written))}")
 
@@ -151,11 +161,12 @@ def _compare(arguments: argparse.Namespace) -> None:
 def _tune(arguments: argparse.Namespace) -> None:
     pipeline = parse(arguments.pipeline)
     measure = parse_measure(arguments.measure)
-    judged = _judged(arguments)
+    judged = _limited(_judged(arguments), arguments)
+    check_tunable(pipeline, judged)  # before anything is indexed
     with _steps() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
         found = tune(
             collection,
-            _limited(judged, arguments),
+            judged,
             pipeline,
             measure=measure,
             seed=arguments.seed,
@@ -180,7 +191,11 @@ def _say_tuning(found: Tuning) -> None:
     )
     say(f"gain on those that did: {found.gain_inside:+.4f}, which promises nothing")
     different = len({fold.pipeline for fold in found.folds})
-    say(f"the {len(found.folds)} folds chose {counted(different, 'different pipeline')}")
+    count = len(found.folds)
+    say(
+        f"the {count} folds chose "
+        + ("the same pipeline" if different == 1 else f"{different} different pipelines")
+    )
     if found.tuned == found.original:
         say("nothing tried is better: keep the pipeline as it is")
     elif not found.is_worth_it:
@@ -190,20 +205,24 @@ def _say_tuning(found: Tuning) -> None:
 def _advise(arguments: argparse.Namespace) -> None:
     limits = Limits(arguments.latency_ms, arguments.bytes_per_document)
     pipelines = [parse(text) for text in arguments.pipelines] if arguments.pipelines else None
-    source = Path(arguments.source)
+    measure = parse_measure(arguments.measure)
+    source = existing_path(arguments.source)
     queries: list[Query] = []
-    if arguments.queries and not arguments.qrels:
+    judged: Judged | None = None
+    if arguments.queries and not (arguments.qrels or arguments.split or (source / "qrels").is_dir()):
         queries = [query for query in read_queries(arguments.queries) if isinstance(query, Query)]
-        judged = None
+        if not queries:
+            raise DataError(f"{arguments.queries}: no query in it")
     else:
         judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
     with ExitStack() as stack:
         steps = stack.enter_context(_steps())
+        documents: Collection | _Documents
         if is_collection(source):
-            collection, _ = stack.enter_context(opened(source, model=_path(arguments.model)))
-            documents = collection
+            _check_mode(arguments)
+            documents, _ = stack.enter_context(opened(source, model=_path(arguments.model)))
         else:
-            documents = _Documents(source)  # type: ignore[assignment]
+            documents = _Documents(source)
         found = advise(
             documents,
             judged,
@@ -211,15 +230,17 @@ def _advise(arguments: argparse.Namespace) -> None:
             queries=queries,
             expected_documents=arguments.documents,
             pipelines=pipelines,
-            measure=parse_measure(arguments.measure),
+            measure=measure,
             sample=arguments.sample,
             model=_path(arguments.model),
-            mode=arguments.mode,
+            mode=arguments.mode or "fast",
             name=str(source),
             seed=arguments.seed,
             threads=arguments.threads,
             steps=steps,
         )
+    if isinstance(documents, _Documents):
+        found = replace(found, findings=(*documents.findings, *found.findings))
     if arguments.json:
         print_json(_advice_record(found))
     else:
@@ -227,13 +248,24 @@ def _advise(arguments: argparse.Namespace) -> None:
 
 
 class _Documents:
-    """Read a source's documents, each time anew; what can't be read is left out."""
+    """Read a source's documents, each time anew; what can't be read is left out and counted."""
 
     def __init__(self, path: Path) -> None:
         self._source = open_source(path)
+        self._rejected: list[Rejected] = []
 
     def __iter__(self) -> Iterator[Document]:
-        return (record for record in self._source if not isinstance(record, Rejected))
+        self._rejected = []
+        for record in self._source:
+            if isinstance(record, Rejected):
+                self._rejected.append(record)
+            else:
+                yield record
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the last reading left out."""
+        return bad_documents(len(self._rejected), self._rejected)
 
 
 def _advice_record(found: Advice) -> dict[str, object]:
@@ -293,6 +325,9 @@ def _show_advice(found: Advice) -> None:
             print(f"{'':>9}  {remark}")
     for limit, unit in (("latency_ms", "ms"), ("bytes_per_document", "bytes a document")):
         found_switches = [switch for switch in found.switches if switch.limit == limit]
+        if not found_switches:
+            print(f"\nno {limit.replace('_', ' ')} would do under the other limit")
+            continue
         parts = [f"from {switch.value:,.3g} {unit} on {switch.advised}" if unit == "ms"
                  else f"from {switch.value:,.0f} {unit} on {switch.advised}" for switch in found_switches]  # fmt: skip
         print(f"\nwhat would change it: {'; '.join(parts)}")
@@ -324,7 +359,36 @@ def _difference_text(found: Difference) -> str:
 
 def _finding_text(finding: Finding) -> str:
     shown = f" ({', '.join(finding.examples)})" if finding.examples else ""
-    return f"{finding.rule}: {finding.count:,} {finding.message}{shown}"
+    return f"{finding.rule} ({finding.count:,}): {finding.message}{shown}"
+
+
+def _names(source: str) -> list[str]:
+    """Give the short names of pipelines; those without late interaction for a collection that has no token vectors."""
+    if is_collection(Path(source)):
+        with Collection.open(source) as collection:
+            if not collection.store.settings.token_dimensions:
+                return [name for name, pipeline in NAMES.items() if not _reads_tokens(pipeline)]
+    return list(NAMES)
+
+
+def _reads_tokens(pipeline: Pipeline) -> bool:
+    return any(isinstance(leaf, MaxSim) for leaf in leaves(pipeline))
+
+
+def _check_mode(arguments: argparse.Namespace) -> None:
+    """Refuse a mode for a collection, which has its own."""
+    if arguments.mode is not None:
+        raise UsageError(
+            f"{arguments.source}: is a collection, whose mode can't be changed", hint="leave out --mode"
+        )
+
+
+def _check_outputs(paths: Iterable[str | Path]) -> None:
+    """Refuse files that can't be written before minutes are spent on what goes into them."""
+    for path in map(Path, paths):
+        if path.is_dir() or not path.parent.is_dir():
+            raise UsageError(f"{path}: can't be written, {path.parent} is no folder" if not path.is_dir()
+                             else f"{path}: can't be written, it is a folder")  # fmt: skip
 
 
 def _measures(names: Sequence[str]) -> list[Measure]:
@@ -336,7 +400,7 @@ def _path(given: str | None) -> Path | None:
 
 
 def _judged(arguments: argparse.Namespace) -> Judged:
-    source = Path(arguments.source)
+    source = existing_path(arguments.source)
     judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
     if judged is None:
         raise DataError(
@@ -354,12 +418,14 @@ def _opened(
     arguments: argparse.Namespace, pipelines: Sequence[Pipeline], steps: Steps
 ) -> Iterator[tuple[Collection, tuple[Finding, ...]]]:
     """Open the source; one that is indexed only for now gets token vectors only if a pipeline reads them."""
-    reads_tokens = any(isinstance(leaf, MaxSim) for pipeline in pipelines for leaf in leaves(pipeline))
+    if is_collection(Path(arguments.source)):
+        _check_mode(arguments)
+    reads_tokens = any(map(_reads_tokens, pipelines))
     with opened(
         Path(arguments.source),
         keep=_path(arguments.keep),
         model=_path(arguments.model),
-        mode=arguments.mode,
+        mode=arguments.mode or "fast",
         token_vectors=reads_tokens or arguments.keep is not None,
         threads=arguments.threads,
         steps=steps,

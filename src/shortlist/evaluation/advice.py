@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Switch:
-    """Say at which limit another pipeline would be advised: ``up to`` this value, ``then`` from it on."""
+    """Say from which ``value`` of a ``limit`` on a pipeline would be advised."""
 
     limit: str
     value: float
@@ -164,13 +165,13 @@ def advise(
     target = expected_documents or chosen.total
     asked = list(chosen.judged.queries if chosen.judged else queries) or first_words(chosen.documents)
     names = RULE_OF_THUMB if judged is None else CANDIDATES
-    tried = list(pipelines) if pipelines else [parse(text) for text in names]
-    if isinstance(documents, Collection) and not documents.store.settings.token_dimensions:
+    tried = list(dict.fromkeys(pipelines or map(parse, names)))
+    if not pipelines and isinstance(documents, Collection) and not documents.store.settings.token_dimensions:
         tried = [p for p in tried if not any(isinstance(leaf, MaxSim) for leaf in leaves(p))]
-    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder:
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
         timed: list[tuple[int, list[Latency]]] = []
         path = Path(folder) / "sample.shortlist"
-        for collection in _grown(path, chosen, documents, target, model, mode, threads, steps):
+        for collection in _grown(stack, path, chosen, documents, target, model, mode, threads, steps):
             count = collection.info().documents
             progress = steps(f"timing at {count:,} documents", min(100, len(asked))) if steps else None
             timed.append((count, time_searches(collection, asked, tried, seed=seed, progress=progress)))
@@ -232,6 +233,7 @@ def _read(documents: Collection | Iterable[Document]) -> Iterable[Document]:
 
 
 def _grown(
+    stack: ExitStack,
     path: Path,
     sample: Sample,
     source: Collection | Iterable[Document],
@@ -241,7 +243,10 @@ def _grown(
     threads: int | None,
     steps: Steps | None,
 ) -> Iterator[Collection]:
-    """Give collections of the sizes to measure at, smallest first; the last one has the whole sample."""
+    """Give collections of the sizes to measure at, smallest first; the last one has the whole sample.
+
+    What is made for it stays open as long as ``stack``.
+    """
     itself = source if isinstance(source, Collection) and sample.is_whole else None
     extrapolates = target != len(sample.documents)
     first = max(1, int(len(sample.documents) * SHARE)) if extrapolates else len(sample.documents)
@@ -249,18 +254,18 @@ def _grown(
         token_vectors, language = True, "english"
         if isinstance(source, Collection):
             settings = source.store.settings
-            model = Path(settings.model) if settings.model else None
+            model = source.model
             mode = source.encoder.mode
             token_vectors, language = bool(settings.token_dimensions), settings.language
-        with Collection.create(
-            path, model=model, mode=mode, language=language, token_vectors=token_vectors
-        ) as collection:
-            for part in (sample.documents[:first], sample.documents[first:]):
-                if part and not (itself is not None and collection.info().documents):
-                    progress = steps("indexing a sample", len(part)) if steps else None
-                    collection.add(part, threads=threads, progress=progress)
-                    collection.compact()
-                    yield collection
+        collection = stack.enter_context(
+            Collection.create(path, model=model, mode=mode, language=language, token_vectors=token_vectors)
+        )
+        parts = (sample.documents[:first], () if itself is not None else sample.documents[first:])
+        for part in filter(None, parts):
+            progress = steps("indexing a sample", len(part)) if steps else None
+            collection.add(part, threads=threads, progress=progress)
+            collection.compact()
+            yield collection
     if itself is not None:
         yield itself
 
@@ -325,7 +330,10 @@ def _over(candidate: Candidate, limits: Limits) -> str:
 
 
 def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
-    """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50."""
+    """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50.
+
+    Time never falls as documents are added, and never faster than in proportion as there are fewer.
+    """
     count, last = timed[-1]
     if count == target or len(timed) < 2 or timed[0][0] == count:
         return last
@@ -333,11 +341,14 @@ def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
 
     def at_target(small: float, large: float) -> float:
         slope = max(0.0, (large - small) / (count - first_count))
-        return large + slope * (target - count)
+        return max(large + slope * (target - count), large * min(1.0, target / count))
 
-    p50 = at_target(first.p50_ms, last.p50_ms)
-    stages = {
-        name: (at_target(first.stages.get(name, (0.0, 0.0))[0], found[0]), found[1])
-        for name, found in last.stages.items()
-    }
-    return Latency(p50, p50 * last.p95_ms / last.p50_ms, stages, last.queries)
+    def both(small: float, large: tuple[float, float]) -> tuple[float, float]:
+        p50, p95 = large
+        if not p50:  # a step that most searches don't have
+            return large
+        return at_target(small, p50), at_target(small, p50) * p95 / p50
+
+    p50, p95 = both(first.p50_ms, (last.p50_ms, last.p95_ms))
+    stages = {name: both(first.stages.get(name, (0.0, 0.0))[0], found) for name, found in last.stages.items()}
+    return Latency(p50, p95, stages, last.queries)

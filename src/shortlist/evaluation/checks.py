@@ -6,10 +6,10 @@
 ``duplicate-documents``      documents with the words of another one: they tie, and perhaps one only is judged
 ``duplicate-queries``        queries with the words of another one: they count twice
 ``absent-documents``         judged relevant, but not in the corpus: can't be found, and count as missed
-``nothing-relevant``         queries without a relevant document: every system gets 0
+``nothing-relevant``         queries without a relevant document but themselves: every system gets 0
 ``nothing-left``             queries whose relevant documents are all absent: every system gets 0
 ``self-hits``                a query that is a document: that document is taken out of the query's rankings
-``unjudged``                 the share of the first ten hits that nobody has judged
+``unjudged``                 systems of whose first ten hits little is judged
 ===========================  ==========================================================================
 
 A *self hit* is a document with the query's words, whitespace and case aside, that has the query's id or isn't
@@ -79,10 +79,9 @@ def check_judgements(documents: Iterable[Document], judged: Judged) -> Checked:
 
     same = [ids for ids in words.values() if len(ids) > 1]
     _add(findings, "duplicate-documents", sum(len(ids) - 1 for ids in same),
-         "have the words of another one: the two tie, and perhaps one only is judged",
+         "documents with the words of another one: the two tie, and perhaps only one of them is judged",
          ["=".join(ids[:2]) for ids in same])  # fmt: skip
     _check_queries(findings, judged)
-    _check_relevant(findings, judged, present)
 
     self_hits: dict[str, frozenset[str]] = {}
     relevance = {query_id: dict(grades) for query_id, grades in judged.qrels.relevance.items()}
@@ -97,24 +96,27 @@ def check_judgements(documents: Iterable[Document], judged: Judged) -> Checked:
             self_hits[query.query_id] = frozenset(hits)
             for doc_id in hits:
                 grades.pop(doc_id, None)
+    _check_relevant(
+        findings, relevance, present
+    )  # a query may have had no other relevant document than itself
     _add(findings, "self-hits", len(self_hits),
-         "are documents of the corpus themselves: that document is taken out of their rankings",
+         "queries that are documents of the corpus themselves: that document is taken out of their rankings",
          list(self_hits))  # fmt: skip
     return Checked(replace(judged, qrels=Qrels(relevance), findings=tuple(findings)), self_hits)
 
 
 def unjudged(judged_at_10: Mapping[str, float]) -> Finding | None:
-    """Say which share of the first ten hits is judged, by system, where it is little for one of them.
+    """Name the systems of whose first ten hits little is judged, with that share; ``None`` if there is none.
 
     One judgement a query is the rule in many sets, so a low share alone is no fault; a share that differs
     between systems favours the one whose documents were judged.
     """
-    low = min(judged_at_10.values(), default=1.0)
-    if low >= LITTLE_JUDGED:
-        return None
-    shown = tuple(f"{name} {share:.0%}" for name, share in judged_at_10.items())
-    message = "of the first ten hits is judged; the others count as not relevant, whatever they are"
-    return Finding("unjudged", len(judged_at_10), f"at least {low:.0%} {message}", shown)
+    shown = tuple(f"{name} {share:.0%}" for name, share in judged_at_10.items() if share < LITTLE_JUDGED)
+    message = (
+        f"pipelines of whose first ten hits less than {LITTLE_JUDGED:.0%} is judged: "
+        "the others count as not relevant, whatever they are"
+    )
+    return Finding("unjudged", len(shown), message, shown) if shown else None
 
 
 def _check_queries(findings: list[Finding], judged: Judged) -> None:
@@ -123,12 +125,15 @@ def _check_queries(findings: list[Finding], judged: Judged) -> None:
         asked[_fingerprint(query.text)].append(query.query_id)
     twice = [ids for ids in asked.values() if len(ids) > 1]
     _add(findings, "duplicate-queries", sum(len(ids) - 1 for ids in twice),
-         "have the words of another one and count by themselves", ["=".join(ids[:2]) for ids in twice])  # fmt: skip
+         "queries with the words of another one: each counts by itself",
+         ["=".join(ids[:2]) for ids in twice])  # fmt: skip
 
 
-def _check_relevant(findings: list[Finding], judged: Judged, present: set[str]) -> None:
+def _check_relevant(
+    findings: list[Finding], relevance: Mapping[str, Mapping[str, int]], present: set[str]
+) -> None:
     absent, nothing, nothing_left = [], [], []
-    for query_id, grades in judged.qrels.relevance.items():
+    for query_id, grades in relevance.items():
         relevant = [doc_id for doc_id, grade in grades.items() if grade > 0]
         missing = [doc_id for doc_id in relevant if doc_id not in present]
         absent += missing
@@ -137,12 +142,12 @@ def _check_relevant(findings: list[Finding], judged: Judged, present: set[str]) 
         elif len(missing) == len(relevant):
             nothing_left.append(query_id)
     _add(findings, "absent-documents", len(absent),
-         "are judged relevant but not in the corpus: they count as missed", absent)  # fmt: skip
-    _add(
-        findings, "nothing-relevant", len(nothing), "have no relevant document: every system gets 0", nothing
-    )
+         "documents judged relevant that are not in the corpus: they count as missed", absent)  # fmt: skip
+    _add(findings, "nothing-relevant", len(nothing),
+         "queries for which no document but themselves is judged relevant: every pipeline gets 0",
+         nothing)  # fmt: skip
     _add(findings, "nothing-left", len(nothing_left),
-         "have relevant documents, all of them absent: every system gets 0", nothing_left)  # fmt: skip
+         "queries whose relevant documents are all absent: every pipeline gets 0", nothing_left)  # fmt: skip
 
 
 def _add(findings: list[Finding], rule: str, count: int, message: str, examples: list[str]) -> None:

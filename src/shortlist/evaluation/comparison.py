@@ -15,7 +15,7 @@ import numpy as np
 from shortlist.api import Collection
 from shortlist.collection import Snapshot
 from shortlist.doctor.machine import examine_machine
-from shortlist.errors import CollectionError, DataError
+from shortlist.errors import CollectionError, MeasureError, PipelineError
 from shortlist.evaluation.checks import Checked, check_judgements, unjudged
 from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
 from shortlist.evaluation.judged import Judged
@@ -37,7 +37,7 @@ from shortlist.search import Pipeline, leaves, name_of
 from shortlist.types import Document, Run
 from shortlist.version import VERSION
 
-__all__ = ["BASELINE", "MEASURES", "all_documents", "compare", "differences", "judged_runs"]
+__all__ = ["BASELINE", "MEASURES", "all_documents", "baseline_of", "compare", "differences", "judged_runs"]
 
 MEASURES: tuple[Measure, ...] = (nDCG @ 10, RR @ 10, R @ 100)
 """What is measured unless something else is asked for; the first is what plots and advice go by."""
@@ -72,16 +72,14 @@ def compare(
     ``findings`` are what was found before, as when the documents were read.
 
     Raises:
-        DataError: there is no pipeline, one stands twice, or the baseline is not among them.
+        PipelineError: there is no pipeline, one stands twice, the baseline is not among them, or one needs a view
+            that the collection lacks.
+        MeasureError: there is no measure, or one stands twice.
         CollectionError: another process changed the collection meanwhile.
-        PipelineError: a pipeline needs a view that the collection lacks.
     """
-    names = [name_of(pipeline) for pipeline in pipelines]
-    if not names or len(set(names)) < len(names):
-        raise DataError("compare needs different pipelines, each named once")
-    against = name_of(baseline) if baseline else BASELINE if BASELINE in names else names[0]
-    if against not in names:
-        raise DataError(f"the baseline {against} is not among the pipelines: {', '.join(names)}")
+    against = baseline_of(pipelines, baseline)
+    if not measures or len(set(measures)) < len(measures):
+        raise MeasureError("a comparison needs different measures, each named once")
     seconds: dict[str, float] = {}
     info = collection.info()
     with _timed(seconds, "checking"):
@@ -103,11 +101,13 @@ def compare(
             replace(system, latency=latency, costs=costs(pipeline, by_part, encoding, size))
             for system, latency, pipeline in zip(systems, latencies, pipelines, strict=True)
         ]
-        disagreements = _disagreements(collection, checked.judged, systems, runs)
-    if collection.info().generation != info.generation:
-        raise CollectionError(
-            f"{info.path} was changed while it was compared", hint="compare again when nobody writes to it"
-        )
+        with collection.store.snapshot() as snapshot:
+            if snapshot.generation.number != info.generation:
+                raise CollectionError(
+                    f"{info.path} was changed while it was compared",
+                    hint="compare again when nobody writes to it",
+                )
+            disagreements = _disagreements(snapshot, checked.judged, systems, runs)
     found = unjudged({system.name: system.judged for system in systems})
     machine = examine_machine()
     return Comparison(
@@ -127,6 +127,24 @@ def compare(
         seed=seed,
         seconds=seconds,
     )
+
+
+def baseline_of(pipelines: Sequence[Pipeline], baseline: Pipeline | None = None) -> str:
+    """Give the name of what the others are tested against: of BM25 if it is among them, otherwise of the first.
+
+    Raises:
+        PipelineError: there is no pipeline, one stands twice, or the baseline is not among them.
+    """
+    names = [name_of(pipeline) for pipeline in pipelines]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not names or twice is not None:
+        raise PipelineError(
+            "no pipeline to compare" if twice is None else f"the pipeline {twice} stands twice"
+        )
+    against = name_of(baseline) if baseline else BASELINE if BASELINE in names else names[0]
+    if against not in names:
+        raise PipelineError(f"the baseline {against} is not among the pipelines: {', '.join(names)}")
+    return against
 
 
 def all_documents(collection: Collection) -> Iterator[Document]:
@@ -214,7 +232,7 @@ def _systems(
 
 
 def _disagreements(
-    collection: Collection, judged: Judged, systems: Sequence[System], runs: Sequence[Run]
+    snapshot: Snapshot, judged: Judged, systems: Sequence[System], runs: Sequence[Run]
 ) -> list[Disagreement]:
     """Give the queries with the largest spread of the first measure, the first of equals first."""
     first = next(iter(systems[0].values))
@@ -222,19 +240,18 @@ def _disagreements(
     chosen = [
         index for index in np.argsort(-spread, kind="stable")[:DISAGREEMENTS].tolist() if spread[index] > 0
     ]
-    with collection.store.snapshot() as snapshot:
-        return [
-            Disagreement(
-                query_id=judged.queries[index].query_id,
-                text=judged.queries[index].text,
-                values={system.name: system.values[first][index] for system in systems},
-                hits={
-                    system.name: _shown(snapshot, judged, judged.queries[index].query_id, run)
-                    for system, run in zip(systems, runs, strict=True)
-                },
-            )
-            for index in chosen
-        ]
+    return [
+        Disagreement(
+            query_id=judged.queries[index].query_id,
+            text=judged.queries[index].text,
+            values={system.name: system.values[first][index] for system in systems},
+            hits={
+                system.name: _shown(snapshot, judged, judged.queries[index].query_id, run)
+                for system, run in zip(systems, runs, strict=True)
+            },
+        )
+        for index in chosen
+    ]
 
 
 def _shown(snapshot: Snapshot, judged: Judged, query_id: str, run: Run) -> list[Shown]:

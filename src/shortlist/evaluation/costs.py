@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from shortlist.api import Collection
+from shortlist.errors import DataError
 from shortlist.evaluation.results import Costs, Latency
 from shortlist.indexing import passage_text
 from shortlist.models.folders import DEFAULT
@@ -24,7 +24,8 @@ BUDGET_S = 15.0
 WARM_UP = 3
 ENCODED = 64
 
-_PARTS = {"words": ("words", "lengths"), "vectors": ("dense",), "tokens": ("tokens", "token_offsets")}
+_PARTS = {"words": ("words", "lengths"), "vectors": ("dense",), "tokens": ("token",)}
+"""How the names of a part's arrays begin; all others are of the texts."""
 
 
 def time_searches(
@@ -39,7 +40,12 @@ def time_searches(
     """Time single searches of ten hits, encoding included, the pipelines in turn so that all see the same machine.
 
     Up to ``most`` queries drawn with ``seed``; a pipeline that has used up its budget of seconds stops after 20.
+
+    Raises:
+        DataError: there is no query to time with.
     """
+    if not queries or most < 1:
+        raise DataError("there is no query to time searches with")
     order = np.random.default_rng(seed).permutation(len(queries))[:most]
     chosen = [queries[index] for index in order.tolist()]
     for pipeline in pipelines:
@@ -90,7 +96,6 @@ def bytes_by_part(collection: Collection) -> dict[str, float]:
     sizes = dict.fromkeys(("texts", *_PARTS), 0.0)
     for name, size in info.size_bytes.items():
         part = next((p for p, starts in _PARTS.items() if name.startswith(starts)), "texts")
-        part = "tokens" if name.startswith("token") else part
         sizes[part] += size / max(1, info.documents)
     return sizes
 
@@ -112,5 +117,5 @@ def costs(
 
 def model_bytes(collection: Collection) -> int:
     """Give the size of the model's folder."""
-    folder = Path(collection.store.settings.model or DEFAULT)
+    folder = collection.model or DEFAULT
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -17,6 +17,8 @@ __all__ = ["Judged", "find_split", "read_judged"]
 SPLITS = ("test", "heldout", "dev", "validation", "train")
 """In which order the splits of a BEIR folder are looked for."""
 
+ENDINGS = (".tsv", ".tsv.gz", ".txt", ".qrels")
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -47,15 +49,17 @@ class Judged:
 
 
 def find_split(folder: Path, split: str | None = None) -> Path:
-    """Give the judgements of a BEIR folder: of ``split``, or of test, heldout, dev, the first there is.
+    """Give the judgements of a BEIR folder: of ``split``, or the first there is of test, heldout, dev and so on.
+
+    Where a split has files of several endings, ``.tsv`` goes before ``.tsv.gz``, ``.txt`` and ``.qrels``.
 
     Raises:
         DataError: there are none; the message says which there are.
     """
     found = {
-        path.name.split(".")[0]: path
-        for ending in (".tsv", ".tsv.gz", ".txt", ".qrels")
-        for path in sorted((folder / "qrels").glob(f"*{ending}"), reverse=True)
+        path.name.removesuffix(ending): path
+        for ending in reversed(ENDINGS)
+        for path in (folder / "qrels").glob(f"*{ending}")
     }
     if not found:
         raise DataError(
@@ -89,10 +93,12 @@ def read_judged(queries: Path, qrels: Path) -> Judged:
     findings = []
     if rejected:
         shown = tuple(str(problem) for problem in rejected[:3])
-        findings.append(Finding("bad-queries", len(rejected), "can't be read as queries, left out", shown))
+        findings.append(
+            Finding("bad-queries", len(rejected), "lines that can't be read as queries: left out", shown)
+        )
     missing = [query_id for query_id in judged.relevance if query_id not in asked]
     if missing:
-        message = "are judged but have no text among the queries, left out"
+        message = "judged ids that no query has: left out"
         findings.append(Finding("judged-without-query", len(missing), message, tuple(missing[:3])))
     return Judged(
         f"{queries}, {qrels}",

@@ -72,7 +72,7 @@ class Costs:
     """Hold what a pipeline needs on disk and to index.
 
     ``bytes_per_document`` are those of the parts that it reads, by part, texts included; ``encode_ms`` the time
-    that one document's vectors took, with the threads that indexing was given; ``model_bytes`` the files of
+    that one document's vectors take on one thread; ``model_bytes`` the files of
     the model. A pipeline of words alone needs neither.
     """
 
@@ -129,7 +129,7 @@ class Comparison:
     """Hold all that comparing pipelines on one source found.
 
     The first of ``measures`` is the one that plots, disagreements and advice go by. ``seconds`` says where the
-    time went: ``indexing``, ``encoding queries``, ``ranking``, ``timing``, ``statistics``.
+    time went: ``checking``, ``ranking``, ``timing``, ``statistics``.
     """
 
     source: str

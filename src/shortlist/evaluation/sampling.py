@@ -74,7 +74,7 @@ def first_words(documents: Iterable[Document], most: int = 100) -> list[Query]:
 
 
 def _some_queries(judged: Judged, size: int, random: np.random.Generator) -> tuple[Judged, set[str]]:
-    chosen: list[Query] = []
+    chosen: set[str] = set()
     required: set[str] = set()
     for index in random.permutation(len(judged.queries)).tolist():
         query = judged.queries[index]
@@ -82,6 +82,6 @@ def _some_queries(judged: Judged, size: int, random: np.random.Generator) -> tup
         relevant = {doc_id for doc_id, grade in grades.items() if grade > 0}
         if chosen and (len(chosen) == QUERIES or len(required | relevant) > size // 2):
             break
-        chosen.append(query)
+        chosen.add(query.query_id)
         required |= relevant
-    return judged.only(tuple(chosen)), required
+    return judged.only(tuple(query for query in judged.queries if query.query_id in chosen)), required

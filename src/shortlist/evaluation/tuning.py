@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.api import Collection
-from shortlist.errors import DataError
+from shortlist.errors import DataError, PipelineError
 from shortlist.evaluation.checks import Checked, check_judgements
 from shortlist.evaluation.comparison import all_documents, differences, judged_runs
 from shortlist.evaluation.judged import Judged
 from shortlist.evaluation.results import Difference
 from shortlist.measures.ranking import Measure, by_query, nDCG
 from shortlist.protocols import Steps
-from shortlist.search import Fuse, Pipeline, Rerank
+from shortlist.search import Fuse, Pipeline, Rerank, name_of
 
-__all__ = ["Fold", "Tuning", "neighbours", "tune"]
+__all__ = ["Fold", "Tuning", "check_tunable", "neighbours", "tune"]
 
 WEIGHTS = (0, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12)
 """Weights tried for every stage of a fusion but the first, which has 1."""
@@ -48,8 +48,7 @@ class Tuning:
     """Hold what tuning found.
 
     ``tuned`` is what all queries choose. ``gain`` is of the folds' choices on the queries that did not choose
-    them, against ``original``; ``gain_inside`` is the mean gain on the queries that were tuned on, always
-    the larger one.
+    them, against ``original``; ``gain_inside`` is the mean gain on the queries that were tuned on, which flatters.
     """
 
     original: Pipeline
@@ -116,16 +115,12 @@ def tune(
     """Tune the weights and depths of a pipeline on judged queries, by cross-validation.
 
     Raises:
-        DataError: the pipeline has nothing to tune, or there are fewer than 10 judged queries.
+        PipelineError: the pipeline has nothing to tune.
+        DataError: there are fewer than 10 judged queries.
     """
-    if next(neighbours(pipeline), None) is None:
-        raise DataError(f"{pipeline} has neither weights nor a depth to tune", hint="name a fusion: hybrid")
+    check_tunable(pipeline, judged)
     checked = check_judgements(all_documents(collection), judged)
     count = len(checked.judged.queries)
-    if count < 2 * FOLDS:
-        raise DataError(
-            f"{count} judged queries are too few to tune on", hint=f"at least {2 * FOLDS} are needed"
-        )
     fold_of = np.random.default_rng(seed).permutation(np.arange(count) % FOLDS)
     known = _Values(collection, checked, measure, threads, steps)
     # The last search goes by all queries, the others each leave one fold out.
@@ -147,6 +142,24 @@ def tune(
         folds=tuple(Fold(found[fold], int((fold_of == fold).sum())) for fold in range(FOLDS)),
         tried=len(known),
     )
+
+
+def check_tunable(pipeline: Pipeline, judged: Judged) -> None:
+    """Refuse what can't be tuned, before anything is indexed.
+
+    Raises:
+        PipelineError: the pipeline has nothing to tune.
+        DataError: there are fewer than 10 judged queries.
+    """
+    if next(neighbours(pipeline), None) is None:
+        raise PipelineError(
+            f"{name_of(pipeline)} has neither weights nor a depth to tune", hint="name a fusion: hybrid"
+        )
+    if len(judged.queries) < 2 * FOLDS:
+        raise DataError(
+            f"{len(judged.queries)} judged queries are too few to tune on",
+            hint=f"at least {2 * FOLDS} are needed",
+        )
 
 
 class _Values:

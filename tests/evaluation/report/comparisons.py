@@ -101,7 +101,7 @@ def realistic(queries: int = 40) -> Comparison:
             Finding(
                 "self-hits",
                 3,
-                "3 queries are the text of a document, which was taken out of their rankings",
+                "queries that are the text of a document, which was taken out of their rankings",
                 ("q004", "q017", "q031"),
             ),
             Finding(

@@ -128,5 +128,5 @@ def test_a_terminal_shows_signs_costs_and_findings() -> None:
     assert re.search(r"hybrid\+late +0\.526\*▲ +.*10\.1 +18\.1 +6\.89 kB\n", text)
     assert "* best   ▲ ▼ better, worse than bm25 by more than chance (p < 0.05" in text
     assert re.search(r"tfidf +−0\.052 +−0\.091 to −0\.007 +0\.054 +11 / 0 / 29\n", text)
-    assert "self-hits: 3 queries are the text of a document" in text
+    assert "self-hits (3): queries that are the text of a document" in text
     assert "hybrid = fuse(bm25, dense, weights=[1, 4])" in text

@@ -127,9 +127,12 @@ def _pipelines(comparison: Comparison, width: int) -> str:
 def _findings(comparison: Comparison, width: int) -> str:
     lines = []
     for finding in comparison.findings:
-        examples = ", ".join(plain(example) for example in finding.examples[:3])
-        also = f" ({examples}{', …' if len(finding.examples) > 3 else ''})" if examples else ""
-        lines.append(_wrapped(f"{plain(finding.rule)}: {plain(finding.message)}{also}", width))
+        shown = [plain(example) for example in finding.examples[:3]]
+        more = ", …" if finding.count > len(shown) else ""
+        also = f" ({', '.join(shown)}{more})" if shown else ""
+        lines.append(
+            _wrapped(f"{plain(finding.rule)} ({finding.count:,}): {plain(finding.message)}{also}", width)
+        )
     return "\n".join(["Findings", *lines]) if lines else ""
 
 
