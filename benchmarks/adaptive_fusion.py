@@ -47,7 +47,7 @@ READ_ALL = "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, dense), depth=4
 
 @dataclass(frozen=True)
 class Split:
-    """Hold a split's queries: signs after a 1, ``[Q, 5]``, and nDCG@10 at every exponent, of BM25, of dense, of fixed weights."""
+    """Hold a split's queries: signs after a 1, ``[Q, 5]``, and nDCG@10: at every exponent, of BM25, dense, fixed."""
 
     signs: np.ndarray
     by_exponent: np.ndarray

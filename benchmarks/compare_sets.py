@@ -2,8 +2,8 @@
 
     python benchmarks/compare_sets.py --data FOLDER [--keep FOLDER]
 
-SQuAD's heldout articles and tldr's test queries, the six short names, all judged queries. Writes the terminal's table and
-the figures to results/, the plots to docs/plots/.
+SQuAD's heldout articles and tldr's test queries, the six short names, all judged queries. Writes the terminal's table
+and the figures to results/, the plots to docs/plots/.
 """
 
 from __future__ import annotations

@@ -188,9 +188,9 @@ def adaptive() -> list[str]:
     record = load("adaptive-fusion")
     found = record["results"]
     lines = [
-        f"**Fusion without judgements**, nDCG@10 ({note('adaptive_fusion.py', record)}). Fixed is `bm25 / max + 4 dense`;",
-        "the difference is to the better of BM25 and dense, with its 95 % interval; left out: adaptive with numbers fitted",
-        "without any split of the set.",
+        f"**Fusion without judgements**, nDCG@10 ({note('adaptive_fusion.py', record)}). Fixed is",
+        "`bm25 / max + 4 dense`; the difference is to the better of BM25 and dense, with its 95 % interval; left out:",
+        "adaptive with numbers fitted without any split of the set.",
         "",
         "| set | queries | bm25 | dense | fixed | adaptive | difference | p | left out |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -238,8 +238,8 @@ def statistics() -> list[str]:
     return [
         f"**The paired test** found a difference between shuffled labels in {min(rates):.1%} to {max(rates):.1%} of",
         f"{record['results']['simulations']:,} simulations at the level of .05 ({note('significance.py', record)}).",
-        f"**Comparing** six pipelines on {found['queries']:,} questions took {found['compare, seconds']:.0f} s, of which",
-        f"{found['compare, seconds by part']['ranking']:.0f} s ranking; the slowest of them alone takes",
+        f"**Comparing** six pipelines on {found['queries']:,} questions took {found['compare, seconds']:.0f} s,",
+        f"of which {found['compare, seconds by part']['ranking']:.0f} s ranking; the slowest of them alone takes",
         f"{max(found['alone, seconds'].values()):.0f} s ({note('comparison_speed.py', speed)}).",
     ]
 
