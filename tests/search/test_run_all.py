@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist import Collection, PipelineError, Query
-from shortlist.search import NAMES, Pipeline
+from shortlist.search import NAMES, Pipeline, searcher
 from shortlist.search.execution import Execution
 from shortlist.search.pipeline import Leaf
 from shortlist.types import Ranking, Run
