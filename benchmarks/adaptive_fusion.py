@@ -33,6 +33,7 @@ FITTED = (
     "fairytaleqa/dev",
     "disflqa_retrieval/dev",
     "clinc150/dev",
+    "support/test",
 )
 TESTED = (
     "tldr/test", "squad_dev/heldout", "medquad/test", "fairytaleqa/test", "disflqa_retrieval/test", "clinc150/test",

@@ -98,9 +98,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             print(f"{'':<14} {found.difference.mean:+8.4f}   {_difference_text(found)}, against {path}")
     say(f"over {len(qrels.relevance):,} judged queries")
     if missing:
-        say(f"{len(missing):,} of them without results count 0, as with trec_eval -c")
+        say(f"without results, counted as 0 as trec_eval -c does: {len(missing):,}")
     if extra:
-        say(f"{len(extra):,} queries of the run are not judged and left out")
+        say(f"queries of the run that are not judged, left out: {len(extra):,}")
 
 
 def _against(
@@ -323,10 +323,13 @@ def _show_advice(found: Advice) -> None:
         )
         if remark:
             print(f"{'':>9}  {remark}")
-    for limit, unit in (("latency_ms", "ms"), ("bytes_per_document", "bytes a document")):
+    for limit, name, unit in (
+        ("latency_ms", "latency", "ms"),
+        ("bytes_per_document", "size", "bytes a document"),
+    ):
         found_switches = [switch for switch in found.switches if switch.limit == limit]
         if not found_switches:
-            print(f"\nno {limit.replace('_', ' ')} would do under the other limit")
+            print(f"\nwhat would change it: no {name}, as long as the other limit stands")
             continue
         parts = [f"from {switch.value:,.3g} {unit} on {switch.advised}" if unit == "ms"
                  else f"from {switch.value:,.0f} {unit} on {switch.advised}" for switch in found_switches]  # fmt: skip

@@ -183,7 +183,8 @@ def advise(
             values = [tuple(by_query(measure, run, checked.judged.qrels).values()) for run in runs]
             findings = checked.judged.findings
         by_part, size = bytes_by_part(collection), model_bytes(collection)
-        encoding = encode_ms(collection, seed=seed)
+        needs_vectors = any(leaf.needs_vectors for pipeline in tried for leaf in leaves(pipeline))
+        encoding = encode_ms(collection, seed=seed) if needs_vectors else 0.0
     candidates = [
         Candidate(
             pipeline=pipeline,

@@ -27,6 +27,7 @@ __all__ = ["Fold", "Tuning", "check_tunable", "neighbours", "tune"]
 
 WEIGHTS = (0, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12)
 """Weights tried for every stage of a fusion but the first, which has 1."""
+MOST_WEIGHT = 1e6  # that a fusion takes
 INTERPOLATION = (0.25, 0.5, 0.75, 0.9, 1)
 DEPTHS = (20, 50, 100, 200, 400)
 LEAST_GAIN = 0.0005  # of the mean, for a setting to be changed
@@ -90,7 +91,7 @@ def neighbours(pipeline: Pipeline) -> Iterator[Pipeline]:
 def _weighted(fuse: Fuse) -> Iterator[Fuse]:
     """Give a fusion with one other weight, the first stage's being 1."""
     weights = fuse.weights or (1.0,) * len(fuse.stages)
-    if weights[0] > 0:
+    if weights[0] > 0 and max(weights) / weights[0] <= MOST_WEIGHT:
         unit = tuple(_tidy(weight / weights[0]) for weight in weights)
         for index in range(1, len(unit)):
             others = (weight for weight in WEIGHTS if weight != unit[index])
