@@ -1,8 +1,8 @@
-"""Make the tables of the README from the files in results/.
+"""Make the tables of README.md and docs/benchmarks.md from the files in results/.
 
     python benchmarks/tables.py [--check]
 
-With ``--check`` it only says whether the README is up to date, and fails if it is not.
+With ``--check`` it only says whether the two are up to date, and fails if they are not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+README, DETAILS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 START, END = "<!-- tables -->", "<!-- /tables -->"
 SETS = {
     "squad_dev": "SQuAD heldout",
@@ -165,21 +165,130 @@ def classification() -> list[str]:
     ]
 
 
-def main() -> int:
-    text = README.read_text()
-    before, rest = text.split(START)
+def comparison() -> list[str]:
+    record = load("compare-sets")
+    lines = []
+    for key, title in (("squad_dev", "SQuAD, heldout articles"), ("tldr", "tldr, test queries")):
+        found = record["results"][key]
+        lines += [
+            f"**{title}**: {found['queries']:,} questions over {found['documents']:,} documents",
+            f"(`{found['command']}`, commit {record['commit']}, {record['machine']}).",
+            "",
+            "```text",
+            *found["table"],
+            "```",
+            "",
+            f"![Quality against latency]({{plots}}/{key}-latency.svg)",
+            "",
+        ]
+    return lines[:-1]
+
+
+def adaptive() -> list[str]:
+    record = load("adaptive-fusion")
+    found = record["results"]
+    lines = [
+        f"**Fusion without judgements**, nDCG@10 ({note('adaptive_fusion.py', record)}). Fixed is",
+        "`bm25 / max + 4 dense`; the difference is to the better of BM25 and dense, with its 95 % interval; left out:",
+        "adaptive with numbers fitted without any split of the set.",
+        "",
+        "| set | queries | bm25 | dense | fixed | adaptive | difference | p | left out |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    without = found["fitted without the set"]
+    for name, values in found["sets"].items():
+        mean, low, high, p = values["against better of both"]
+        cells = [f"{values[key]:.3f}" for key in ("bm25", "dense", "fixed", "adaptive")]
+        left_out = f"{without[name]['adaptive']:.3f}" if name in without else ""
+        lines.append(
+            f"| {name} | {values['queries']:,} | {' | '.join(cells)} | {mean:+.3f} ({low:+.3f} to {high:+.3f}) "
+            f"| {p:.2g} | {left_out} |"
+        )
+    means = " | ".join(f"**{found[f'mean {key}']:.3f}**" for key in ("bm25", "dense", "fixed", "adaptive"))
+    return [*lines, f"| mean | | {means} | | | |"]
+
+
+def advice() -> list[str]:
+    record = load("advice")
+    lines = [
+        "**Advice** on half of the queries and a third of the documents, tried on the other half and all documents",
+        f"({note('advice.py', record)}). Lost: nDCG@10 below the best pipeline within the limits.",
+        "",
+        "| set | limits | advised | lost |",
+        "|---|---|---|---|",
+    ]
+    ratios = []
+    for name, found in record["results"].items():
+        for row in found["limits"]:
+            limits = [f"{row['latency_ms']:g} ms"] if row["latency_ms"] else []
+            limits += [f"{row['bytes_per_document']:,.0f} bytes"] if row["bytes_per_document"] else []
+            lost = row.get("nDCG@10 lost on unseen queries")
+            lines.append(
+                f"| {name} | {', '.join(limits)} | `{row['advised']}` | {'' if lost is None else f'{lost:.3f}'} |"
+            )
+        ratios += [values["ratio"] for values in found["latency"].values()]
+    far = max(abs(ratio - 1) for ratio in ratios)
+    return [*lines, "", f"Latency extrapolated to all documents was within {far:.0%} of the one measured."]
+
+
+def statistics() -> list[str]:
+    record, speed = load("significance"), load("comparison-speed")
+    rates = record["results"]["false positives"].values()
+    found = speed["results"]
+    return [
+        f"**The paired test** found a difference between shuffled labels in {min(rates):.1%} to {max(rates):.1%} of",
+        f"{record['results']['simulations']:,} simulations at the level of .05 ({note('significance.py', record)}).",
+        f"**Comparing** six pipelines on {found['queries']:,} questions took {found['compare, seconds']:.0f} s,",
+        f"of which {found['compare, seconds by part']['ranking']:.0f} s ranking; the slowest of them alone takes",
+        f"{max(found['alone, seconds'].values()):.0f} s ({note('comparison_speed.py', speed)}).",
+    ]
+
+
+def similarity() -> list[str]:
+    record = load("similarity")
+    systems = [name for name in record["results"]["stsb"] if name not in ("pairs", "measure")]
+    lines = [
+        f"**Similarity of pairs**, development sets, with 95 % intervals ({note('similarity.py', record)}).",
+        "",
+        f"| set | pairs | measure | {' | '.join(systems)} |",
+        f"|---|---|---|{'---|' * len(systems)}",
+    ]
+    for name, found in record["results"].items():
+        cells = []
+        for system in systems:
+            low, high = found[system]["interval"]
+            cells.append(f"{found[system]['value']:.3f} ({low:.3f} to {high:.3f})")
+        lines.append(f"| {name} | {found['pairs']:,} | {found['measure']} | {' | '.join(cells)} |")
+    return lines
+
+
+def filled(path: Path, parts: list[list[str]]) -> str:
+    """Put tables between the markers of a document."""
+    before, rest = path.read_text().split(START)
     _, after = rest.split(END)
-    tables = "\n\n".join(
-        "\n".join(part)
-        for part in (machine(), quality(), classification(), encoders(), speed(), durability(), size())
-    )
-    made = f"{before}{START}\n{tables}\n{END}{after}"
+    plots = "docs/plots" if path == README else "plots"
+    tables = "\n\n".join("\n".join(part) for part in parts).replace("{plots}", plots)
+    return f"{before}{START}\n{tables}\n{END}{after}"
+
+
+def main() -> int:
+    made = {
+        README: filled(README, [comparison()]),
+        DETAILS: filled(
+            DETAILS,
+            [machine(), quality(), adaptive(), advice(), statistics(), classification(), similarity(), encoders(),
+             speed(), durability(), size()],
+        ),
+    }  # fmt: skip
     if "--check" in sys.argv:
-        if made != text:
-            print("README.md: its tables are not those of benchmarks/results; run benchmarks/tables.py")
-            return 1
-        return 0
-    README.write_text(made)
+        stale = [path.name for path, text in made.items() if text != path.read_text()]
+        if stale:
+            print(
+                f"{', '.join(stale)}: the tables are not those of benchmarks/results; run benchmarks/tables.py"
+            )
+        return int(bool(stale))
+    for path, text in made.items():
+        path.write_text(text)
     return 0
 
 

@@ -101,7 +101,7 @@ def test_the_rest_says_what_was_compared(collection: Collection, compared: Compa
     assert [system.name for system in compared.systems] == [
         "bm25", "dense", "hybrid", "rerank(bm25, maxsim, depth=5)",
     ]  # fmt: skip
-    assert compared.system("hybrid").pipeline == "fuse(bm25, dense, weights=[1, 4])"
+    assert compared.system("hybrid").pipeline == "fuse(bm25, dense, method='adaptive')"
     assert compared.source == "made up"
     assert set(compared.seconds) == {"checking", "ranking", "timing", "statistics"}
     assert all(system.latency.queries == 2 for system in compared.systems)

@@ -31,10 +31,11 @@ def settings_of(pipeline: Pipeline) -> list[object]:
     match pipeline:
         case Fuse(stages=stages):
             weights = pipeline.weights or (1,) * len(stages)
-            relative = [weight / (weights[0] or 1) for weight in weights]
+            relative: list[object] = [weight / (weights[0] or 1) for weight in weights]
+            adaptive = pipeline.method == "adaptive"
             return [
-                *relative,
-                pipeline.method,
+                *([1, "found for every query"] if adaptive else relative),
+                "scores" if adaptive else pipeline.method,
                 pipeline.rrf_k,
                 *(s for one in stages for s in settings_of(one)),
             ]
@@ -61,18 +62,28 @@ def test_neighbours_differ_from_the_pipeline_and_each_other_in_one_setting(pipel
         assert parse(str(other)) == other
 
 
+FIXED = parse("fuse(bm25, dense, weights=[1, 4])")
+
+
 def test_neighbours_of_a_leaf_are_none() -> None:
     assert [list(neighbours(NAMES[name])) for name in ("bm25", "tfidf", "dense", "late")] == [[]] * 4
 
 
 def test_neighbours_of_a_fusion_are_the_other_weights() -> None:
-    around = {str(one) for one in neighbours(NAMES["hybrid"])}
+    around = {str(one) for one in neighbours(FIXED)}
     assert around == {f"fuse(bm25, dense, weights=[1, {w}])" for w in WEIGHTS if w != 4}
+
+
+def test_neighbours_of_an_adaptive_fusion_have_fixed_weights() -> None:
+    around = {str(one).replace(", weights=[1, 1]", "") for one in neighbours(NAMES["hybrid"])}
+    assert around == {
+        "fuse(bm25, dense)" if w == 1 else f"fuse(bm25, dense, weights=[1, {w}])" for w in WEIGHTS if w > 0
+    }
 
 
 def test_weights_are_relative_to_the_first() -> None:
     around = {str(one) for one in neighbours(parse("fuse(bm25, dense, weights=[2, 8])"))}
-    assert around == {str(one) for one in neighbours(NAMES["hybrid"])}
+    assert around == {str(one) for one in neighbours(FIXED)}
     assert "fuse(bm25, dense, weights=[1, 1])" not in map(str, neighbours(parse("fuse(bm25, dense)")))
 
 
@@ -82,7 +93,8 @@ def test_weights_that_no_pipeline_could_have_relative_to_the_first_are_left_alon
 
 
 def test_neighbours_of_a_cascade_change_either_stage_its_depth_or_its_weight() -> None:
-    around = {str(one) for one in neighbours(NAMES["hybrid+late"])}
+    judge = parse("fuse(bm25, maxsim, dense, weights=[1, 4, 1])")
+    around = {str(one) for one in neighbours(Rerank(FIXED, judge))}
     judge_ = "fuse(bm25, maxsim, dense, weights=[1, 4, 1])"
     assert f"rerank(fuse(bm25, dense, weights=[1, 2]), {judge_})" in around
     assert "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, maxsim, dense, weights=[1, 4, 0]))" in around

@@ -26,8 +26,10 @@ def _fuse(stages: list[Pipeline]) -> st.SearchStrategy[Pipeline]:
 
 
 def _combine(inner: st.SearchStrategy[Pipeline]) -> st.SearchStrategy[Pipeline]:
-    return st.lists(inner, min_size=2, max_size=4).flatmap(_fuse) | st.builds(
-        Rerank, inner, inner, DEPTHS, st.floats(0, 1) | st.integers(0, 1)
+    return (
+        st.lists(inner, min_size=2, max_size=4).flatmap(_fuse)
+        | st.builds(Rerank, inner, inner, DEPTHS, st.floats(0, 1) | st.integers(0, 1))
+        | st.builds(lambda one, two: Fuse((BM25(one), Dense(two)), method="adaptive"), DEPTHS, DEPTHS)
     )
 
 

@@ -5,12 +5,15 @@ from itertools import pairwise, product
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shortlist import Collection
 from shortlist.collection import Store
+from shortlist.scoring import bm25_idf
+from shortlist.scoring.adaptive import dense_weight, signs
 from shortlist.search import BM25, NAMES, TFIDF, Dense, Fuse, MaxSim, Pipeline, PreparedQuery, Rerank, parse
 from shortlist.search.execution import Execution
 from shortlist.search.scorers import make_scorer
@@ -114,7 +117,7 @@ def test_a_document_that_one_retriever_found_gets_its_exact_score_from_the_other
 
 def test_a_document_without_a_word_of_the_query_adds_nothing_from_bm25(collection: Collection) -> None:
     dense = scores_of(collection, "xyzzy", Dense())
-    fused = search(collection, "xyzzy", NAMES["hybrid"])
+    fused = search(collection, "xyzzy", "fuse(bm25, dense, weights=[1, 4])")
     assert {hit.doc_id: hit.score for hit in fused} == pytest.approx({d: 4 * s for d, s in dense.items()})
 
 
@@ -124,6 +127,28 @@ def test_a_fusion_can_be_part_of_a_fusion(collection: Collection) -> None:
     fused = search(collection, "moon", Fuse((NAMES["hybrid"], MaxSim()), weights=(1, 2)))
     expected = {doc_id: inner[doc_id] + 2 * late[doc_id] for doc_id in ALL}
     assert {hit.doc_id: hit.score for hit in fused} == pytest.approx(expected, rel=1e-12)
+
+
+# -- weights that the scores themselves decide ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["moon", "when does the ferry leave", "xyzzy", "moon xyzzy plugh", "the"])
+def test_adaptive_weights_are_those_of_the_formula(collection: Collection, query: str) -> None:
+    bm25, dense = (scores_of(collection, query, stage) for stage in (BM25(), Dense()))
+    terms = collection.analyzer.terms(query)
+    with collection.store.snapshot() as snapshot:
+        length, documents = snapshot.average_length, snapshot.document_count
+        frequencies = [len(snapshot.postings(term)[0]) for term in terms]
+    idf = [bm25_idf(frequency, documents) for frequency in frequencies]
+    strange = sum(weight for weight, frequency in zip(idf, frequencies, strict=True) if not frequency)
+    words, meaning = np.array([(bm25[doc_id], dense[doc_id]) for doc_id in ALL]).T
+    weight = dense_weight(signs(words, meaning, length, strange / (sum(idf) or 1)))
+    best = max(bm25.values()) or 1.0
+    expected = {d: (bm25[d] / best + weight * dense[d]) / (1 + weight) for d in ALL}
+    fused = search(collection, query, "fuse(bm25, dense, method='adaptive')")
+    assert {hit.doc_id: hit.score for hit in fused} == pytest.approx(
+        {hit.doc_id: expected[hit.doc_id] for hit in fused}, rel=1e-9
+    )
 
 
 # -- reciprocal ranks ---------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ SHORT_NAMES = {
     "tfidf": "tfidf",
     "dense": "dense",
     "late": "maxsim",
-    "hybrid": "fuse(bm25, dense, weights=[1, 4])",
-    "hybrid+late": "rerank(fuse(bm25, dense, weights=[1, 4]), fuse(bm25, maxsim, dense, weights=[1, 4, 1]))",
+    "hybrid": "fuse(bm25, dense, method='adaptive')",
+    "hybrid+late": "rerank(fuse(bm25, dense, method='adaptive'), fuse(bm25, maxsim, dense, weights=[1, 4, 1]))",
 }
 
 
@@ -113,7 +113,7 @@ MISTAKES = {
     "fuse(bm25, dense, weights='12')": ("weights must be a list of numbers", ""),
     "fuse(bm25, dense, weights=[[1], 2])": ("a weight must be a number", ""),
     "fuse(bm25, dense, weights=[0, 0])": ("fuse needs a weight above 0", ""),
-    "fuse(bm25, dense, method='max')": ("method must be 'scores' or 'rrf', not 'max'", ""),
+    "fuse(bm25, dense, method='max')": ("method must be 'scores', 'rrf' or 'adaptive', not 'max'", ""),
     "bm25(depth=0)": ("depth must be a whole number from 1, not 0", ""),
     "bm25(depth=1.5)": ("depth must be a whole number from 1, not 1.5", ""),
     "bm25(k1=-1)": ("k1 must be a number from 0", ""),

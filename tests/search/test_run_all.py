@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from shortlist import Collection, PipelineError, Query
 from shortlist.search import NAMES, Pipeline, searcher
-from shortlist.search.scorers import DenseScorer, make_scorer
-from shortlist.types import Run
+from shortlist.search.execution import Execution
+from shortlist.search.pipeline import Leaf
+from shortlist.types import Ranking, Run
 from tests.search.corpus import QUERIES
 from tests.search.strategies import PIPELINES
 
@@ -78,33 +79,16 @@ def test_the_order_of_the_pipelines_changes_nothing(collection: Collection) -> N
 def test_what_pipelines_share_is_retrieved_once_a_query(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: Counter[str] = Counter()
-    read: Counter[str] = Counter()
+    retrieved: Counter[str] = Counter()
+    retrieve_leaf = Execution._retrieve_leaf
 
-    def counting(make: Any) -> Any:
-        def made_counting(*arguments: Any) -> Any:
-            scorer = make(*arguments)
-            name = type(scorer).__name__
-            made[name] += 1
-            score_all = scorer.score_all
+    def counting(execution: Execution, leaf: Leaf) -> Ranking:
+        retrieved[str(leaf)] += 1
+        return retrieve_leaf(execution, leaf)
 
-            def counted() -> Any:
-                read[name] += 1
-                return score_all()
-
-            scorer.score_all = counted
-            return scorer
-
-        return made_counting
-
-    monkeypatch.setattr(searcher, "make_scorer", counting(make_scorer))
-    monkeypatch.setattr(searcher, "DenseScorer", counting(DenseScorer))
+    monkeypatch.setattr(Execution, "_retrieve_leaf", counting)
     collection.run_all(ASKED[:4], ["bm25", "dense", "hybrid", "hybrid+late", "rerank(hybrid, maxsim)"], 10)
-    retrieved = {name: count for name, count in read.items() if "Max" not in name and "Late" not in name}
-    assert len(retrieved) == 2
-    assert set(retrieved.values()) == {4}
-    assert len(made) == 3
-    assert set(made.values()) == {4}
+    assert retrieved == {"bm25": 4, "dense": 4}
 
 
 def test_queries_are_encoded_once_and_only_if_a_pipeline_compares_vectors(

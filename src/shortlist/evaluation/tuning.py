@@ -70,17 +70,13 @@ def neighbours(pipeline: Pipeline) -> Iterator[Pipeline]:
     """Give the pipelines that differ in one setting: a fusion weight, an interpolation weight, a depth read."""
     match pipeline:
         case Fuse(stages=stages):
-            weights = pipeline.weights or (1.0,) * len(stages)
             for index in range(len(stages)):
                 for stage in neighbours(stages[index]):
                     yield replace(pipeline, stages=(*stages[:index], stage, *stages[index + 1 :]))
-            if weights[0] > 0 and max(weights) / weights[0] <= MOST_WEIGHT:
-                unit = tuple(_tidy(weight / weights[0]) for weight in weights)
-                for index in range(1, len(stages)):
-                    for weight in WEIGHTS:
-                        changed = (*unit[:index], weight, *unit[index + 1 :])
-                        if weight != unit[index]:
-                            yield replace(pipeline, weights=changed)
+            if pipeline.method == "adaptive":
+                yield from (replace(pipeline, method="scores", weights=(1, w)) for w in WEIGHTS if w > 0)
+            else:
+                yield from _weighted(pipeline)
         case Rerank():
             for first in neighbours(pipeline.first):
                 yield replace(pipeline, first=first)
@@ -90,6 +86,16 @@ def neighbours(pipeline: Pipeline) -> Iterator[Pipeline]:
             yield from (replace(pipeline, depth=d) for d in DEPTHS if d != pipeline.depth)
         case _:
             return
+
+
+def _weighted(fuse: Fuse) -> Iterator[Fuse]:
+    """Give a fusion with one other weight, the first stage's being 1."""
+    weights = fuse.weights or (1.0,) * len(fuse.stages)
+    if weights[0] > 0 and max(weights) / weights[0] <= MOST_WEIGHT:
+        unit = tuple(_tidy(weight / weights[0]) for weight in weights)
+        for index in range(1, len(unit)):
+            others = (weight for weight in WEIGHTS if weight != unit[index])
+            yield from (replace(fuse, weights=(*unit[:index], w, *unit[index + 1 :])) for w in others)
 
 
 def _tidy(weight: float) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from shortlist.collection import Snapshot
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import at_least_kth
+from shortlist.scoring.adaptive import dense_weight, signs
 from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
+from shortlist.search.scorers import LexicalScorer
 from shortlist.types import Passage, Ranking
 
 __all__ = ["Execution", "leaf_name", "timed"]
@@ -61,6 +64,7 @@ class Execution:
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
+        self._weights: dict[Fuse, tuple[float, float]] = {}
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
@@ -126,6 +130,8 @@ class Execution:
 
     def _fuse(self, stage: Fuse, positions: Positions) -> Scores:
         weights = stage.weights or (1.0,) * len(stage.stages)
+        if stage.method == "adaptive":
+            weights = self._adaptive_weights(stage)
         columns = []
         for part, weight in zip(stage.stages, weights, strict=True):
             scores = self.score(part, positions)
@@ -137,6 +143,17 @@ class Execution:
                 columns.append(weight * scores / (scorer.scale() if scorer else 1.0))
         # Rounded once, at the end: the order of the stages can't change a tie.
         return np.array([math.fsum(values) for values in zip(*(c.tolist() for c in columns), strict=True)])
+
+    def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
+        """Weigh BM25 and dense by their scores of all live documents, whichever a filter lets through."""
+        if stage not in self._weights:
+            lexical, dense = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+            strangeness = cast("LexicalScorer", lexical).strangeness()
+            live = slice(None) if self._snapshot.all_live else self._snapshot.live
+            found = lexical.score_all()[live], dense.score_all()[live]
+            weight = dense_weight(signs(*found, self._snapshot.average_length, strangeness))
+            self._weights[stage] = 1 / (1 + weight), weight / (1 + weight)
+        return self._weights[stage]
 
     def _rerank(self, stage: Rerank) -> Ranking:
         first = self.retrieve(stage.first)

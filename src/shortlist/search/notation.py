@@ -26,7 +26,7 @@ _KINDS: dict[str, type[Any]] = {
 }
 _WORDS = {kind: word for word, kind in _KINDS.items()}
 
-_HYBRID = Fuse((BM25(), Dense()), weights=(1, 4))
+_HYBRID = Fuse((BM25(), Dense()), method="adaptive")
 
 NAMES: dict[str, Pipeline] = {
     "bm25": BM25(),

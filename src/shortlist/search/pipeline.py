@@ -99,7 +99,9 @@ class Fuse(_Stage):
     """Combine retrievers: every document that one of them found gets its exact score from all.
 
     ``method`` is ``scores`` (lexical scores divided by the query's best, similarities as they are, times
-    ``weights``) or ``rrf``: weights over ``rrf_k`` + rank, ranks counted among the documents found.
+    ``weights``), ``rrf`` (weights over ``rrf_k`` + rank, ranks counted among the documents found), or
+    ``adaptive``: BM25 and dense, weighted for each query by how far each can be trusted there, without judgements
+    (see scoring/adaptive.py); the weights are divided by their sum.
 
     Source (rrf): Cormack, Clarke and Büttcher 2009. Deviation: a document that a retriever did not return
     still has a rank by its exact score there, unless it shares no word with the query.
@@ -123,8 +125,13 @@ class Fuse(_Stage):
                 _check_number("a weight", weight, 0, 1e6)
             if not any(self.weights):
                 raise PipelineError("fuse needs a weight above 0")
-        if self.method not in ("scores", "rrf"):
-            raise PipelineError(f"method must be 'scores' or 'rrf', not {self.method!r}")
+        if self.method not in ("scores", "rrf", "adaptive"):
+            raise PipelineError(f"method must be 'scores', 'rrf' or 'adaptive', not {self.method!r}")
+        if self.method == "adaptive":
+            if [type(stage) for stage in self.stages] != [BM25, Dense]:
+                raise PipelineError("method 'adaptive' combines bm25 and dense, in this order")
+            if self.weights is not None:
+                raise PipelineError("method 'adaptive' finds its own weights")
         _check_number("rrf_k", self.rrf_k, 0, 1e6)
 
 

@@ -6,6 +6,7 @@ scores again, and the hit that reports the score, cost nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ class LexicalScorer:
         snapshot, kind = self._snapshot, self._kind
         scores = np.zeros(snapshot.size)
         for term, count in self._query.terms.items():
-            positions, frequencies = snapshot.postings(term)
+            positions, frequencies = self._postings[term]
             if not len(positions):
                 continue
             if isinstance(kind, BM25):
@@ -63,7 +64,7 @@ class LexicalScorer:
         """Give the length of the query's vector over the terms that any document has."""
         squares = 0.0
         for term, count in self._query.terms.items():
-            df = len(self._snapshot.postings(term)[0])
+            df = len(self._postings[term][0])
             if df:
                 weight = tfidf_weights(np.array([count]), tfidf_idf(df, self._snapshot.document_count))
                 squares += float(weight[0]) ** 2
@@ -71,8 +72,18 @@ class LexicalScorer:
 
     @cached_property
     def _idf(self) -> dict[str, float]:
-        snapshot = self._snapshot
-        return {t: bm25_idf(len(snapshot.postings(t)[0]), snapshot.document_count) for t in self._query.terms}
+        documents = self._snapshot.document_count
+        return {term: bm25_idf(len(found), documents) for term, (found, _) in self._postings.items()}
+
+    @cached_property
+    def _postings(self) -> dict[str, tuple[Positions, NDArray[np.float64]]]:
+        return {term: self._snapshot.postings(term) for term in self._query.terms}
+
+    def strangeness(self) -> float:
+        """Give the share of the query's terms, weighed by their rarity, that no document has; 0 without terms."""
+        weights = {term: self._idf[term] * count for term, count in self._query.terms.items()}
+        strange = math.fsum(weight for term, weight in weights.items() if not len(self._postings[term][0]))
+        return strange / (math.fsum(weights.values()) or 1.0)
 
     def score_all(self) -> Scores:
         """Give the scores of all positions."""
