@@ -47,8 +47,8 @@ CANDIDATES: tuple[str, ...] = (
     "tfidf",
     "dense",
     "hybrid",
-    "rerank(hybrid, fuse(bm25, maxsim, dense, weights=[1, 4, 1]), depth=20)",
-    "rerank(hybrid, fuse(bm25, maxsim, dense, weights=[1, 4, 1]), depth=50)",
+    "rerank(hybrid, fuse(hybrid, maxsim, weights=[1, 1.5]), depth=20)",
+    "rerank(hybrid, fuse(hybrid, maxsim, weights=[1, 1.5]), depth=50)",
     "hybrid+late",
     "late",
 )
