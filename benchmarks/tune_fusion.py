@@ -1,4 +1,4 @@
-"""Which weight for late interaction beside hybrid in `hybrid+late`? Open development sets, none of them a test set here.
+"""Which weight for late interaction beside hybrid in `hybrid+late`? Open development sets, none a test set here.
 
     python benchmarks/tune_fusion.py --data FOLDER [--keep FOLDER]
 

@@ -67,7 +67,8 @@ SHORT_NAMES = {
     "dense": "dense",
     "late": "maxsim",
     "hybrid": "fuse(bm25, dense, method='adaptive')",
-    "hybrid+late": "rerank(fuse(bm25, dense, method='adaptive'), fuse(fuse(bm25, dense, method='adaptive'), maxsim, weights=[1, 1.5]))",
+    "hybrid+late": "rerank(fuse(bm25, dense, method='adaptive'), "
+    "fuse(fuse(bm25, dense, method='adaptive'), maxsim, weights=[1, 1.5]))",
 }
 
 

@@ -36,7 +36,7 @@ NAMES: dict[str, Pipeline] = {
     "hybrid": _HYBRID,
     "hybrid+late": Rerank(_HYBRID, Fuse((_HYBRID, MaxSim()), weights=(1, 1.5))),
 }
-"""Short names. The weights were fixed before they were measured here; see docs/scoring.md."""
+"""Short names; docs/scoring.md says where their weights come from."""
 
 _HINT = f"short names: {', '.join(NAMES)}; or write one, such as rerank(fuse(bm25, dense), maxsim, depth=100)"
 _MAX_DEPTH = 20
