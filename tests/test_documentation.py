@@ -20,6 +20,7 @@ from tests.faults.families import FAMILIES
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SIMILARITY = (ROOT / "docs" / "similarity.md").read_text(encoding="utf-8")
+EVALUATION = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
 CLASSIFICATION = (ROOT / "docs" / "classification.md").read_text(encoding="utf-8")
 
 
@@ -32,9 +33,11 @@ def blocks(language: str, document: str) -> list[str]:
     [
         pytest.param(README, "1 International transaction declined {", id="README"),
         pytest.param(SIMILARITY, "spearman 1.0\npearson 0.9", id="similarity"),
+        pytest.param(EVALUATION, "True True", id="evaluation"),
     ],
 )
 def test_the_python_of_the_documents_runs(tmp_path: Path, document: str, begin: str) -> None:
+    shutil.copytree(ROOT / "examples" / "support", tmp_path / "examples" / "support")
     program = "\n".join(blocks("python", document))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -85,7 +88,7 @@ def shell_commands(*documents: str) -> list[str]:
     return [line for line in lines if line.startswith("shortlist ")]
 
 
-@pytest.mark.parametrize("command", shell_commands(README, SIMILARITY, CLASSIFICATION))
+@pytest.mark.parametrize("command", shell_commands(README, SIMILARITY, EVALUATION, CLASSIFICATION))
 def test_a_command_of_the_documents_parses(command: str) -> None:
     arguments = build_parser().parse_args(shlex.split(command)[1:])
     assert arguments.command in command
