@@ -13,8 +13,13 @@ export PYTHONPATH=benchmarks
 "$bin/python" benchmarks/durability.py
 "$bin/python" benchmarks/search_speed.py --vectors build/search-speed-vectors.npy
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
+kept=build/benchmark-collections  # indexed once, used by all that follow
+mkdir -p "$kept"
 for mode in exact fast; do "$bin/python" benchmarks/quality.py --mode "$mode"; done
+for script in compare_sets adaptive_fusion tune_fusion advice; do
+  "$bin/python" "benchmarks/$script.py" --keep "$kept"
+done
+for script in comparison_speed significance; do "$bin/python" "benchmarks/$script.py" --keep "$kept/squad_dev"; done
 "$bin/python" benchmarks/similarity.py
-"$bin/python" benchmarks/tune_fusion.py
 "$bin/python" benchmarks/classification.py
 "$bin/python" benchmarks/tables.py
