@@ -50,6 +50,7 @@ def write_results(name: str, results: Mapping[str, Any], packages: Sequence[str]
         "commit": commit + ("+changes" if dirty else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {instruction_sets()}",
         "python": platform.python_version(),
+        "blas threads": os.environ.get("OPENBLAS_NUM_THREADS", "all"),
         "versions": versions,
         "date": time.strftime("%Y-%m-%d"),
         "results": results,

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 "$bin/python" -c "import torch" 2>/dev/null || "$bin/python" -m pip install --quiet torch==2.13.0
 "$bin/python" -m pip install --quiet --group bench
 export PYTHONPATH=benchmarks
+export OPENBLAS_NUM_THREADS=1  # as the command line sets it: single searches are too short for BLAS threads
 "$bin/python" benchmarks/install_size.py
 "$bin/python" benchmarks/demo_speed.py
 "$bin/python" benchmarks/durability.py

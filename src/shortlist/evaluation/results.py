@@ -56,7 +56,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Latency:
-    """Hold milliseconds of searches run one at a time on one thread, encoding the query included.
+    """Hold milliseconds of searches run one at a time, encoding the query included.
+
+    On one thread, if BLAS is told so as the command line does (``OPENBLAS_NUM_THREADS=1``).
 
     ``stages`` has the p50 and p95 of each step by its name; ``queries`` says how many searches were timed.
     """
