@@ -38,7 +38,8 @@ def measure(folder: Path, split: str, mode: str, keep: Path | None) -> Mapping[s
     with opened(folder, keep=kept, mode=mode) as (collection, _):  # type: ignore[arg-type]
         info = collection.info()
         checked = check_judgements(all_documents(collection), judged)
-        runs = judged_runs(collection, checked, list(NAMES.values()), [nDCG @ 10])
+        found = judged_runs(collection, checked, list(NAMES.values()), [nDCG @ 10])
+    runs = [by_measure[nDCG @ 10] for by_measure in found]
     qrels = checked.judged.qrels
     results: dict[str, float] = {
         "queries": len(qrels.relevance), "documents": info.documents, "passages": info.passages,

@@ -131,3 +131,10 @@ def test_the_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: 
     result = doctest.testmod(importlib.import_module(name), report=False)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_names_of_evaluation_are_those_of_its_list() -> None:
+    evaluation = importlib.import_module("shortlist.evaluation")
+    assert sorted(evaluation.__all__) == list(evaluation.__all__)
+    assert {"advise", "compare", "judged_files", "opened", "tune"} <= set(evaluation.__all__)
+    assert all(hasattr(evaluation, name) for name in evaluation.__all__)

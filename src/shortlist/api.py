@@ -354,7 +354,7 @@ class Collection:
         self,
         queries: Sequence[Query],
         pipelines: Sequence[Pipeline | str],
-        k: int = 1000,
+        k: int | Sequence[int] = 1000,
         *,
         condition: Condition = None,
         threads: int | None = None,
@@ -362,7 +362,8 @@ class Collection:
     ) -> list[Run]:
         """Rank documents for many queries with several pipelines; what they share is computed once a query.
 
-        The rankings are those of :meth:`run`; their hits carry neither the stages' scores nor passages.
+        ``k`` is one for all, or one for each. The rankings are those of :meth:`run`; their hits carry neither the
+        stages' scores nor passages.
         """
         chosen = [parse(value) if isinstance(value, str) else value for value in pipelines]
         checked = as_filter(condition)

@@ -16,7 +16,7 @@ from shortlist.evaluation.costs import time_searches
 from shortlist.evaluation.judged import Judged
 from shortlist.evaluation.report import from_json, to_json
 from shortlist.evaluation.results import Comparison, Finding
-from shortlist.measures.ranking import AP, RR, R, nDCG
+from shortlist.measures.ranking import AP, RR, R, by_query, nDCG
 from shortlist.measures.statistics import bootstrap_mean, holm, paired_randomisation
 from shortlist.protocols import Progress
 from shortlist.search import NAMES, parse
@@ -211,13 +211,27 @@ def test_self_hits_are_dropped_from_every_ranking(collection: Collection) -> Non
     assert (system.values["MRR@10"][0] == 1.0) == (second.doc_id == "sky-4")
 
 
-def test_rankings_are_as_long_without_self_hits_as_with_them(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
+def test_a_value_does_not_depend_on_which_other_measures_are_asked_for(
+    collection: Collection, judged: Judged
 ) -> None:
-    monkeypatch.setattr(module, "DEPTH", 1)
+    shallow = parse("fuse(bm25(depth=3), dense(depth=3))")
+    alone, among = (
+        compare(collection, judged, [shallow], measures=measures, timed_queries=1).systems[0]
+        for measures in ([nDCG @ 5], [R @ 60, nDCG @ 5, AP])
+    )
+    run = collection.run(judged.queries, 5, pipeline=shallow)
+    assert alone.values["nDCG@5"] == among.values["nDCG@5"]
+    assert list(alone.values["nDCG@5"]) == list(by_query(nDCG @ 5, run, judged.qrels).values())
+    deeper = by_query(nDCG @ 5, collection.run(judged.queries, 60, pipeline=shallow), judged.qrels)
+    assert list(deeper.values()) != list(alone.values["nDCG@5"]), "this test is about pipelines that deepen"
+
+
+def test_rankings_are_as_long_without_self_hits_as_with_them(collection: Collection) -> None:
     third = collection.search(SKY, 3, pipeline="dense").ranking[2].doc_id
     mine = judge({"sky-1": SKY}, {"sky-1": {third: 1}})
-    (system,) = compare(collection, mine, [NAMES["dense"]], measures=[R @ 2], timed_queries=1).systems
+    (system,) = compare(
+        collection, mine, [parse("dense(depth=1)")], measures=[R @ 2], timed_queries=1
+    ).systems
     assert system.values["Recall@2"] == (1.0,)
 
 

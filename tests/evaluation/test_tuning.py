@@ -22,7 +22,7 @@ from tests.evaluation.questions import judged as judged_questions
 from tests.search.strategies import PIPELINES
 
 COUNT = 23
-MANY = judge({f"q{n}": "x" for n in range(COUNT)}, {f"q{n}": {"d": 1} for n in range(COUNT)})
+MANY = judge({f"q{n}": f"x {n}" for n in range(COUNT)}, {f"q{n}": {"d": 1} for n in range(COUNT)})
 Values = Callable[[Pipeline], NDArray[np.float64]]
 
 
@@ -228,7 +228,7 @@ def test_what_has_nothing_to_tune_is_refused(name: str) -> None:
 
 def test_too_few_queries_are_refused(judged: Judged) -> None:
     check_tunable(NAMES["hybrid"], judged.only(judged.queries[:10]))
-    with pytest.raises(DataError, match="9 judged queries are too few") as caught:
+    with pytest.raises(DataError, match="9 different judged queries are too few") as caught:
         tune(NOWHERE, judged.only(judged.queries[:9]), NAMES["hybrid"])
     assert "at least 10" in caught.value.hint
 

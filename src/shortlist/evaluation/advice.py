@@ -1,15 +1,16 @@
 """Which pipeline should I use within these limits? Measured on the user's own text, or a rule of thumb that says so.
 
 Every candidate is measured: quality on judged queries, latency one search at a time, bytes by the parts it reads.
-Where the source is larger than the sample, or ``documents`` says how large it will become, latency is extrapolated:
-timed at a quarter of the sample and at all of it, a straight line through both. Without judged queries nothing
-tells how good a pipeline is here; then the order of a rule of thumb stands in, and is called that.
+Where a source of documents is larger than the sample, or a larger number of them is expected, latency is extrapolated:
+timed at two sizes, a straight line through both. Far beyond what was timed (20 times) that is a guess, and is called
+one. Without judged queries nothing tells how good a pipeline is here; then the order of a rule of thumb stands in, and
+is called that.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,12 +54,14 @@ CANDIDATES: tuple[str, ...] = (
     "late",
 )
 
-RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "late", "hybrid", "dense", "bm25", "tfidf")
-"""Best first, where nobody has judged: the order of the means over the sets in benchmarks/results."""
+RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "hybrid", "late", "bm25", "dense", "tfidf")
+"""Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/quality-fast.json."""
 
 SAMPLE = 5000
 SHARE = 0.25  # of the sample that the first point of an extrapolation has
 ENCODE = "encode"  # the stage that doesn't depend on the documents
+FAR = 20  # times as many documents as were timed: beyond that a line through two points is a guess
+NOISE = 1.15  # times as slow: less than that is no slope
 CLOSE = 0.002  # of the mean: between pipelines as close as this, the faster is advised
 
 
@@ -119,7 +122,8 @@ class Advice:
 
     ``runners_up`` are the other candidates within the limits, best first, each with its difference to the
     advised one (``None`` without judgements); ``excluded`` those that are over a limit, by which. ``switches`` say
-    how the choice would change with each limit, from low to high.
+    how the choice would change with each limit, from low to high. ``documents`` is how many it is advised for,
+    ``total`` how many the source has, ``sampled`` on how many quality was measured, ``timed`` on how many latency.
     """
 
     source: str
@@ -131,9 +135,16 @@ class Advice:
     excluded: tuple[tuple[Candidate, str], ...]
     switches: tuple[Switch, ...]
     documents: int
+    total: int
     sampled: int
+    timed: int
     queries: int
     findings: tuple[Finding, ...]
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether latency is extrapolated so far beyond what was timed that it is a guess."""
+        return self.documents > FAR * self.timed
 
 
 def advise(
@@ -155,14 +166,18 @@ def advise(
 ) -> Advice:
     """Measure the candidates and advise the best one within the limits.
 
-    ``documents`` is a collection, or documents that can be read more than once. Up to ``sample`` of them are
-    looked at: all that are judged relevant for the queries that are used, and others at random. ``queries`` are
-    timed where none are judged; without any, titles and first words of documents are. ``expected_documents``
-    says how many there will be, where that isn't how many there are.
+    ``documents`` is a collection, or documents. Quality is measured on up to ``sample`` of them: all that are
+    judged relevant for the queries that are used, and others at random. A collection is timed as it is, other
+    documents as far as they are in the sample. ``queries`` are timed where none are judged; without any, titles and
+    first words of documents are. ``expected_documents`` says how many there will be, if not as many as there are.
 
     Raises:
-        DataError: there is no document, or a limit makes no sense.
+        DataError: there is no document, ``expected_documents`` is below 1, or queries are given beside judged ones.
     """
+    if expected_documents is not None and expected_documents < 1:
+        raise DataError(f"the expected number of documents must be at least 1, not {expected_documents}")
+    if judged is not None and queries:
+        raise DataError("the judged queries are timed; no others can be given beside them")
     chosen = draw_sample(_read(documents), judged, sample, seed)
     target = expected_documents or chosen.total
     asked = list(chosen.judged.queries if chosen.judged else queries) or first_words(chosen.documents)
@@ -172,17 +187,30 @@ def advise(
         tried = [p for p in tried if not any(isinstance(leaf, MaxSim) for leaf in leaves(p))]
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
         timed: list[tuple[int, list[Latency]]] = []
-        path = Path(folder) / "sample.shortlist"
-        for collection in _grown(stack, path, chosen, documents, target, model, mode, threads, steps):
+
+        def time_on(collection: Collection) -> None:
             count = collection.info().documents
             progress = steps(f"timing at {count:,} documents", min(100, len(asked))) if steps else None
             timed.append((count, time_searches(collection, asked, tried, seed=seed, progress=progress)))
+
+        collection = _measured(
+            stack,
+            Path(folder) / "sample.shortlist",
+            chosen,
+            documents,
+            target,
+            time_on,
+            model,
+            mode,
+            threads,
+            steps,
+        )
         values: Sequence[tuple[float, ...]] = [()] * len(tried)
         findings: tuple[Finding, ...] = ()
         if chosen.judged is not None:
             checked = check_judgements(all_documents(collection), chosen.judged)
             runs = judged_runs(collection, checked, tried, [measure], threads=threads, steps=steps)
-            values = [tuple(by_query(measure, run, checked.judged.qrels).values()) for run in runs]
+            values = [tuple(by_query(measure, run[measure], checked.judged.qrels).values()) for run in runs]
             findings = checked.judged.findings
         by_part, size = bytes_by_part(collection), model_bytes(collection)
         needs_vectors = any(leaf.needs_vectors for pipeline in tried for leaf in leaves(pipeline))
@@ -198,7 +226,9 @@ def advise(
         )
         for index, pipeline in enumerate(tried)
     ]
-    return _advice(candidates, limits, chosen, str(measure), target, len(asked), name, findings, seed)
+    return _advice(
+        candidates, limits, chosen, str(measure), target, timed[-1][0], len(asked), name, findings, seed
+    )
 
 
 def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
@@ -235,42 +265,49 @@ def _read(documents: Collection | Iterable[Document]) -> Iterable[Document]:
     return all_documents(documents) if isinstance(documents, Collection) else documents
 
 
-def _grown(
+def _measured(
     stack: ExitStack,
     path: Path,
     sample: Sample,
     source: Collection | Iterable[Document],
     target: int,
+    time_on: Callable[[Collection], None],
     model: Path | None,
     mode: Mode,
     threads: int | None,
     steps: Steps | None,
-) -> Iterator[Collection]:
-    """Give collections of the sizes to measure at, smallest first; the last one has the whole sample.
+) -> Collection:
+    """Time at one size, or at two where another is asked for; give the collection to measure quality on.
 
-    What is made for it stays open as long as ``stack``.
+    The largest that is there is timed last. What is made for it stays open as long as ``stack``.
     """
-    itself = source if isinstance(source, Collection) and sample.is_whole else None
-    extrapolates = target != len(sample.documents)
-    first = max(1, int(len(sample.documents) * SHARE)) if extrapolates else len(sample.documents)
-    if itself is None or extrapolates:
-        token_vectors, language = True, "english"
-        if isinstance(source, Collection):
-            settings = source.store.settings
-            model = source.model
-            mode = source.encoder.mode
-            token_vectors, language = bool(settings.token_dimensions), settings.language
-        collection = stack.enter_context(
-            Collection.create(path, model=model, mode=mode, language=language, token_vectors=token_vectors)
-        )
-        parts = (sample.documents[:first], () if itself is not None else sample.documents[first:])
-        for part in filter(None, parts):
-            progress = steps("indexing a sample", len(part)) if steps else None
-            collection.add(part, threads=threads, progress=progress)
-            collection.compact()
-            yield collection
-    if itself is not None:
-        yield itself
+    whole = source if isinstance(source, Collection) else None
+    extrapolates = target != (sample.total if whole is not None else len(sample.documents))
+    if whole is not None and sample.is_whole and not extrapolates:
+        time_on(whole)
+        return whole
+    token_vectors, language = True, "english"
+    if whole is not None:
+        settings = whole.store.settings
+        model, mode = whole.model, whole.encoder.mode
+        token_vectors, language = bool(settings.token_dimensions), settings.language
+    made = stack.enter_context(
+        Collection.create(path, model=model, mode=mode, language=language, token_vectors=token_vectors)
+    )
+    first = max(1, int(len(sample.documents) * SHARE)) if extrapolates else 0
+    rest = sample.documents[first:]
+    if whole is not None and sample.is_whole:
+        rest = ()  # quality is measured on the whole
+    elif whole is not None:
+        first, rest = 0, sample.documents
+    for part in filter(None, (sample.documents[:first], rest)):
+        made.add(part, threads=threads, progress=steps("indexing a sample", len(part)) if steps else None)
+        made.compact()
+        if whole is None or extrapolates:
+            time_on(made)
+    if whole is not None:
+        time_on(whole)
+    return whole if whole is not None and sample.is_whole else made
 
 
 def _advice(
@@ -279,6 +316,7 @@ def _advice(
     sample: Sample,
     measure: str,
     target: int,
+    timed: int,
     queries: int,
     name: str,
     findings: tuple[Finding, ...],
@@ -308,7 +346,9 @@ def _advice(
         ),
         switches=tuple(switches(candidates, limits)),
         documents=target,
+        total=sample.total,
         sampled=len(sample.documents),
+        timed=timed,
         queries=queries,
         findings=findings,
     )
@@ -335,8 +375,9 @@ def _over(candidate: Candidate, limits: Limits) -> str:
 def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
     """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50.
 
-    Encoding the query takes what it takes, however many documents there are: its noise is no slope. Time never
-    falls as documents are added, and never faster than in proportion as there are fewer.
+    Encoding the query takes what it takes, however many documents there are: its noise is no slope, nor is a step
+    that takes about the same at both sizes. Time never falls as documents are added, and never faster than in
+    proportion as there are fewer. The whole is the sum of its steps and of what is in none of them.
     """
     count, last = timed[-1]
     if count == target or len(timed) < 2 or timed[0][0] == count:
@@ -344,7 +385,7 @@ def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
     first_count, first = timed[0]
 
     def at_target(small: float, large: float) -> float:
-        slope = max(0.0, (large - small) / (count - first_count))
+        slope = (large - small) / (count - first_count) if large > small * NOISE else 0.0
         return max(large + slope * (target - count), large * min(1.0, target / count))
 
     def both(small: float, large: tuple[float, float]) -> tuple[float, float]:
@@ -353,10 +394,11 @@ def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
             return large
         return at_target(small, p50), at_target(small, p50) * p95 / p50
 
-    encode = last.stages.get(ENCODE, (0.0, 0.0))
-    first_encode = first.stages.get(ENCODE, (0.0, 0.0))
-    p50 = encode[0] + at_target(first.p50_ms - first_encode[0], last.p50_ms - encode[0])
     stages = {name: both(first.stages.get(name, (0.0, 0.0))[0], found) for name, found in last.stages.items()}
     if ENCODE in stages:
-        stages[ENCODE] = encode
+        stages[ENCODE] = last.stages[ENCODE]
+    other, first_other = (
+        found.p50_ms - sum(p50 for p50, _ in found.stages.values()) for found in (last, first)
+    )
+    p50 = sum(p50 for p50, _ in stages.values()) + (at_target(first_other, other) if other > 0 else other)
     return Latency(p50, p50 * last.p95_ms / last.p50_ms, stages, last.queries)

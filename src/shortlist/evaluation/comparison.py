@@ -33,7 +33,7 @@ from shortlist.measures.ranking import RR, Measure, R, by_query, mean, nDCG
 from shortlist.measures.ranking import Judged as JudgedShare
 from shortlist.measures.statistics import bootstrap_mean, holm, paired_randomisation
 from shortlist.protocols import Steps
-from shortlist.search import Pipeline, leaves, name_of
+from shortlist.search import Pipeline, deepen, leaves, name_of
 from shortlist.types import Document, Run
 from shortlist.version import VERSION
 
@@ -43,7 +43,8 @@ MEASURES: tuple[Measure, ...] = (nDCG @ 10, RR @ 10, R @ 100)
 """What is measured unless something else is asked for; the first is what plots and advice go by."""
 
 BASELINE = "bm25"
-DEPTH = 100  # hits kept a query, if no measure looks further
+JUDGED = JudgedShare @ 10
+ALL = 1000  # hits that a measure without a k looks at
 DISAGREEMENTS = 10
 HITS_SHOWN = 3
 TITLE = 80  # characters of a text that stand for a title that it hasn't
@@ -86,7 +87,8 @@ def compare(
         checked = check_judgements(all_documents(collection), judged)
     queries = checked.judged.queries
     with _timed(seconds, "ranking"):
-        runs = judged_runs(collection, checked, pipelines, measures, threads=threads, steps=steps)
+        looked_at = [*measures, *({JUDGED} - set(measures))]
+        runs = judged_runs(collection, checked, pipelines, looked_at, threads=threads, steps=steps)
     with _timed(seconds, "timing"):
         progress = steps("timing", min(timed_queries, len(queries))) if steps else None
         latencies = time_searches(
@@ -107,7 +109,8 @@ def compare(
                     f"{info.path} was changed while it was compared",
                     hint="compare again when nobody writes to it",
                 )
-            disagreements = _disagreements(snapshot, checked.judged, systems, runs)
+            first = [found[measures[0]] for found in runs]
+            disagreements = _disagreements(snapshot, checked.judged, systems, first)
     found = unjudged({system.name: system.judged for system in systems})
     machine = examine_machine()
     return Comparison(
@@ -163,18 +166,49 @@ def judged_runs(
     *,
     threads: int | None = None,
     steps: Steps | None = None,
-) -> list[Run]:
-    """Rank for all judged queries as deep as the measures look (at least 100), without self hits."""
-    depth = max(DEPTH, *(measure.k or 1000 for measure in measures))
+) -> list[Mapping[Measure, Run]]:
+    """Rank for all judged queries, without self hits: for each pipeline and measure the run that it measures.
+
+    A measure looks at what a search for its ``k`` hits finds (1,000 for a measure of all): where a pipeline passes on
+    less than that, a search for more goes deeper and may find others, so one run can't stand for both.
+    """
     queries = checked.judged.queries
-    runs = collection.run_all(
+    asked = dict.fromkeys(
+        (pipeline, deepen(pipeline, depth_of(measure) + checked.most_self_hits))
+        for pipeline in pipelines
+        for measure in measures
+    )
+    most = {
+        (pipeline, deep): max(
+            depth_of(measure)
+            for measure in measures
+            if deepen(pipeline, depth_of(measure) + checked.most_self_hits) == deep
+        )
+        for pipeline, deep in asked
+    }
+    found = collection.run_all(
         queries,
-        pipelines,
-        depth + checked.most_self_hits,
+        [pipeline for pipeline, _ in most],
+        [depth + checked.most_self_hits for depth in most.values()],
         threads=threads,
         progress=steps("ranking", len(queries)) if steps else None,
     )
-    return [checked.without_self_hits(run, depth) for run in runs]
+    runs = {
+        key: checked.without_self_hits(run, depth)
+        for (key, depth), run in zip(most.items(), found, strict=True)
+    }
+    return [
+        {
+            measure: runs[pipeline, deepen(pipeline, depth_of(measure) + checked.most_self_hits)]
+            for measure in measures
+        }
+        for pipeline in pipelines
+    ]
+
+
+def depth_of(measure: Measure) -> int:
+    """Give how many hits a measure looks at."""
+    return measure.k or ALL
 
 
 def differences(
@@ -201,7 +235,7 @@ def differences(
 def _systems(
     checked: Checked,
     pipelines: Sequence[Pipeline],
-    runs: Sequence[Run],
+    runs: Sequence[Mapping[Measure, Run]],
     measures: Sequence[Measure],
     baseline: str,
     seed: int,
@@ -211,7 +245,8 @@ def _systems(
     names = [name_of(pipeline) for pipeline in pipelines]
     values = {
         str(measure): {
-            name: tuple(by_query(measure, run, qrels).values()) for name, run in zip(names, runs, strict=True)
+            name: tuple(by_query(measure, found[measure], qrels).values())
+            for name, found in zip(names, runs, strict=True)
         }
         for measure in measures
     }
@@ -225,9 +260,9 @@ def _systems(
             differences={measure: found[name] for measure, found in tested.items() if name in found},
             latency=NOT_TIMED,
             costs=NO_COSTS,
-            judged=mean(by_query(JudgedShare @ 10, run, qrels)),
+            judged=mean(by_query(JUDGED, by_measure[JUDGED], qrels)),
         )
-        for name, pipeline, run in zip(names, pipelines, runs, strict=True)
+        for name, pipeline, by_measure in zip(names, pipelines, runs, strict=True)
     ]
 
 

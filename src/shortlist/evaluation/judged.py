@@ -33,6 +33,10 @@ class Judged:
     qrels: Qrels
     findings: tuple[Finding, ...] = ()
 
+    def __post_init__(self) -> None:
+        if [query.query_id for query in self.queries] != list(self.qrels.relevance):
+            raise DataError("queries and judgements must be of the same queries, in the same order")
+
     def some(self, count: int, seed: int) -> Judged:
         """Keep up to ``count`` queries drawn at random, in their order."""
         chosen = np.sort(np.random.default_rng(seed).permutation(len(self.queries))[:count])

@@ -88,9 +88,11 @@ def opened(
         except CollectionExistsError:
             if not is_collection(path):
                 raise
-            collection = Collection.open(path, model=model)
-            _refuse_others(collection, documents, mode)
-            report = collection.add(documents, threads=threads, progress=progress)
+            with Collection.open(path, model=model) as collection:
+                _refuse_others(collection, documents, mode)
+                report = collection.add(documents, threads=threads, progress=progress)
+                yield collection, _findings(report)
+            return
         with collection:
             yield collection, _findings(report)
 

@@ -22,6 +22,7 @@ from shortlist.evaluation.results import Difference
 from shortlist.measures.ranking import Measure, by_query, nDCG
 from shortlist.protocols import Steps
 from shortlist.search import Fuse, Pipeline, Rerank, name_of
+from shortlist.types import Query
 
 __all__ = ["Fold", "Tuning", "check_tunable", "neighbours", "tune"]
 
@@ -66,17 +67,26 @@ class Tuning:
         return self.gain.is_significant and self.gain.difference.mean > 0
 
 
-def neighbours(pipeline: Pipeline) -> Iterator[Pipeline]:
-    """Give the pipelines that differ in one setting: a fusion weight, an interpolation weight, a depth read."""
+def neighbours(pipeline: Pipeline, *, inside: bool = False) -> Iterator[Pipeline]:
+    """Give the pipelines that differ in one setting: a fusion weight, an interpolation weight, a depth read.
+
+    Weights are relative to the first stage's; ``inside`` another fusion, where the scale of the scores counts, they
+    keep it.
+    """
     match pipeline:
         case Fuse(stages=stages):
+            scales = pipeline.method != "rrf"
             for index in range(len(stages)):
-                for stage in neighbours(stages[index]):
+                for stage in neighbours(stages[index], inside=scales):
                     yield replace(pipeline, stages=(*stages[:index], stage, *stages[index + 1 :]))
             if pipeline.method == "adaptive":
-                yield from (replace(pipeline, method="scores", weights=(1, w)) for w in WEIGHTS if w > 0)
+                for weight in filter(None, WEIGHTS):
+                    whole = 1 + weight if inside else 1  # adaptive scores are a mean
+                    yield replace(
+                        pipeline, method="scores", weights=(_tidy(1 / whole), _tidy(weight / whole))
+                    )
             else:
-                yield from _weighted(pipeline)
+                yield from _weighted(pipeline, inside)
         case Rerank():
             for first in neighbours(pipeline.first):
                 yield replace(pipeline, first=first)
@@ -88,14 +98,19 @@ def neighbours(pipeline: Pipeline) -> Iterator[Pipeline]:
             return
 
 
-def _weighted(fuse: Fuse) -> Iterator[Fuse]:
-    """Give a fusion with one other weight, the first stage's being 1."""
+def _weighted(fuse: Fuse, inside: bool) -> Iterator[Fuse]:
+    """Give a fusion with one other weight, the first stage's being 1, or what it was ``inside`` another fusion."""
     weights = fuse.weights or (1.0,) * len(fuse.stages)
     if weights[0] > 0 and max(weights) / weights[0] <= MOST_WEIGHT:
-        unit = tuple(_tidy(weight / weights[0]) for weight in weights)
-        for index in range(1, len(unit)):
-            others = (weight for weight in WEIGHTS if weight != unit[index])
-            yield from (replace(fuse, weights=(*unit[:index], w, *unit[index + 1 :])) for w in others)
+        unit = weights[0] if inside else 1
+        scaled = tuple(_tidy(weight / weights[0] * unit) for weight in weights)
+        for index in range(1, len(scaled)):
+            others = (_tidy(weight * unit) for weight in WEIGHTS)
+            yield from (
+                replace(fuse, weights=(*scaled[:index], other, *scaled[index + 1 :]))
+                for other in others
+                if other != scaled[index]
+            )
 
 
 def _tidy(weight: float) -> float:
@@ -122,7 +137,7 @@ def tune(
     check_tunable(pipeline, judged)
     checked = check_judgements(all_documents(collection), judged)
     count = len(checked.judged.queries)
-    fold_of = np.random.default_rng(seed).permutation(np.arange(count) % FOLDS)
+    fold_of = _folds(checked.judged.queries, seed)
     known = _Values(collection, checked, measure, threads, steps)
     # The last search goes by all queries, the others each leave one fold out.
     masks = [fold_of != fold for fold in range(FOLDS)] + [np.ones(count, bool)]
@@ -156,11 +171,24 @@ def check_tunable(pipeline: Pipeline, judged: Judged) -> None:
         raise PipelineError(
             f"{name_of(pipeline)} has neither weights nor a depth to tune", hint="name a fusion: hybrid"
         )
-    if len(judged.queries) < 2 * FOLDS:
+    different = len({_words(query) for query in judged.queries})
+    if different < 2 * FOLDS:
         raise DataError(
-            f"{len(judged.queries)} judged queries are too few to tune on",
+            f"{different} different judged queries are too few to tune on",
             hint=f"at least {2 * FOLDS} are needed",
         )
+
+
+def _folds(queries: Sequence[Query], seed: int) -> NDArray[np.int64]:
+    """Give each query's fold, ``[Q]``; queries with the same words are in one, or the one would know the other."""
+    of_words: dict[str, int] = {}
+    groups = [of_words.setdefault(_words(query), len(of_words)) for query in queries]
+    fold_of_group = np.random.default_rng(seed).permutation(np.arange(len(of_words)) % FOLDS)
+    return fold_of_group[groups]
+
+
+def _words(query: Query) -> str:
+    return " ".join(query.text.lower().split())
 
 
 class _Values:
@@ -176,8 +204,8 @@ class _Values:
     ) -> None:
         self._known: dict[Pipeline, NDArray[np.float64]] = {}
         self._run: Callable[[Sequence[Pipeline]], list[NDArray[np.float64]]] = lambda pipelines: [
-            np.array(list(by_query(measure, run, checked.judged.qrels).values()))
-            for run in judged_runs(collection, checked, pipelines, [measure], threads=threads, steps=steps)
+            np.array(list(by_query(measure, found[measure], checked.judged.qrels).values()))
+            for found in judged_runs(collection, checked, pipelines, [measure], threads=threads, steps=steps)
         ]
 
     def __len__(self) -> int:

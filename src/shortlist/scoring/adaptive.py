@@ -2,10 +2,10 @@
 
 Four signs, each read off what a search knows anyway:
 
-- *spread*: how far the best similarity stands above the hundredth. Where all documents are about as similar (the
-  sections of one story), similarity says little.
-- *flatness*: the tenth BM25 score as a share of the best. Where ten documents match the words equally well, words
-  say little.
+- *spread*: how far the best similarity stands above the hundred and first. Where all documents are about as similar
+  (the sections of one story), similarity says little.
+- *flatness*: the eleventh BM25 score as a share of the best. Where eleven documents match the words equally well,
+  words say little.
 - *shortness*: how far documents are below 30 terms on the mean. Between two short utterances a shared word is luck.
 - *strangeness*: the share of the query's words, by rarity, that no document has. Who asks in other words than the
   documents' is not found by words.
@@ -21,6 +21,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shortlist.scoring.selection import at_least_kth
 
 __all__ = ["COEFFICIENTS", "HIGHEST", "LOWEST", "Signs", "dense_weight", "signs"]
 
@@ -48,13 +50,14 @@ class Signs:
 def signs(
     lexical: NDArray[np.float64], dense: NDArray[np.float64], average_length: float, strangeness: float
 ) -> Signs:
-    """Read the signs off BM25 scores and similarities, each ``[N]`` with its best hundred among them.
+    """Read the signs off BM25 scores and similarities, each ``[N]`` with its best hundred and one among them.
 
     Of fewer documents the last one counts. ``average_length`` of the documents is in terms.
     """
-    top = _at(lexical, 1)
+    top = float(lexical.max(initial=0.0))
+    best = float(dense.max()) if len(dense) else 0.0
     return Signs(
-        math.log(max(_at(dense, 1) - _at(dense, SPREAD_RANK), LEAST_SPREAD)),
+        math.log(max(best - _at(dense, SPREAD_RANK), LEAST_SPREAD)),
         _at(lexical, FLAT_RANK) / top if top > 0 else 0.0,
         max(0.0, math.log(SHORT / max(average_length, 1.0))),
         strangeness,
@@ -70,5 +73,5 @@ def dense_weight(found: Signs) -> float:
 
 def _at(scores: NDArray[np.float64], rank: int) -> float:
     """Give the score at a rank from 1; the last one where there are fewer, 0 where there is none."""
-    rank = min(rank, len(scores))
-    return float(np.partition(scores, len(scores) - rank)[len(scores) - rank]) if rank else 0.0
+    best = at_least_kth(scores, min(rank, len(scores)))
+    return float(scores[best].min()) if len(best) else 0.0

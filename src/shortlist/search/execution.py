@@ -64,7 +64,7 @@ class Execution:
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
-        self._weights: dict[Fuse, tuple[float, float]] = {}
+        self._weights: dict[tuple[ScoresDocuments, ScoresDocuments], tuple[float, float]] = {}
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
@@ -146,14 +146,14 @@ class Execution:
 
     def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
         """Weigh BM25 and dense by their scores of all live documents, whichever a filter lets through."""
-        if stage not in self._weights:
-            lexical, dense = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+        lexical, dense = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+        if (lexical, dense) not in self._weights:
             strangeness = cast("LexicalScorer", lexical).strangeness()
             live = slice(None) if self._snapshot.all_live else self._snapshot.live
             found = lexical.score_all()[live], dense.score_all()[live]
             weight = dense_weight(signs(*found, self._snapshot.average_length, strangeness))
-            self._weights[stage] = 1 / (1 + weight), weight / (1 + weight)
-        return self._weights[stage]
+            self._weights[lexical, dense] = 1 / (1 + weight), weight / (1 + weight)
+        return self._weights[lexical, dense]
 
     def _rerank(self, stage: Rerank) -> Ranking:
         first = self.retrieve(stage.first)

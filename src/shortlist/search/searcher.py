@@ -113,7 +113,7 @@ class Searcher:
         self,
         queries: Sequence[Query],
         pipelines: Sequence[Pipeline],
-        k: int = 1000,
+        k: int | Sequence[int] = 1000,
         *,
         condition: Filter | None = None,
         threads: int | None = None,
@@ -121,16 +121,18 @@ class Searcher:
     ) -> list[Run]:
         """Rank documents for many queries with several pipelines; what they share is computed once a query.
 
-        The rankings are those of :meth:`run`; their hits carry neither the stages' scores nor passages.
+        ``k`` is one for all, or one for each. The rankings are those of :meth:`run`; their hits carry neither the
+        stages' scores nor passages.
         """
-        deep = [deepen(pipeline, _checked(k)) for pipeline in pipelines]
+        each = [k] * len(pipelines) if isinstance(k, int) else list(k)
+        deep = [deepen(pipeline, _checked(most)) for pipeline, most in zip(pipelines, each, strict=True)]
         needed = tuple(dict.fromkeys(leaf for pipeline in deep for leaf in leaves(pipeline)))
         allowed = self.snapshot.allowed(condition)
         rankings: list[dict[str, Ranking]] = [{} for _ in pipelines]
         for query, prepared, products in self._prepared(queries, needed, threads):
             execution = self._execution(prepared, allowed, products, {})
-            for found, pipeline in zip(rankings, deep, strict=True):
-                found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:k])
+            for found, pipeline, most in zip(rankings, deep, each, strict=True):
+                found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:most])
             if progress is not None:
                 progress(1)
         return [Run(found, _run_name(p)) for found, p in zip(rankings, pipelines, strict=True)]
