@@ -1,0 +1,14 @@
+"""The rule of thumb is what was measured."""
+
+import json
+from pathlib import Path
+
+from shortlist.evaluation.advice import RULE_OF_THUMB
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def test_the_rule_of_thumb_is_the_order_of_the_means_over_the_sets() -> None:
+    sets = json.loads((RESULTS / "quality-fast.json").read_text())["results"].values()
+    means = {name: sum(values[name] for values in sets) / len(sets) for name in RULE_OF_THUMB}
+    assert list(RULE_OF_THUMB) == sorted(means, key=lambda name: -means[name])
