@@ -34,7 +34,7 @@ def note(name: str, record: dict[str, Any]) -> str:
 
 
 def machine() -> list[str]:
-    return [f"On {load('quality-exact')['machine']}."]
+    return [f"On {load('quality-fast')['machine']}."]
 
 
 def quality() -> list[str]:
