@@ -29,10 +29,10 @@ def stage_names(comparison: Comparison) -> list[str]:
 def stage_bars(comparison: Comparison, *, width: float, name: str, kind: str = "") -> str:
     """Draw the stages' medians one after the other, and the p95 of the whole, as an ``svg`` element of a page.
 
-    Beyond eight stages the last are drawn as one.
+    Beyond eight stages the shortest are drawn as one.
     """
     systems = best_first(comparison)
-    stages = _colours(stage_names(comparison))
+    stages = _colours(comparison)
     wide = width >= WIDE
     row = ROW if wide else TALL_ROW
     left, right = (170.0, width - 96.0) if wide else (6.0, width - 12.0)
@@ -61,9 +61,16 @@ def stage_bars(comparison: Comparison, *, width: float, name: str, kind: str = "
     )
 
 
-def _colours(stages: list[str]) -> dict[str, int]:
-    """Give each stage the place of its colour; those beyond the colours share the last."""
-    return {stage: min(place, MOST - 1) for place, stage in enumerate(stages)}
+def _colours(comparison: Comparison) -> dict[str, int]:
+    """Give each stage the place of its colour; if there are more than colours the shortest share the last."""
+    names = stage_names(comparison)
+    longest = {
+        name: max(system.latency.stages.get(name, (0.0, 0.0))[0] for system in comparison.systems)
+        for name in names
+    }
+    own = names if len(names) <= MOST else sorted(names, key=lambda name: -longest[name])[: MOST - 1]
+    shown = [name for name in names if name in own]
+    return {name: shown.index(name) if name in shown else MOST - 1 for name in names}
 
 
 def _medians(latency: Latency, stages: Mapping[str, int]) -> dict[int, float]:
