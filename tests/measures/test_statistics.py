@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -71,6 +71,14 @@ def test_the_test_has_no_favourite(pairs: list[tuple[int, int]]) -> None:
     assert paired_randomisation(one, two, permutations=500) == pytest.approx(
         paired_randomisation(two, one, permutations=500), abs=0.15
     )
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
+@example([(0, 1), (0, 2), (3, 0)])
+def test_values_in_tenths_are_tested_as_the_same_integers(pairs: list[tuple[int, int]]) -> None:
+    one, two = np.array(pairs, float).T
+    found = paired_randomisation(one / 10, two / 10, permutations=500)
+    assert found == paired_randomisation(one, two, permutations=500)
 
 
 def test_a_paired_test_needs_the_same_queries() -> None:

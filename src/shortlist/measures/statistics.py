@@ -77,7 +77,8 @@ def paired_randomisation(
     differences = differences[differences != 0]  # a sign changes nothing of 0
     if not len(differences):
         return 1.0
-    seen = abs(math.fsum(differences)) * (1 - 1e-12)  # sums of other orders differ in their last digits
+    # Sums of other orders differ in their last digits, which are those of the summands, however small the sum.
+    seen = abs(math.fsum(differences)) - 1e-12 * math.fsum(abs(differences))
     if 2 ** len(differences) <= permutations:
         patterns = np.arange(2 ** len(differences))[:, None] >> np.arange(len(differences)) & 1
         sums = (2 * patterns - 1) @ differences
