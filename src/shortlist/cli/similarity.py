@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from shortlist.api import Collection
 from shortlist.cli.commands import SHOWN_PROBLEMS
 from shortlist.cli.render import Style, counted, one_line
-from shortlist.cli.terminal import UsageError, progress_bar, say
+from shortlist.cli.terminal import UsageError, print_json, progress_bar, say
 from shortlist.collection import Snapshot, parse_filter
 from shortlist.errors import DataError
 from shortlist.formats import Rejected
@@ -57,7 +57,7 @@ def _similarity(arguments: argparse.Namespace) -> None:
         }  # fmt: skip
         if not arguments.output:
             record["scores"] = scored.scores.tolist()
-        print(json.dumps(record, ensure_ascii=False), file=_beside(arguments))
+        print_json(record, file=_beside(arguments))
         return
     if measures:
         print(_table(measures), file=_beside(arguments))
@@ -149,7 +149,7 @@ def _duplicates(arguments: argparse.Namespace) -> None:
             kind = "clusters" if arguments.clusters else "pairs"
             counts = {k: v for k, v in vars(found).items() if k not in ("pairs", "clusters")}
             listed = {} if arguments.output else {kind: records}
-            print(json.dumps({**listed, **counts}, ensure_ascii=False), file=_beside(arguments))
+            print_json({**listed, **counts}, file=_beside(arguments))
             return
         if not arguments.output:
             style = Style.of(sys.stdout)
