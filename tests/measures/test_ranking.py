@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shortlist.errors import MeasureError
 from shortlist.formats import read_qrels, read_run
-from shortlist.measures.ranking import (
+from shortlist.measures import (
     AP,
     RR,
     Judged,
