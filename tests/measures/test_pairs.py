@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from shortlist.errors import DataError
-from shortlist.measures.pairs import (
+from shortlist.measures import (
     AtThreshold,
     average_precision,
     best_accuracy,
     best_f1,
-    bootstrap_pairs,
     pearson,
     spearman,
 )
@@ -173,30 +172,3 @@ def test_constant_scores_and_a_single_pair_have_no_correlation(measure: Callable
 def test_a_label_that_is_neither_0_nor_1_is_named(measure: Callable[..., object]) -> None:
     with pytest.raises(DataError, match="label 1 is 2, expected 0 or 1"):
         measure([0.1, 0.2], [1, 2])
-
-
-class TestBootstrap:
-    SCORES = np.random.default_rng(1).normal(size=60)
-    GRADES = SCORES + np.random.default_rng(2).normal(size=60)
-
-    def test_the_interval_is_near_that_of_scipy(self) -> None:
-        low, high = bootstrap_pairs(pearson, self.SCORES, self.GRADES, resamples=4000) or (0, 0)
-        expected = scipy.stats.bootstrap(
-            (self.SCORES, self.GRADES), lambda x, y: scipy.stats.pearsonr(x, y)[0], paired=True,
-            vectorized=False, method="percentile", n_resamples=4000, rng=np.random.default_rng(3),
-        ).confidence_interval  # fmt: skip
-        assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
-        assert low < pearson(self.SCORES, self.GRADES) < high
-
-    def test_a_seed_gives_the_same_interval_again_and_another_seed_another(self) -> None:
-        found = [bootstrap_pairs(spearman, self.SCORES, self.GRADES, resamples=50, seed=s) for s in (5, 5, 6)]
-        assert found[0] == found[1] != found[2]
-
-    def test_a_handful_of_pairs_has_no_interval(self) -> None:
-        assert bootstrap_pairs(spearman, [0.1, 0.2, 0.3], [1, 3, 2]) is None
-
-    def test_what_has_no_value_has_no_interval_either(self) -> None:
-        with pytest.raises(DataError, match="all 3 grades"):
-            bootstrap_pairs(spearman, [0.1, 0.2, 0.3], [1, 1, 1])
-        with pytest.raises(DataError, match="can't draw 0 samples"):
-            bootstrap_pairs(spearman, [0.1, 0.2, 0.3], [1, 2, 3], resamples=0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shortlist.errors import MeasureError
 from shortlist.formats import read_qrels, read_run
-from shortlist.measures.ranking import (
+from shortlist.measures import (
     AP,
     RR,
     Judged,
@@ -202,12 +202,24 @@ def test_a_measure_is_read_from_its_name_and_prints_as_one(text: str, measure: M
         ("P(rel=0)@5", "rel must be"),
         ("nDCG@", "is no measure"),
         ("", "is no measure"),
+        ("nDCG@" + "9" * 5000, "'nDCG@9999"),
+        ("P(rel=" + "9" * 5000 + ")@5", "is no measure"),
+        ("nDCG@1000000000", "is no measure"),
+        ("a" * 5000, "there is no measure 'aaaa"),
     ],
 )
 def test_what_is_no_measure_is_refused_by_name(text: str, said: str) -> None:
     with pytest.raises(MeasureError) as caught:
         parse_measure(text)
     assert said in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_k_and_rel_have_at_most_nine_digits_so_that_every_measure_reads_back() -> None:
+    assert parse_measure(str(P(rel=999_999_999) @ 999_999_999)) == P(rel=999_999_999) @ 999_999_999
+    for make in (lambda: nDCG @ 1_000_000_000, lambda: nDCG @ 10**5000, lambda: P(rel=10**9)):
+        with pytest.raises(MeasureError, match="must be at most 999,999,999"):
+            make()
 
 
 def test_a_near_miss_is_answered_with_the_right_name() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shortlist.errors import DataError
 from shortlist.similarity import mining
 from shortlist.similarity.components import Components
 from shortlist.similarity.mining import Near, Passages, best_first, mine, nearness
@@ -117,6 +118,22 @@ def test_what_rounding_would_hide_is_decided_exactly() -> None:
     for threshold, count in ((score, 1), (math.nextafter(score, 1), 0)):
         near = Near.joined(list(mine(Passages(vectors[:2], np.arange(3)), threshold=threshold)))
         assert len(near) == count
+
+
+@given(made=documents(), threshold=THRESHOLDS, more=st.sampled_from([0, 1, 2000, 10**12]))
+def test_as_many_nearest_as_there_are_others_are_all_of_them(
+    made: list[list[list[int]]], threshold: float, more: int
+) -> None:
+    everything, nearest = found(made, threshold, None), found(made, threshold, max(1, len(made) - 1 + more))
+    for name in ("scores", "first", "second", "first_passages", "second_passages"):
+        np.testing.assert_array_equal(getattr(everything, name), getattr(nearest, name))
+
+
+def test_more_nearest_than_memory_is_for_are_refused() -> None:
+    many = Passages(np.ones((1003, 1), np.int8), np.arange(1004))
+    with pytest.raises(DataError, match="top_k is 1,001, expected 1,000 at most for 1,003 documents"):
+        next(mine(many, threshold=0.9, top_k=1001))
+    assert len(next(mine(many, threshold=0.9, top_k=1000))) > 0
 
 
 def test_progress_counts_every_document_once() -> None:

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models import Encoder, Views
-from shortlist.similarity import Pair, PairScores, score_pairs
+from shortlist.similarity import Measured, Pair, PairScores, score_pairs
 from shortlist.vectors import quantize
 
 TEXTS = [
@@ -113,16 +113,36 @@ class TestMeasures:
         assert first == scored.measures(resamples=100, seed=7) != scored.measures(resamples=100, seed=8)
         for measure in first:
             assert measure.interval is not None
-            assert measure.interval[0] < measure.value < measure.interval[1]
+            assert measure.interval.mean == measure.value
+            assert measure.interval.low < measure.interval.mean < measure.interval.high
+            assert measure.reason == ""
 
     def test_pairs_that_nobody_said_anything_of_have_none(self, encoder: Encoder) -> None:
         assert score_pairs([Pair("a", "b")], encoder).measures() == ()
 
-    def test_an_undefined_measure_is_an_error_that_says_why(self, encoder: Encoder) -> None:
-        with pytest.raises(DataError, match="one pair has no correlation"):
-            score_pairs(PAIRS[:1], encoder).measures()
-        with pytest.raises(DataError, match="all 2 labels are 1"):
-            score_pairs([Pair("a", "b", label=1), Pair("c", "d", label=1)], encoder).measures()
+    def test_an_undefined_measure_has_no_value_and_says_why(self) -> None:
+        one = PairScores((Pair("a", "b", 3.0),), np.array([0.5]), "cosine", 2, 0, 0)
+        reason = "one pair has no correlation: it takes two at least"
+        assert one.measures() == tuple(
+            Measured(name, None, 1, None, None, reason) for name in ("spearman", "pearson")
+        )
+        same = (Pair("a", "b", 1.0, 1), Pair("c", "d", 2.0, 1))
+        found = PairScores(same, np.array([0.5, 0.6]), "cosine", 4, 0, 0).measures(resamples=10)
+        assert [measure.value for measure in found] == [1, 1, None, None, None]
+        assert {measure.reason for measure in found[2:]} == {
+            "all 2 labels are 1: there is nothing to tell apart"
+        }
+
+    def test_a_handful_of_pairs_has_values_and_no_interval(self) -> None:
+        pairs = (Pair("a", "b", 1.0), Pair("c", "d", 3.0), Pair("e", "f", 2.0))
+        for measure in PairScores(pairs, np.array([0.1, 0.2, 0.3]), "cosine", 6, 0, 0).measures():
+            assert measure.value == pytest.approx(0.5)
+            assert measure.interval is None
+            assert "resamples" in measure.reason
+
+    def test_no_resamples_are_refused(self) -> None:
+        with pytest.raises(DataError, match="resamples must be at least 1, not 0"):
+            PairScores((Pair("a", "b", 1.0),), np.ones(1), "cosine", 2, 0, 0).measures(resamples=0)
 
 
 def test_wrong_arguments_are_errors(encoder: Encoder) -> None:

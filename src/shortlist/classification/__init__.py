@@ -5,10 +5,10 @@ Training needs scikit-learn (``pip install 'shortlist[classify]'``); predicting 
 
 from shortlist.classification.baseline import Baseline, train_baseline
 from shortlist.classification.classifier import Classifier, encode_texts
-from shortlist.classification.estimates import Comparison, Estimate, compare
+from shortlist.classification.estimates import ClassifierComparison, compare_classifiers
 from shortlist.classification.evaluation import Confusion, Evaluation, LabelScores, evaluate
 from shortlist.classification.folder import load_head, save_head
-from shortlist.classification.head import Candidate, EncodedBy, Head, Prediction, TrainingRecord
+from shortlist.classification.head import EncodedBy, Head, LabelProbability, Prediction, TrainingRecord
 from shortlist.classification.labelled import (
     LabelledText,
     LabelledTexts,
@@ -20,20 +20,19 @@ from shortlist.classification.training import train_head
 
 __all__ = [
     "Baseline",
-    "Candidate",
     "Classifier",
-    "Comparison",
+    "ClassifierComparison",
     "Confusion",
     "EncodedBy",
-    "Estimate",
     "Evaluation",
     "Head",
+    "LabelProbability",
     "LabelScores",
     "LabelledText",
     "LabelledTexts",
     "Prediction",
     "TrainingRecord",
-    "compare",
+    "compare_classifiers",
     "encode_texts",
     "evaluate",
     "load_head",

@@ -1,69 +1,37 @@
-"""How sure is a figure that was measured on a sample, and is a difference more than chance? It is resampled."""
+"""Do two classifiers differ by more than chance on the same texts? McNemar's exact test, and intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError
+from shortlist.measures import Interval, bootstrap_mean
 
-__all__ = ["Comparison", "Estimate", "bootstrap", "compare", "mcnemar"]
-
-RESAMPLES = 2000
-
-Indices = NDArray[np.int64]
+__all__ = ["ClassifierComparison", "compare_classifiers", "mcnemar"]
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """Hold a figure with its 95 % interval; the interval is of what the sample leaves open, nothing else."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class ClassifierComparison:
     """Say how two classifiers differ on the same texts.
 
     ``first`` and ``second`` are their accuracies, ``difference`` is the first minus the second. ``only_first``
     texts were right by the first alone, ``only_second`` by the second alone; ``p_value`` is two-sided.
     """
 
-    first: Estimate
-    second: Estimate
-    difference: Estimate
+    first: Interval
+    second: Interval
+    difference: Interval
     only_first: int
     only_second: int
     p_value: float
 
 
-def bootstrap(measure: Callable[[Indices], float], size: int, *, seed: int) -> Estimate:
-    """Estimate ``measure`` of ``size`` texts: its value on them, and the 2.5 and 97.5 percentiles of 2,000 resamples.
-
-    ``measure`` gets indices of texts, ``[size]``, some of them repeatedly.
-
-    Raises:
-        DataError: there are no texts.
-
-    Source: Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13 (percentile interval).
-    """
-    if size < 1:
-        raise DataError("nothing to estimate from: no texts")
-    random = np.random.default_rng(seed)
-    drawn = [measure(random.integers(0, size, size)) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Estimate(float(measure(np.arange(size))), float(low), float(high))
-
-
-def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], *, seed: int) -> Comparison:
+def compare_classifiers(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, seed: int
+) -> ClassifierComparison:
     """Compare which of the same texts two classifiers got right, ``[N]`` each.
 
     Raises:
@@ -71,12 +39,14 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], *, seed: int) -
     """
     if first.shape != second.shape:
         raise DataError(f"{len(first)} answers of one classifier and {len(second)} of the other")
+    if not len(first):
+        raise DataError("there are no texts to compare two classifiers on")
     gains = first.astype(np.int64) - second.astype(np.int64)
     only_first, only_second = int((gains > 0).sum()), int((gains < 0).sum())
-    return Comparison(
-        bootstrap(lambda chosen: float(first[chosen].mean()), len(first), seed=seed),
-        bootstrap(lambda chosen: float(second[chosen].mean()), len(first), seed=seed),
-        bootstrap(lambda chosen: float(gains[chosen].mean()), len(first), seed=seed),
+    return ClassifierComparison(
+        bootstrap_mean(first, seed=seed),
+        bootstrap_mean(second, seed=seed),
+        bootstrap_mean(gains, seed=seed),
         only_first,
         only_second,
         mcnemar(only_first, only_second),

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.classification.calibration import expected_calibration_error
-from shortlist.classification.estimates import Estimate, bootstrap
 from shortlist.classification.head import Prediction
 from shortlist.errors import DataError
+from shortlist.measures import Interval, bootstrap, bootstrap_mean
 
 __all__ = ["Confusion", "Evaluation", "LabelScores", "evaluate"]
+
+F1_RESAMPLES = 2000  # one at a time, other than those of means
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Evaluation:
 
     texts: int
     outside: int
-    accuracy: Estimate
-    macro_f1: Estimate
+    accuracy: Interval
+    macro_f1: Interval
     calibration_error: float
     answered: int
     answered_accuracy: float | None
@@ -94,8 +96,8 @@ def evaluate(
     return Evaluation(
         texts=len(labels),
         outside=outside,
-        accuracy=bootstrap(lambda chosen: float(right[chosen].mean()), len(labels), seed=seed),
-        macro_f1=bootstrap(macro_f1, len(labels), seed=seed),
+        accuracy=bootstrap_mean(right, seed=seed),
+        macro_f1=bootstrap(macro_f1, len(labels), resamples=F1_RESAMPLES, seed=seed),
         calibration_error=_calibration_error(predictions, labels),
         answered=int(answered.sum()),
         answered_accuracy=float(right[answered].mean()) if answered.any() else None,

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.classification.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE
-from shortlist.classification.estimates import Estimate
 from shortlist.classification.head import EncodedBy, Head, TrainingRecord
 from shortlist.errors import DataError, ModelError
 from shortlist.formats.paths import StrPath
+from shortlist.measures import Interval
 from shortlist.models.safety import ModelFolder, shown
 from shortlist.models.settings import integer, text
 from shortlist.models.weights import read_bytes, read_weights
@@ -71,7 +71,7 @@ def save_head(head: Head, path: StrPath) -> None:
         "dimensions": head.dimensions,
         "temperature": head.temperature,
         "encoded_by": asdict(head.encoded_by),
-        "training": asdict(head.training),
+        "training": _record(head.training),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _training(values: Mapping[str, Any], labels: int, where: Path) -> TrainingRe
     accuracy, calibration_error = values["accuracy"], values["calibration_error"]
     if accuracy is not None:
         bounds = _object(values, "accuracy", where)
-        accuracy = Estimate(*(_number(bounds, key, where, 0, 1) for key in ("value", "low", "high")))
+        accuracy = Interval(*(_number(bounds, key, where, 0, 1) for key in ("value", "low", "high")))
     if calibration_error is not None:
         calibration_error = _number(values, "calibration_error", where, 0, 1)
     if type(values["converged"]) is not bool:
@@ -167,6 +167,13 @@ def _training(values: Mapping[str, Any], labels: int, where: Path) -> TrainingRe
         converged=values["converged"],
         truncated_texts=integer(values, "truncated_texts", where, 0, MAX_COUNT),
     )
+
+
+def _record(training: TrainingRecord) -> dict[str, Any]:
+    """Describe a training as format 1 does, in which the estimate is the ``value`` and all intervals are of 95 %."""
+    found = training.accuracy
+    accuracy = found and {"value": found.mean, "low": found.low, "high": found.high}
+    return asdict(training) | {"accuracy": accuracy}
 
 
 def _object(values: Mapping[str, Any], key: str, where: Path) -> Mapping[str, Any]:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.classification.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, softmax
-from shortlist.classification.estimates import Estimate
 from shortlist.errors import DataError, ModelError
+from shortlist.measures import Interval
 from shortlist.models import Encoder
 from shortlist.models.encoder import Mode
 
-__all__ = ["Candidate", "EncodedBy", "Head", "Prediction", "TrainingRecord"]
+__all__ = ["EncodedBy", "Head", "LabelProbability", "Prediction", "TrainingRecord"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class TrainingRecord:
     seed: int
     folds: int
     regularization: float
-    accuracy: Estimate | None
+    accuracy: Interval | None
     calibration_error: float | None
     converged: bool
     truncated_texts: int
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class LabelProbability:
     """Hold a label and how probable it is."""
 
     label: str
@@ -70,7 +70,7 @@ class Prediction:
     """
 
     label: str | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[LabelProbability, ...]
     truncated_tokens: int = 0
 
 
@@ -155,7 +155,7 @@ class Head:
         self, order: NDArray[np.int64], probabilities: NDArray[np.float64], threshold: float
     ) -> Prediction:
         candidates = tuple(
-            Candidate(self.labels[index], float(chance))
+            LabelProbability(self.labels[index], float(chance))
             for index, chance in zip(order, probabilities, strict=True)
         )
         best = candidates[0]

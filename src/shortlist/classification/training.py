@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.classification.calibration import expected_calibration_error
-from shortlist.classification.estimates import bootstrap
 from shortlist.classification.fitting import fit_logistic
 from shortlist.classification.head import EncodedBy, Head, TrainingRecord
 from shortlist.errors import DataError
+from shortlist.measures import bootstrap_mean
 from shortlist.protocols import Progress
 
 __all__ = ["train_head"]
@@ -61,9 +61,7 @@ def train_head(
             seed=seed,
             folds=fitted.folds,
             regularization=fitted.regularization,
-            accuracy=bootstrap(lambda chosen: float(fitted.right[chosen].mean()), judged, seed=seed)
-            if judged
-            else None,
+            accuracy=bootstrap_mean(fitted.right, seed=seed) if judged else None,
             calibration_error=expected_calibration_error(fitted.confidence, fitted.right) if judged else None,
             converged=fitted.converged,
             truncated_texts=truncated_texts,

@@ -13,10 +13,10 @@ import numpy as np
 
 from shortlist.classification import (
     Classifier,
-    Comparison,
+    ClassifierComparison,
     Evaluation,
     Prediction,
-    compare,
+    compare_classifiers,
     evaluate,
     load_labelled,
     read_texts,
@@ -164,7 +164,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             )
         ours = np.array([one.candidates[0].label for one in predictions])
         truth, theirs = np.array(found.labels), np.array(baseline.predict(found.texts))
-        comparison = compare(ours == truth, theirs == truth, seed=arguments.seed)
+        comparison = compare_classifiers(ours == truth, theirs == truth, seed=arguments.seed)
     if arguments.json:
         print_json({**asdict(evaluation), "skipped": [str(one) for one in found.rejected],
                      "comparison": asdict(comparison) if comparison else None})  # fmt: skip
@@ -198,7 +198,7 @@ def _show_evaluation(evaluation: Evaluation) -> None:
         print(f"  {confusion.texts:>4,}  {_name(confusion.label)} for {_name(confusion.predicted)}")
 
 
-def _show_comparison(comparison: Comparison) -> None:
+def _show_comparison(comparison: ClassifierComparison) -> None:
     print("\nbeside logistic regression on TF-IDF (without threshold)")
     print(f"  head             {comparison.first}")
     print(f"  TF-IDF           {comparison.second}")

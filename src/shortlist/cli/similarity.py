@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from shortlist.api import Collection
 from shortlist.cli.commands import SHOWN_PROBLEMS
 from shortlist.cli.render import Style, counted, one_line
-from shortlist.cli.terminal import UsageError, progress_bar, say
+from shortlist.cli.terminal import UsageError, print_json, progress_bar, say
 from shortlist.collection import Snapshot, parse_filter
 from shortlist.errors import DataError
 from shortlist.formats import Rejected
@@ -53,17 +53,18 @@ def _similarity(arguments: argparse.Namespace) -> None:
         record: dict[str, Any] = {
             "pairs": len(pairs), "skipped": len(skipped), "problems": [str(p) for p in skipped[:1000]],
             "by": scored.by, "texts": scored.texts, "truncated_texts": scored.truncated_texts,
-            "truncated_tokens": scored.truncated_tokens, "measures": [asdict(measure) for measure in measures],
+            "truncated_tokens": scored.truncated_tokens, "measures": [_measure_record(measure) for measure in measures],
         }  # fmt: skip
         if not arguments.output:
             record["scores"] = scored.scores.tolist()
-        print(json.dumps(record, ensure_ascii=False), file=_beside(arguments))
+        print_json(record, file=_beside(arguments))
         return
-    if measures:
-        print(_table(measures), file=_beside(arguments))
-    elif not arguments.output:
+    shows_scores = not arguments.output and all(found.value is None for found in measures)
+    if shows_scores:
         for pair, score in scored:
             print(f"{score:.4f}\t{one_line(pair.sentence1)}\t{one_line(pair.sentence2)}")
+    if measures:
+        print(_table(measures), file=sys.stderr if shows_scores else _beside(arguments))
     _say_counts(scored, skipped, encoder.settings.max_tokens)
 
 
@@ -104,11 +105,19 @@ def _pair_record(pair: Pair, score: float) -> dict[str, object]:
     }
 
 
+def _measure_record(found: Measured) -> dict[str, object]:
+    return asdict(found) | {"reason": found.reason or None}
+
+
 def _table(measures: Sequence[Measured]) -> str:
-    """Write a line a measure: value, 95 % interval, the threshold where there is one, and of how many pairs."""
+    """Write a line a measure: value, 95 % interval, how many pairs, the threshold; or why it is undefined."""
     lines = []
     for found in measures:
-        interval = "[{:.4f}, {:.4f}]".format(*found.interval) if found.interval else "[too few pairs]"
+        if found.value is None:
+            lines.append(f"{found.name:<18} undefined: {found.reason}")
+            continue
+        ends = found.interval
+        interval = f"[{ends.low:.4f}, {ends.high:.4f}]" if ends else "[too few pairs]"
         at = "" if found.threshold is None else f"  at {found.threshold:.4f}"
         lines.append(f"{found.name:<18} {found.value:7.4f}  {interval:<18}  {found.pairs:,} pairs{at}")
     return "\n".join(lines)
@@ -149,7 +158,7 @@ def _duplicates(arguments: argparse.Namespace) -> None:
             kind = "clusters" if arguments.clusters else "pairs"
             counts = {k: v for k, v in vars(found).items() if k not in ("pairs", "clusters")}
             listed = {} if arguments.output else {kind: records}
-            print(json.dumps({**listed, **counts}, ensure_ascii=False), file=_beside(arguments))
+            print_json({**listed, **counts}, file=_beside(arguments))
             return
         if not arguments.output:
             style = Style.of(sys.stdout)

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from shortlist.errors import ShortlistError
 
@@ -33,9 +34,9 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
-def print_json(value: object) -> None:
-    """Print data for programs to stdout."""
-    print(json.dumps(value, ensure_ascii=False))
+def print_json(value: object, *, file: TextIO | None = None) -> None:
+    """Print data for programs, to stdout or ``file``."""
+    print(json.dumps(value, ensure_ascii=False), file=file)
 
 
 @contextmanager

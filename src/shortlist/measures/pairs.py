@@ -7,7 +7,7 @@ pairs come never changes a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,9 @@ __all__ = [
     "average_precision",
     "best_accuracy",
     "best_f1",
-    "bootstrap_pairs",
     "pearson",
     "spearman",
 ]
-
-MAX_UNDEFINED = 0.05
 
 Numbers = Sequence[float] | NDArray[Any]
 Float = NDArray[np.float64]
@@ -134,46 +131,6 @@ def best_f1(scores: Numbers, labels: Numbers) -> AtThreshold:
     values = 2 * cuts.right / (cuts.chosen + cuts.positives)
     best = int(np.argmax(values))
     return AtThreshold(float(values[best]), cuts.threshold(best))
-
-
-def bootstrap_pairs(
-    measure: Callable[[Float, Float], float],
-    scores: Numbers,
-    truth: Numbers,
-    *,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Give an interval for a measure: how it varies over samples of N pairs drawn with replacement.
-
-    ``truth`` is what ``measure`` takes as its second argument. Pairs are drawn as if they were independent: where
-    many share a sentence, the interval is too narrow. A best threshold is chosen anew in each sample, so that
-    intervals of :func:`best_accuracy` and :func:`best_f1` lie a little high. ``None`` if the measure is undefined
-    for more than one sample in twenty, as it is for a handful of pairs: an interval of the others would be of
-    chosen samples.
-
-    Raises:
-        DataError: the measure is undefined for the pairs themselves, or a number is out of its range.
-
-    Source: Efron and Tibshirani 1993, section 13.3, the percentile interval.
-    """
-    if resamples < 1 or not 0 < level < 1:
-        raise DataError(f"can't draw {resamples} samples for a level of {level}")
-    first, second = _numbers(scores, "scores"), _numbers(truth, "grades")
-    measure(first, second)
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(resamples):
-        drawn = random.integers(len(first), size=len(first))
-        try:
-            values.append(measure(first[drawn], second[drawn]))
-        except DataError:  # all drawn pairs have the same grade, say
-            continue
-    if len(values) < (1 - MAX_UNDEFINED) * resamples:
-        return None
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,9 @@ __all__ = [
 Grades = Mapping[str, int]
 """The judgements of one query: document id -> grade."""
 
+SHOWN = 60
+MOST = 999_999_999  # k and rel: nine digits, as parse_measure reads them
+
 _EMPTY = Ranking(())
 
 
@@ -58,6 +61,8 @@ class Measure:
         for what, value in (("k", self.k), ("rel", self.rel)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise MeasureError(f"{self.name}: {what} must be a whole number from 1, not {value!r}")
+            if value is not None and value > MOST:
+                raise MeasureError(f"{self.name}: {what} must be at most {MOST:,}")
 
     def __matmul__(self, k: int) -> Self:
         return replace(self, k=k)
@@ -203,7 +208,7 @@ _KINDS: dict[str, Measure] = {
     "map": AP,
     "precision": P,
 }
-_NAME = re.compile(r"([A-Za-z]+)(?:\(rel=([0-9]+)\))?(?:@([0-9]+))?")
+_NAME = re.compile(r"([A-Za-z]+)(?:\(rel=([0-9]{1,9})\))?(?:@([0-9]{1,9}))?")
 
 
 def parse_measure(text: str) -> Measure:
@@ -216,19 +221,23 @@ def parse_measure(text: str) -> Measure:
     known = ", ".join(kind.name for kind in (nDCG, RR, R, P, AP, Success, Judged))
     if match is None:
         raise MeasureError(
-            f"{text!r} is no measure", hint=f"write nDCG@10, MRR@10, P(rel=2)@5; known: {known}"
+            f"{_short(text)!r} is no measure", hint=f"write nDCG@10, MRR@10, P(rel=2)@5; known: {known}"
         )
     word, rel, k = match.groups()
     if word.lower() not in _KINDS:
         near = difflib.get_close_matches(word.lower(), _KINDS, n=1)
         hint = f"did you mean {_KINDS[near[0]].name}? " if near else ""
-        raise MeasureError(f"there is no measure {word!r}", hint=f"{hint}known: {known}")
+        raise MeasureError(f"there is no measure {_short(word)!r}", hint=f"{hint}known: {known}")
     measure = _KINDS[word.lower()]
     measure = measure if rel is None else measure(rel=int(rel))
     measure = measure if k is None else measure @ int(k)
     if measure.needs_k and measure.k is None:
         raise MeasureError(f"{measure.name} needs a rank to stop at", hint=f"as in {measure.name}@10")
     return measure
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def by_query(measure: Measure, run: Run, qrels: Qrels) -> dict[str, float]:

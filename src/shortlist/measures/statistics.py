@@ -1,12 +1,12 @@
 """Is a difference more than chance? Intervals by bootstrap, a paired randomisation test, Holm's correction.
 
-All take one value a query and a seed, and give the same numbers for the same seed.
+All that draw take a seed, and give the same numbers for the same seed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,22 +14,73 @@ from numpy.typing import ArrayLike, NDArray
 
 from shortlist.errors import DataError
 
-__all__ = ["LEVEL", "Interval", "bootstrap_mean", "holm", "paired_randomisation"]
+__all__ = ["LEVEL", "Indices", "Interval", "bootstrap", "bootstrap_mean", "holm", "paired_randomisation"]
 
 LEVEL = 0.95
 RESAMPLES = 10_000
 PERMUTATIONS = 20_000
+MAX_UNDEFINED = 0.05
 _AT_ONCE = 4_000_000  # random numbers held at a time: 32 MB
+
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Hold an estimate and the range that holds the true value with probability ``level``."""
+    """Hold an estimate and the range that holds the true value with probability ``level``.
+
+    ``mean`` is the estimate, which is a mean in most cases; the range is of what the sample leaves open, nothing else.
+    """
 
     mean: float
     low: float
     high: float
     level: float = LEVEL
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+def bootstrap(
+    measure: Callable[[Indices], float],
+    size: int,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Give ``measure`` of ``size`` things and its interval: percentiles of what it is of resampled ones.
+
+    ``measure`` gets the numbers of things, ``[size]``, in resamples some of them repeatedly. Things are drawn as if
+    they were independent. Resamples for which the measure raises ``DataError``, being undefined, are left out, if
+    they are one in twenty at most: an interval of fewer would be of chosen samples. What a measure chooses, such as
+    a threshold, it chooses anew in each resample, so that the interval lies a little high.
+
+    >>> values = np.array([1.0, 2.0, 6.0])
+    >>> bootstrap(lambda chosen: float(np.median(values[chosen])), 3, resamples=200)
+    Interval(mean=2.0, low=1.0, high=6.0, level=0.95)
+
+    Raises:
+        DataError: there is nothing to measure, the measure is undefined for the whole or for more than one resample
+            in twenty, or a number is out of its range.
+
+    Source: Efron and Tibshirani 1993, section 13.3, the percentile interval.
+    """
+    _check_sampling(size, level, resamples)
+    estimate = float(measure(np.arange(size)))
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples):
+        try:
+            found.append(measure(random.integers(0, size, size)))
+        except DataError:  # all things drawn are the same, say
+            continue
+    if len(found) < (1 - MAX_UNDEFINED) * resamples:
+        raise DataError(
+            f"no interval: undefined for {resamples - len(found):,} of {resamples:,} resamples",
+            hint="measure more",
+        )
+    return Interval(estimate, *_bounds(found, level), level)
 
 
 def bootstrap_mean(
@@ -37,22 +88,23 @@ def bootstrap_mean(
 ) -> Interval:
     """Give the mean of values ``[Q]`` and its interval: percentiles of the means of resampled queries.
 
-    With one value the interval is that value: nothing is known of how far others would lie.
+    :func:`bootstrap` of the mean, many resamples at a time. With one value the interval is that value: nothing is
+    known of how far others would lie.
 
     Raises:
-        DataError: there is no value, or one isn't finite.
+        DataError: there is no value, one isn't finite, or a number is out of its range.
 
     Source: Efron 1979; for retrieval Sakai 2006.
     """
     found = _values(values)
+    _check_sampling(len(found), level, resamples)
     random = np.random.default_rng(seed)
     means = np.empty(resamples)
     step = max(1, _AT_ONCE // len(found))
     for start in range(0, resamples, step):
         chosen = random.integers(0, len(found), (min(step, resamples - start), len(found)), np.int32)
         means[start : start + step] = found[chosen].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(math.fsum(found) / len(found), float(low), float(high), level)
+    return Interval(math.fsum(found) / len(found), *_bounds(means, level), level)
 
 
 def paired_randomisation(
@@ -77,7 +129,8 @@ def paired_randomisation(
     differences = differences[differences != 0]  # a sign changes nothing of 0
     if not len(differences):
         return 1.0
-    seen = abs(math.fsum(differences)) * (1 - 1e-12)  # sums of other orders differ in their last digits
+    # Sums of other orders differ in their last digits, which are those of the summands, however small the sum.
+    seen = abs(math.fsum(differences)) - 1e-12 * math.fsum(abs(differences))
     if 2 ** len(differences) <= permutations:
         patterns = np.arange(2 ** len(differences))[:, None] >> np.arange(len(differences)) & 1
         sums = (2 * patterns - 1) @ differences
@@ -109,10 +162,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def _check_sampling(size: int, level: float, resamples: int) -> None:
+    if size < 1:
+        raise DataError("there is nothing to draw samples from")
+    if resamples < 1 or not 0 < level < 1:
+        raise DataError(f"can't draw {resamples} samples for a level of {level}")
+
+
+def _bounds(found: Sequence[float] | NDArray[np.float64], level: float) -> tuple[float, float]:
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def _values(values: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(values, np.float64)
     if found.ndim != 1 or not len(found):
-        raise DataError(f"statistics need one value a query, not an array of shape {found.shape}")
+        raise DataError(
+            f"statistics need one value for each query or text, not an array of shape {found.shape}"
+        )
     if not np.isfinite(found).all():
         raise DataError("a value is not finite")
     return found

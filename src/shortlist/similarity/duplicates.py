@@ -89,7 +89,8 @@ def find_duplicates(
     Clusters are the connected components of all pairs, not only of those given.
 
     Raises:
-        DataError: ``threshold`` is no number from -1 to 1, or ``top_k`` or ``limit`` is below 1.
+        DataError: ``threshold`` is no number from -1 to 1, or ``top_k`` or ``limit`` is below 1, or ``top_k`` is
+            above 1,000 and there are more documents.
 
     Source: ``util.paraphrase_mining`` and ``util.community_detection`` of sentence-transformers 6.
     Deviation: communities there are what is near to one center, and a text that is near to two goes to the larger.

@@ -16,11 +16,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.errors import DataError
 from shortlist.protocols import Progress
 
 __all__ = ["Near", "Passages", "best_first", "mine", "nearness"]
 
 BLOCK = 1024  # passages compared with as many others at a time: 4 MB of products
+
+MAX_TOP_K = 1000  # of 100,000 documents the nearest take 400 MB
 
 MARGIN = 1e-5  # far above the rounding of float32, far below what anyone would call a difference
 
@@ -125,16 +128,19 @@ def mine(
     """Find the pairs of documents with a cosine of at least ``threshold``; each pair once, ``first < second``.
 
     With ``top_k`` a pair counts only if one document is among the ``top_k`` nearest of the other (of equals the
-    first in order). Takes P²/2 products of vectors, P² with ``top_k``, whatever the threshold; the memory is that
-    of a block, and with ``top_k`` of N ``top_k`` numbers. ``progress`` is called with the number of documents
-    done.
+    first in order); from N - 1 on that leaves nothing out, and is as if there were no ``top_k``. Takes P²/2 products
+    of vectors, P² with ``top_k``, whatever the threshold; the memory is that of a block, and with ``top_k`` of
+    N ``top_k`` numbers of 4 bytes. ``progress`` is called with the number of documents done.
+
+    Raises:
+        DataError: ``top_k`` is above 1,000, and there are more documents than that leaves in.
 
     Source: ``util.paraphrase_mining`` of sentence-transformers 6.
     Deviation: all pairs above the threshold instead of the best of each text's nearest, unless ``top_k`` asks for
     these; ties are broken by the order of the documents; a document may have several vectors.
     """
     blocks = list(_blocks(passages))
-    if top_k is None:
+    if top_k is None or top_k >= len(passages) - 1:
         least = np.full(len(passages), threshold)
         for number, rows in enumerate(blocks):
             for columns in blocks[number:]:
@@ -142,13 +148,19 @@ def mine(
                 yield found[found.first < found.second]
             _ = progress and progress(rows[1] - rows[0])
         return
-    nearest = np.full((len(passages), min(top_k, len(passages))), -1)
+    if top_k > MAX_TOP_K:
+        raise DataError(
+            f"top_k is {top_k:,}, expected {MAX_TOP_K:,} at most for {len(passages):,} documents",
+            hint="leave it out: then all pairs above the threshold are given, in less memory",
+        )
+    nearest = np.full((len(passages), top_k), -1, np.int32)
     for rows in blocks:
         kept = _nearest(passages, rows, blocks, threshold, nearest)
         # The other document's turn came before, and brought the pair already, if this one is among its nearest.
-        known = (nearest[kept.second] == kept.first[:, None]).any(axis=1)
         behind = kept.second < kept.first
-        yield kept.turned(behind)[~(behind & known)]
+        fresh = ~behind
+        fresh[behind] = ~_notes(nearest, kept.second[behind], kept.first[behind])
+        yield kept.turned(behind)[fresh]
         _ = progress and progress(rows[1] - rows[0])
 
 
@@ -175,7 +187,9 @@ def best_first(near: Near) -> Int:
     return np.lexsort((near.second, near.first, -near.scores))
 
 
-def _nearest(passages: Passages, rows: Range, blocks: list[Range], threshold: float, nearest: Int) -> Near:
+def _nearest(
+    passages: Passages, rows: Range, blocks: list[Range], threshold: float, nearest: NDArray[np.int32]
+) -> Near:
     """Give the pairs of some documents and their nearest, which are noted in ``nearest`` (``[N, top_k]``)."""
     top_k = nearest.shape[1]
     least = np.full(len(passages), threshold)
@@ -190,6 +204,16 @@ def _nearest(passages: Passages, rows: Range, blocks: list[Range], threshold: fl
         least[last.first] = last.scores
     nearest[kept.first, ranks] = kept.second
     return kept
+
+
+def _notes(nearest: NDArray[np.int32], documents: Int, others: Int) -> NDArray[np.bool_]:
+    """Say of each document whether the other is noted among its nearest."""
+    noted = np.empty(len(documents), np.bool_)
+    step = max(1, BLOCK**2 // nearest.shape[1])  # not all at once: top_k² numbers a document
+    for start in range(0, len(documents), step):
+        part = slice(start, start + step)
+        noted[part] = (nearest[documents[part]] == others[part, None]).any(axis=1)
+    return noted
 
 
 def _blocks(passages: Passages) -> Iterator[Range]:

@@ -10,26 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
-from shortlist.measures.pairs import (
+from shortlist.measures import (
     AtThreshold,
+    Interval,
     average_precision,
     best_accuracy,
     best_f1,
-    bootstrap_pairs,
+    bootstrap,
     pearson,
     spearman,
 )
+from shortlist.measures.statistics import Indices
 from shortlist.models import Encoder, Views
 from shortlist.protocols import Progress
 from shortlist.scoring import maxsim
 from shortlist.similarity.pairs import Pair
 
-__all__ = ["Comparison", "Measured", "PairScores", "score_pairs"]
+__all__ = ["By", "Measured", "PairScores", "score_pairs"]
 
 TEXTS_AT_ONCE = 1024
 PAIRS_AT_ONCE = 4096
 
-Comparison = Literal["dense", "late"]
+By = Literal["dense", "late"]
 Float = NDArray[np.float64]
 
 
@@ -37,15 +39,17 @@ Float = NDArray[np.float64]
 class Measured:
     """Hold one measure of scored pairs.
 
-    ``interval`` is the 95 % bootstrap interval, ``None`` where there are too few pairs for one; ``threshold`` is
-    where a measure that needs one is at its best. ``pairs`` counts those that people had said something of.
+    ``value`` is ``None`` where the measure is undefined, ``interval``, of 95 %, where there are too few pairs for one;
+    ``reason`` says why, and is empty where both are there. ``threshold`` is where a measure that needs one is at its
+    best. ``pairs`` counts those that people had said something of.
     """
 
     name: str
-    value: float
+    value: float | None
     pairs: int
-    interval: tuple[float, float] | None
+    interval: Interval | None
     threshold: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +76,17 @@ class PairScores:
 
         Pairs with a grade give ``spearman`` and ``pearson``; pairs with a label give ``average precision``,
         ``accuracy`` and ``f1``, the last two at the threshold that is best for these pairs. Where nobody said
-        anything there are no measures.
+        anything there are no measures. One that is undefined for these pairs (a single one, or all grades, labels or
+        scores are the same) says so.
+
+        Pairs are resampled as if they were independent: where many share a sentence, intervals are too narrow. The
+        best threshold is chosen anew in each resample, so that intervals of ``accuracy`` and ``f1`` lie a little high.
 
         Raises:
-            DataError: a measure is undefined: one pair alone, or all grades, labels or scores are the same.
+            DataError: ``resamples`` is below 1.
         """
+        if resamples < 1:
+            raise DataError(f"resamples must be at least 1, not {resamples}")
         graded = [index for index, pair in enumerate(self.pairs) if pair.score is not None]
         labelled = [index for index, pair in enumerate(self.pairs) if pair.label is not None]
         grades = np.array([self.pairs[index].score for index in graded], np.float64)
@@ -101,21 +111,27 @@ _OF_LABELS: dict[str, Measure] = {
 def _measured(
     name: str, measure: Measure, scores: Float, truth: Float, resamples: int, seed: int
 ) -> Measured:
-    def value_of(some: Float, their: Float) -> float:
-        found = measure(some, their)
+    def value_of(chosen: Indices) -> float:
+        found = measure(scores[chosen], truth[chosen])
         return found.value if isinstance(found, AtThreshold) else found
 
-    found = measure(scores, truth)
-    interval = bootstrap_pairs(value_of, scores, truth, resamples=resamples, seed=seed)
-    threshold = found.threshold if isinstance(found, AtThreshold) else None
-    return Measured(name, value_of(scores, truth), len(scores), interval, threshold)
+    try:
+        found = measure(scores, truth)
+    except DataError as error:
+        return Measured(name, None, len(scores), None, reason=str(error))
+    value, threshold = (found.value, found.threshold) if isinstance(found, AtThreshold) else (found, None)
+    try:
+        interval = bootstrap(value_of, len(scores), resamples=resamples, seed=seed)
+    except DataError as error:
+        return Measured(name, value, len(scores), None, threshold, str(error))
+    return Measured(name, value, len(scores), interval, threshold)
 
 
 def score_pairs(
     pairs: Iterable[Pair],
     encoder: Encoder,
     *,
-    by: Comparison = "dense",
+    by: By = "dense",
     prompt: str = "document",
     threads: int | None = None,
     progress: Progress | None = None,
