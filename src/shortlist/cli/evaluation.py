@@ -9,10 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from shortlist.api import Collection
-from shortlist.cli.terminal import UsageError, print_json, say
+from shortlist.cli.terminal import UsageError, print_json, say, step_bars
 from shortlist.errors import DataError
 from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
 from shortlist.evaluation.comparison import MEASURES, baseline_of, compare, differences
@@ -25,7 +23,7 @@ from shortlist.evaluation.report import (
     to_latex,
     to_terminal,
 )
-from shortlist.evaluation.report.wording import number
+from shortlist.evaluation.report.wording import finding_text, number
 from shortlist.evaluation.results import Comparison, Difference, Finding
 from shortlist.evaluation.sources import bad_documents, is_collection, judged_files, opened
 from shortlist.evaluation.tuning import Tuning, check_tunable, tune
@@ -33,7 +31,7 @@ from shortlist.formats import Rejected, open_source, read_qrels, read_queries, r
 from shortlist.formats.paths import existing_path
 from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
 from shortlist.measures.statistics import bootstrap_mean, holm
-from shortlist.protocols import Progress, Steps
+from shortlist.protocols import Steps
 from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
 from shortlist.types import Document, Query
 
@@ -46,22 +44,6 @@ WRITERS: Mapping[str, Callable[[Comparison], str]] = {
     ".csv": systems_to_csv,
     ".tex": to_latex,
 }
-
-
-@contextmanager
-def _steps() -> Iterator[Steps]:
-    """Show a bar with the remaining time for one step after the other; on a terminal only."""
-    with ExitStack() as stack:
-
-        def begin(step: str, total: int) -> Progress:
-            stack.close()  # the bar of the step before
-            bar = stack.enter_context(
-                tqdm(total=total or None, desc=step, disable=None, leave=False, dynamic_ncols=True)
-            )
-            progress: Progress = bar.update
-            return progress
-
-        yield begin
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -137,7 +119,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
     _check_outputs(written)
     judged = _judged(arguments)
-    with _steps() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
+    with step_bars() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
         found = compare(
             collection,
             _limited(judged, arguments),
@@ -164,7 +146,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     measure = parse_measure(arguments.measure)
     judged = _limited(_judged(arguments), arguments)
     check_tunable(pipeline, judged)  # before anything is indexed
-    with _steps() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
+    with step_bars() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
         found = tune(
             collection,
             judged,
@@ -217,7 +199,7 @@ def _advise(arguments: argparse.Namespace) -> None:
     else:
         judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
     with ExitStack() as stack:
-        steps = stack.enter_context(_steps())
+        steps = stack.enter_context(step_bars())
         documents: Collection | _Documents
         if is_collection(source):
             _check_mode(arguments)
@@ -337,7 +319,7 @@ def _show_advice(found: Advice) -> None:
         ]
         print(f"{name:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
     for finding in found.findings:
-        say(_finding_text(finding))
+        say(finding_text(finding))
 
 
 def _documents_text(found: Advice) -> str:
@@ -364,11 +346,6 @@ def _difference_text(found: Difference) -> str:
         f"{interval.low:+.4f} to {interval.high:+.4f}, p {found.p_holm:.2g}{verdict}; "
         f"better on {found.wins:,}, worse on {found.losses:,}, equal on {found.ties:,}"
     )
-
-
-def _finding_text(finding: Finding) -> str:
-    shown = f" ({', '.join(finding.examples)})" if finding.examples else ""
-    return f"{finding.rule} ({finding.count:,}): {finding.message}{shown}"
 
 
 def _names(source: str) -> list[str]:
