@@ -1,10 +1,13 @@
+import math
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shortlist.cli.terminal import printable as shown_on_a_terminal
-from shortlist.evaluation.plain_text import counted, printable
+from shortlist.evaluation.plain_text import counted, limit_text, printable
 from shortlist.evaluation.report.wording import finding_text, plain
 from shortlist.evaluation.results import Finding
 
@@ -26,6 +29,22 @@ def test_line_breaks_and_tabs_stay_unless_one_line_is_wanted() -> None:
 def test_a_noun_takes_an_s_unless_its_plural_is_given() -> None:
     assert [counted(n, "id") for n in (0, 1, 1234)] == ["0 ids", "1 id", "1,234 ids"]
     assert counted(2, "query", "queries") == "2 queries"
+
+
+@given(st.floats(1e-6, 1e12, allow_nan=False), st.floats(1e-12, 10) | st.just(math.inf))
+def test_a_limit_as_it_is_printed_is_enough_and_below_the_next(least: float, more: float) -> None:
+    below = least * (1 + more)
+    printed = float(limit_text(least, below).replace(",", ""))
+    assert least <= printed
+    assert printed < below or below == least
+    assert printed <= max(least * 1.01, math.nextafter(least, math.inf))
+
+
+def test_a_limit_has_three_digits_where_these_are_enough() -> None:
+    assert [limit_text(value) for value in (9.301, 0.0123401, 12345, 421, 421.4)] == [
+        "9.31", "0.0124", "12,400", "421", "422",
+    ]  # fmt: skip
+    assert limit_text(9.301, 9.305) == "9.301"
 
 
 def test_a_finding_shows_three_examples_and_says_when_there_are_more() -> None:

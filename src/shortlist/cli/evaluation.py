@@ -7,6 +7,8 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
+from math import inf
 from pathlib import Path
 
 from shortlist.api import Collection
@@ -15,6 +17,7 @@ from shortlist.errors import DataError
 from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
 from shortlist.evaluation.comparison import MEASURES, baseline_of, compare, differences
 from shortlist.evaluation.judged import Judged
+from shortlist.evaluation.plain_text import limit_text, number
 from shortlist.evaluation.report import (
     queries_to_csv,
     systems_to_csv,
@@ -308,16 +311,15 @@ def _show_advice(found: Advice) -> None:
         if remark:
             print(f"{'':>9}  {remark}")
     print("\nwhat would change it")
-    for limit, name, unit in (
+    for limit, what, unit in (
         ("latency_ms", "latency", "ms"),
         ("bytes_per_document", "size", "bytes a document"),
     ):
         parts = [
-            f"from {number(switch.value)} {unit} on {switch.advised}"
-            for switch in found.switches
-            if switch.limit == limit
+            f"from {limit_text(switch.value, end)} {unit} on {switch.advised}"
+            for switch, end in zip(switches, ends, strict=True)
         ]
-        print(f"{name:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
+        print(f"{what:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
     for finding in found.findings:
         say(finding_text(finding))
 
@@ -342,6 +344,8 @@ def _runner_text(difference: Difference | None) -> str:
 def _difference_text(found: Difference) -> str:
     interval = found.difference
     verdict = "" if found.is_significant else ", may be chance"
+        switches = [switch for switch in found.switches if switch.limit == limit]
+        ends = (*(switch.value for switch in switches), inf)[1:]
     return (
         f"{interval.low:+.4f} to {interval.high:+.4f}, p {found.p_holm:.2g}{verdict}; "
         f"better on {found.wins:,}, worse on {found.losses:,}, equal on {found.ties:,}"

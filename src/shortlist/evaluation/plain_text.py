@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import ROUND_CEILING, Context, Decimal
 
-__all__ = ["counted", "number", "printable", "size"]
+__all__ = ["counted", "limit_text", "number", "printable", "size"]
 
 # Controls but tab and line feed, marks that turn the direction of writing, separators of lines and paragraphs.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -45,6 +46,19 @@ def number(value: float) -> str:
     rounded = float(f"{value:.2e}")
     digits = 2 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:,.{max(0, digits)}f}"
+
+
+def limit_text(least: float, below: float = math.inf) -> str:
+    """Write a limit that is at least ``least``: three significant digits, rounded up.
+
+    There are more digits where three would reach ``below``, from which on something else holds.
+
+    >>> limit_text(9.301), limit_text(421), limit_text(12345), limit_text(9.301, below=9.305)
+    ('9.31', '421', '12,400', '9.301')
+    """
+    exact = repr(float(least))
+    rounded = (Context(prec=digits, rounding=ROUND_CEILING).create_decimal(exact) for digits in range(3, 18))
+    return f"{next((found for found in rounded if float(found) < below), Decimal(exact)):,f}"
 
 
 def size(count: float) -> str:
