@@ -384,6 +384,56 @@ class TestSources:
         tmp_path: Path,
         command: str,
     ) -> None:
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (("-o", "{tmp}/x.csv", "--per-query", "{tmp}/x.csv"), "x.csv: can't be written twice"),
+            (("-o", "{tmp}/x.csv", "-o", "{tmp}/help/../x.csv"), "x.csv: can't be written twice"),
+            (("--per-query", "{tmp}/help/corpus.jsonl"), "corpus.jsonl: can't be written, it is read"),
+            (("--per-query", "{tmp}/help/qrels/test.tsv"), "test.tsv: can't be written, it is read"),
+            (("--per-query", "{tmp}/link.csv"), "link.csv: can't be written, it is read"),
+            (("--queries", "{tmp}/q.json", "-o", "{tmp}/q.json"), "q.json: can't be written, it is read"),
+            (("--qrels", "{tmp}/q.json", "-o", "{tmp}/q.json"), "q.json: can't be written, it is read"),
+            (("--model", "{tmp}/model", "-o", "{tmp}/model/config.json"), "config.json: can't be written"),
+        ],
+    )
+    def test_no_input_is_overwritten_and_no_output_stands_twice(
+        self, shortlist: Shortlist, folder: Path, tmp_path: Path, words: tuple[str, ...], name: str
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "help")
+        (tmp_path / "model").mkdir()
+        (tmp_path / "link.csv").symlink_to(tmp_path / "help" / "queries.jsonl")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        outcome = shortlist("compare", tmp_path / "help", *(word.format(tmp=tmp_path) for word in words))
+        outcome.failed_with(name, code=2)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+    def test_a_collection_is_no_place_for_reports_but_a_folder_of_documents_is(
+        self, shortlist: Shortlist, folder: Path, collection: Path, judged: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        words = ("--pipelines", "bm25", "--timed-queries", 1, "-o")
+        outcome = shortlist("compare", collection, *judged, *words, collection / "report.html")
+        outcome.failed_with("can't be written, it is read from", code=2)
+        shutil.copytree(folder, tmp_path / "help")
+        for _ in range(2):
+            assert shortlist("compare", tmp_path / "help", *words, tmp_path / "help" / "r.html").code == 0
+
+    def test_the_page_shows_the_command_as_it_was_typed(
+        self,
+        shortlist: Shortlist,
+        help_collection: Path,
+        judged: tuple[str, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        words = ("compare", os.path.relpath(help_collection), *judged, "--timed-queries", "1")
+        words = (*words, "--pipelines", "bm25", "fuse(bm25, dense)", "-o", "report.html")
+        assert shortlist(*words).code == 0
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert f"<dt>Command</dt><dd><code>{escape(shlex.join(['shortlist', *words]))}</code></dd>" in page
+        assert "&#x27;fuse(bm25, dense)&#x27; -o report.html" in page
+
         words = (command, help_collection, *judged)
         shortlist(*words, "--keep", tmp_path / "k").failed_with(
             "is a collection already", hint="leave out --keep"
@@ -602,3 +652,36 @@ def test_a_real_process_compares_the_example(tmp_path: Path) -> None:
     found = from_json(outcome.out)
     assert (found.source, found.documents, len(found.query_ids)) == ("support (test)", 246, 5)
     assert "<svg" in report.read_text(encoding="utf-8")
+    def test_queries_of_a_folder_without_judgements_are_timed(
+        self, shortlist: Shortlist, folder: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "help")
+        shutil.rmtree(tmp_path / "help" / "qrels")
+        words = ("advise", tmp_path / "help", "--pipelines", "bm25", "tfidf")
+        found = shortlist(*words, "--json").json
+        assert (found["basis"], found["queries"]) == ("rule of thumb", COUNT)
+        (tmp_path / "help" / "qrels").mkdir()
+        assert shortlist(*words, "--json").json["basis"] == "rule of thumb"
+        (tmp_path / "help" / "queries.jsonl").write_text("", encoding="utf-8")
+        shortlist(*words).failed_with("queries.jsonl: no query in it")
+
+    def test_a_printed_limit_holds_when_it_is_asked_for(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, *self.WORDS)
+        printed = re.findall(r"from ([\d.,]+) bytes a document on (\S+?);?\s", shortlist(*words).out)
+        assert printed
+        for value, name in printed:
+            limited = shortlist(*words, "--bytes-per-document", value.replace(",", ""), "--json").json
+            within = [limited["advised"], *limited["runners_up"]]
+            assert name in {candidate["pipeline"] for candidate in within}
+
+    def test_that_the_queries_chose_the_pipeline_is_said(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, "--pipelines", "bm25")
+        assert "chosen on the same queries" not in shortlist(*words).out
+        said = " ".join(shortlist(*words, "tfidf").out.split())
+        assert "chosen on the same queries: the best of several looks a little better than it is" in said
+        assert "p-values against it are for orientation" in said
+

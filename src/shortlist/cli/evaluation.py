@@ -195,11 +195,7 @@ def _advise(arguments: argparse.Namespace) -> None:
     source = existing_path(arguments.source)
     queries: list[Query] = []
     judged: Judged | None = None
-    if arguments.queries and not (arguments.qrels or arguments.split or (source / "qrels").is_dir()):
-        queries = [query for query in read_queries(arguments.queries) if isinstance(query, Query)]
-        if not queries:
-            raise DataError(f"{arguments.queries}: no query in it")
-    else:
+    if arguments.qrels or arguments.split or any((source / "qrels").glob("*")):
         judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
     with ExitStack() as stack:
         steps = stack.enter_context(step_bars())
@@ -228,6 +224,10 @@ def _advise(arguments: argparse.Namespace) -> None:
     if isinstance(documents, _Documents):
         found = replace(found, findings=(*documents.findings, *found.findings))
     if arguments.json:
+    elif asked := _path(arguments.queries) or _queries_of(source):
+        queries = [query for query in read_queries(asked) if isinstance(query, Query)]
+        if not queries:
+            raise DataError(f"{asked}: no query in it")
         print_json(_advice_record(found))
     else:
         _show_advice(found)
@@ -324,6 +324,9 @@ def _show_advice(found: Advice) -> None:
         say(finding_text(finding))
 
 
+    if judged and found.advised is not None and (found.runners_up or found.excluded):
+        print("note        chosen on the same queries: the best of several looks a little better than it is;")
+        print("            p-values against it are for orientation")
 def _documents_text(found: Advice) -> str:
     if found.sampled == found.documents:
         return f"{found.documents:,}, all of them measured"
@@ -430,3 +433,9 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
     "advise": _advise,
 }
 """The commands of this module by their names."""
+def _queries_of(source: Path) -> Path | None:
+    """Give the file of a BEIR folder's queries, if it has one."""
+    found = (source / name for name in ("queries.jsonl", "queries.jsonl.gz"))
+    return next((path for path in found if path.is_file()), None)
+
+
