@@ -14,11 +14,15 @@ from shortlist.api import Collection
 from shortlist.collection import Store, StoreSettings
 from shortlist.evaluation import costs
 from shortlist.evaluation.report import from_json
+from shortlist.cli import evaluation
 from shortlist.formats import read_qrels, read_queries, read_run, write_run
 from shortlist.measures.ranking import by_query, mean, parse_measure, trec_order
 from shortlist.models import Encoder
+from shortlist.evaluation.results import Difference
+from shortlist.evaluation.tuning import Fold, Tuning
 from shortlist.search import parse
 from shortlist.types import Query
+from shortlist.measures.statistics import Interval
 
 from .running import Shortlist, spawn, write_lines
 
@@ -517,6 +521,29 @@ class TestAdvise:
         assert advised in self.WORDS
         assert blank == ""
         assert lines[0] == f"basis       measured: nDCG@10 on {COUNT} judged queries"
+    @pytest.mark.parametrize("is_worth_it", [True, False])
+    def test_the_tuned_pipeline_is_recommended_only_if_it_is_worth_it(
+        self,
+        shortlist: Shortlist,
+        help_collection: Path,
+        judged: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+        is_worth_it: bool,
+    ) -> None:
+        original, tuned = parse("fuse(bm25, dense)"), parse("fuse(bm25, dense, weights=[1, 4])")
+        p = 0.001 if is_worth_it else 0.3
+        gain = Difference(Interval(0.02, 0.01, 0.03), p, p, wins=6, ties=4, losses=2)
+        found = Tuning(original, tuned, "nDCG@10", gain, 0.03, (Fold(tuned, COUNT),), 20)
+        monkeypatch.setattr(evaluation, "tune", lambda *_, **__: found)
+        words = ("tune", help_collection, *judged, "--pipeline", "fuse(bm25, dense)")
+        outcome = shortlist(*words)
+        expected = str(tuned if is_worth_it else original)
+        assert outcome.out == f"{expected}\n"
+        assert f"tuned: {tuned}" in outcome.err.splitlines()
+        assert ("that may be chance" in outcome.err) != is_worth_it
+        record = shortlist(*words, "--json").json
+        assert (record["recommended"], record["tuned"]) == (expected, str(tuned))
+
         assert re.fullmatch(r"documents   \d+, all of them measured", lines[1])
         table = [line for line in lines if re.match(r" +0\.\d{4} ", line)]
         assert table[0].split()[-1] == advised

@@ -160,13 +160,14 @@ def _tune(arguments: argparse.Namespace) -> None:
             steps=steps,
         )
     if arguments.json:
-        print_json({"original": str(found.original), "tuned": str(found.tuned), "measure": found.measure,
+        print_json({"original": str(found.original), "tuned": str(found.tuned),
+                    "recommended": str(recommended), "measure": found.measure,
                     "gain": asdict(found.gain), "gain_inside": found.gain_inside, "tried": found.tried,
                     "worth_it": found.is_worth_it,
                     "folds": [{"pipeline": str(fold.pipeline), "queries": fold.queries} for fold in found.folds],
                     })  # fmt: skip
         return
-    print(found.tuned)
+    print(recommended)
     _say_tuning(found)
 
 
@@ -182,9 +183,12 @@ def _say_tuning(found: Tuning) -> None:
         f"the {count} folds chose "
         + ("the same pipeline" if different == 1 else f"{different} different pipelines")
     )
+    recommended = found.tuned if found.is_worth_it else found.original
     if found.tuned == found.original:
         say("nothing tried is better: keep the pipeline as it is")
-    elif not found.is_worth_it:
+        return
+    say(f"tuned: {found.tuned}")
+    if not found.is_worth_it:
         say("that may be chance: keep the pipeline as it is, or judge more queries")
 
 
