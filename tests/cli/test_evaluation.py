@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shlex
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -381,13 +384,6 @@ class TestSources:
         shortlist(command, tmp_path / "nowhere").failed_with("nowhere: path doesn't exist", hint="spelling")
 
     def test_a_collection_is_not_indexed_again(
-        self,
-        shortlist: Shortlist,
-        help_collection: Path,
-        judged: tuple[str, ...],
-        tmp_path: Path,
-        command: str,
-    ) -> None:
     @pytest.mark.parametrize(
         ("words", "name"),
         [
@@ -438,6 +434,13 @@ class TestSources:
         assert f"<dt>Command</dt><dd><code>{escape(shlex.join(['shortlist', *words]))}</code></dd>" in page
         assert "&#x27;fuse(bm25, dense)&#x27; -o report.html" in page
 
+        self,
+        shortlist: Shortlist,
+        help_collection: Path,
+        judged: tuple[str, ...],
+        tmp_path: Path,
+        command: str,
+    ) -> None:
         words = (command, help_collection, *judged)
         shortlist(*words, "--keep", tmp_path / "k").failed_with(
             "is a collection already", hint="leave out --keep"

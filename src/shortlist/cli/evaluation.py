@@ -136,7 +136,8 @@ def _compare(arguments: argparse.Namespace) -> None:
             steps=steps,
         )
     for path in outputs:
-        path.write_text(WRITERS[path.suffix](found), encoding="utf-8")
+        write = partial(to_html, command=arguments.typed) if path.suffix == ".html" else WRITERS[path.suffix]
+        path.write_text(write(found), encoding="utf-8")
     if arguments.per_query:
         Path(arguments.per_query).write_text(queries_to_csv(found), encoding="utf-8")
     print(to_json(found) if arguments.json else to_terminal(found), end="")
