@@ -26,7 +26,7 @@ from shortlist.evaluation.report import (
     to_latex,
     to_terminal,
 )
-from shortlist.evaluation.report.wording import finding_text, number
+from shortlist.evaluation.report.wording import finding_text
 from shortlist.evaluation.results import Comparison, Difference, Finding
 from shortlist.evaluation.sources import bad_documents, is_collection, judged_files, opened
 from shortlist.evaluation.tuning import Tuning, check_tunable, tune
@@ -36,7 +36,7 @@ from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_or
 from shortlist.measures.statistics import bootstrap_mean, holm
 from shortlist.protocols import Steps
 from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
-from shortlist.types import Document, Query
+from shortlist.types import Document, Qrels, Query, Run
 
 __all__ = ["COMMANDS"]
 
@@ -51,15 +51,18 @@ WRITERS: Mapping[str, Callable[[Comparison], str]] = {
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     measures = _measures(arguments.measures or EVALUATED)
+    paths = [arguments.run, *arguments.against]
+    _check_outputs([arguments.per_query] if arguments.per_query else [], [*paths, arguments.qrels])
+    if (twice := _twice(paths)) is not None:
+        raise UsageError(f"the run {twice} stands twice", hint="name each run once")
     qrels = read_qrels(arguments.qrels)
-    _check_outputs([arguments.per_query] if arguments.per_query else [])
-    runs = {path: trec_order(read_run(path)) for path in (arguments.run, *arguments.against)}
+    runs = {path: trec_order(read_run(path)) for path in paths}
+    missing = {path: _without_results(path, run, qrels) for path, run in runs.items()}
+    extra = {path: len(run.rankings.keys() - qrels.relevance.keys()) for path, run in runs.items()}
     values = {
         str(measure): {path: by_query(measure, run, qrels) for path, run in runs.items()}
         for measure in measures
     }
-    missing = [query for query in qrels.relevance if query not in runs[arguments.run].rankings]
-    extra = [query for query in runs[arguments.run].rankings if query not in qrels.relevance]
     if arguments.per_query:
         _write_per_query(Path(arguments.per_query), values)
     intervals = {
@@ -71,8 +74,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for measure, found in values.items()
     }
     if arguments.json:
-        print_json({"run": arguments.run, "queries": len(qrels.relevance), "without_results": len(missing),
-                    "not_judged": len(extra),
+        print_json({"run": arguments.run, "queries": len(qrels.relevance), "without_results": missing,
+                    "not_judged": extra,
                     "measures": {name: asdict(interval) for name, interval in intervals.items()},
                     "against": {name: {path: asdict(one) for path, one in found.items()}
                                 for name, found in tested.items()}})  # fmt: skip
@@ -83,10 +86,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for path, found in tested[name].items():
             print(f"{'':<14} {found.difference.mean:+8.4f}   {_difference_text(found)}, against {path}")
     say(f"over {len(qrels.relevance):,} judged queries")
-    if missing:
-        say(f"without results, counted as 0 as trec_eval -c does: {len(missing):,}")
-    if extra:
-        say(f"queries of the run that are not judged, left out: {len(extra):,}")
+    for path in runs:
+        of_run = f"{path}: " if len(runs) > 1 else ""
+        if missing[path]:
+            say(f"{of_run}without results, counted as 0 as trec_eval -c does: {missing[path]:,}")
+        if extra[path]:
+            say(f"{of_run}queries of the run that are not judged, left out: {extra[path]:,}")
+
+
+def _without_results(path: str, run: Run, qrels: Qrels) -> int:
+    """Count the judged queries that a run has no results for.
+
+    Raises:
+        DataError: it has results for none of them.
+    """
+    missing = qrels.relevance.keys() - run.rankings.keys()
+    if len(missing) == len(qrels.relevance):
+        one, other = next(iter(run.rankings), "none"), next(iter(qrels.relevance), "none")
+        raise DataError(
+            f"{path}: has results for none of the {len(missing):,} judged queries",
+            hint=f"their ids differ: the run's first is {one!r}, the first judged one {other!r}",
+        )
+    return len(missing)
 
 
 def _against(
@@ -120,7 +141,8 @@ def _compare(arguments: argparse.Namespace) -> None:
         if path.suffix not in WRITERS:
             raise UsageError(f"{path}: the ending must be one of {', '.join(WRITERS)}")
     written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
-    _check_outputs(written)
+    inputs = (arguments.queries, arguments.qrels, arguments.keep, arguments.model)
+    _check_outputs(written, filter(None, inputs), arguments.source)
     judged = _judged(arguments)
     with step_bars() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
         found = compare(
@@ -160,6 +182,7 @@ def _tune(arguments: argparse.Namespace) -> None:
             threads=arguments.threads,
             steps=steps,
         )
+    recommended = found.tuned if found.is_worth_it else found.original
     if arguments.json:
         print_json({"original": str(found.original), "tuned": str(found.tuned),
                     "recommended": str(recommended), "measure": found.measure,
@@ -184,7 +207,6 @@ def _say_tuning(found: Tuning) -> None:
         f"the {count} folds chose "
         + ("the same pipeline" if different == 1 else f"{different} different pipelines")
     )
-    recommended = found.tuned if found.is_worth_it else found.original
     if found.tuned == found.original:
         say("nothing tried is better: keep the pipeline as it is")
         return
@@ -202,6 +224,10 @@ def _advise(arguments: argparse.Namespace) -> None:
     judged: Judged | None = None
     if arguments.qrels or arguments.split or any((source / "qrels").glob("*")):
         judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
+    elif asked := _path(arguments.queries) or _queries_of(source):
+        queries = [query for query in read_queries(asked) if isinstance(query, Query)]
+        if not queries:
+            raise DataError(f"{asked}: no query in it")
     with ExitStack() as stack:
         steps = stack.enter_context(step_bars())
         documents: Collection | _Documents
@@ -229,10 +255,6 @@ def _advise(arguments: argparse.Namespace) -> None:
     if isinstance(documents, _Documents):
         found = replace(found, findings=(*documents.findings, *found.findings))
     if arguments.json:
-    elif asked := _path(arguments.queries) or _queries_of(source):
-        queries = [query for query in read_queries(asked) if isinstance(query, Query)]
-        if not queries:
-            raise DataError(f"{asked}: no query in it")
         print_json(_advice_record(found))
     else:
         _show_advice(found)
@@ -302,6 +324,9 @@ def _show_advice(found: Advice) -> None:
     )
     print(f"basis       {basis}")
     print(f"documents   {_documents_text(found)}")
+    if judged and found.advised is not None and (found.runners_up or found.excluded):
+        print("note        chosen on the same queries: the best of several looks a little better than it is;")
+        print("            p-values against it are for orientation")
     rows = [(candidate, "") for candidate in ([found.advised] if found.advised else [])]
     rows += [(candidate, _runner_text(difference)) for candidate, difference in found.runners_up]
     rows += [(candidate, why) for candidate, why in found.excluded]
@@ -320,6 +345,8 @@ def _show_advice(found: Advice) -> None:
         ("latency_ms", "latency", "ms"),
         ("bytes_per_document", "size", "bytes a document"),
     ):
+        switches = [switch for switch in found.switches if switch.limit == limit]
+        ends = (*(switch.value for switch in switches), inf)[1:]
         parts = [
             f"from {limit_text(switch.value, end)} {unit} on {switch.advised}"
             for switch, end in zip(switches, ends, strict=True)
@@ -329,9 +356,6 @@ def _show_advice(found: Advice) -> None:
         say(finding_text(finding))
 
 
-    if judged and found.advised is not None and (found.runners_up or found.excluded):
-        print("note        chosen on the same queries: the best of several looks a little better than it is;")
-        print("            p-values against it are for orientation")
 def _documents_text(found: Advice) -> str:
     if found.sampled == found.documents:
         return f"{found.documents:,}, all of them measured"
@@ -352,8 +376,6 @@ def _runner_text(difference: Difference | None) -> str:
 def _difference_text(found: Difference) -> str:
     interval = found.difference
     verdict = "" if found.is_significant else ", may be chance"
-        switches = [switch for switch in found.switches if switch.limit == limit]
-        ends = (*(switch.value for switch in switches), inf)[1:]
     return (
         f"{interval.low:+.4f} to {interval.high:+.4f}, p {found.p_holm:.2g}{verdict}; "
         f"better on {found.wins:,}, worse on {found.losses:,}, equal on {found.ties:,}"
@@ -381,12 +403,41 @@ def _check_mode(arguments: argparse.Namespace) -> None:
         )
 
 
-def _check_outputs(paths: Iterable[str | Path]) -> None:
-    """Refuse files that can't be written before minutes are spent on what goes into them."""
-    for path in map(Path, paths):
+def _check_outputs(
+    outputs: Sequence[str | Path], inputs: Iterable[str | Path], source: str | Path | None = None
+) -> None:
+    """Refuse files that can't be written, before minutes are spent on what goes into them.
+
+    Nor may an output stand twice, be an input or in one, or replace what a folder of documents is read from; a
+    report of before may be replaced there, as no source has a report's ending.
+    """
+    paths = [Path(path) for path in outputs]
+    for path in paths:
         if path.is_dir() or not path.parent.is_dir():
             raise UsageError(f"{path}: can't be written, {path.parent} is no folder" if not path.is_dir()
                              else f"{path}: can't be written, it is a folder")  # fmt: skip
+    if (twice := _twice(paths)) is not None:
+        raise UsageError(f"{twice}: can't be written twice", hint="name another file for each output")
+    read = [Path(path).resolve() for path in inputs]
+    folder = Path(source).resolve() if source is not None else None
+    if folder is not None and (is_collection(folder) or not folder.is_dir()):
+        read.append(folder)
+        folder = None
+    for path in paths:
+        place = path.resolve()
+        replaces = folder is not None and place.is_relative_to(folder) and place.exists()
+        if any(map(place.is_relative_to, read)) or (replaces and place.suffix not in WRITERS):
+            raise UsageError(f"{path}: can't be written, it is read from", hint="name another file")
+
+
+def _twice(paths: Iterable[str | Path]) -> str | Path | None:
+    """Give the first path that names a file that one before it names."""
+    seen: set[Path] = set()
+    for path in paths:
+        if Path(path).resolve() in seen:
+            return path
+        seen.add(Path(path).resolve())
+    return None
 
 
 def _measures(names: Sequence[str]) -> list[Measure]:
@@ -405,6 +456,12 @@ def _judged(arguments: argparse.Namespace) -> Judged:
             f"{source}: no judged queries in it", hint="name them with --queries FILE --qrels FILE"
         )
     return judged
+
+
+def _queries_of(source: Path) -> Path | None:
+    """Give the file of a BEIR folder's queries, if it has one."""
+    found = (source / name for name in ("queries.jsonl", "queries.jsonl.gz"))
+    return next((path for path in found if path.is_file()), None)
 
 
 def _limited(judged: Judged, arguments: argparse.Namespace) -> Judged:
@@ -438,9 +495,3 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
     "advise": _advise,
 }
 """The commands of this module by their names."""
-def _queries_of(source: Path) -> Path | None:
-    """Give the file of a BEIR folder's queries, if it has one."""
-    found = (source / name for name in ("queries.jsonl", "queries.jsonl.gz"))
-    return next((path for path in found if path.is_file()), None)
-
-
