@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shlex
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from shortlist.api import Collection
+from shortlist.cli import evaluation
 from shortlist.collection import Store, StoreSettings
 from shortlist.evaluation import costs
 from shortlist.evaluation.report import from_json
+from shortlist.evaluation.results import Difference
+from shortlist.evaluation.tuning import Fold, Tuning
 from shortlist.formats import read_qrels, read_queries, read_run, write_run
 from shortlist.measures.ranking import by_query, mean, parse_measure, trec_order
+from shortlist.measures.statistics import Interval
 from shortlist.models import Encoder
 from shortlist.search import parse
 from shortlist.types import Query
@@ -122,7 +129,9 @@ class TestEvaluate:
         outcome = shortlist(*words)
         found = outcome.json
         assert outcome.err == ""
-        assert (found["queries"], found["without_results"], found["not_judged"]) == (COUNT, 0, 0)
+        assert found["queries"] == COUNT
+        none = {str(runs["dense"]): 0, str(runs["bm25"]): 0}
+        assert (found["without_results"], found["not_judged"]) == (none, none)
         values = {
             name: by_query(parse_measure("AP"), trec_order(read_run(runs[name])), read_qrels(qrels))
             for name in runs
@@ -168,6 +177,56 @@ class TestEvaluate:
             "without results, counted as 0 as trec_eval -c does: 1",
             "queries of the run that are not judged, left out: 1",
         ]
+
+    def test_what_each_run_lacks_is_counted_by_itself(self, shortlist: Shortlist, tmp_path: Path) -> None:
+        one, other, qrels = tmp_path / "one", tmp_path / "other", tmp_path / "qrels"
+        one.write_text("q1 Q0 d1 1 1.0 x\nq2 Q0 d1 1 1.0 x\n", encoding="utf-8")
+        other.write_text("q2 Q0 d1 1 1.0 x\nq9 Q0 d1 1 1.0 x\n", encoding="utf-8")
+        qrels.write_text("q1 0 d1 1\nq2 0 d1 1\nq3 0 d1 1\n", encoding="utf-8")
+        words = ("evaluate", one, qrels, "--against", other, "--measures", "AP")
+        assert shortlist(*words).err.splitlines() == [
+            "over 3 judged queries",
+            f"{one}: without results, counted as 0 as trec_eval -c does: 1",
+            f"{other}: without results, counted as 0 as trec_eval -c does: 2",
+            f"{other}: queries of the run that are not judged, left out: 1",
+        ]
+        found = shortlist(*words, "--json").json
+        assert found["without_results"] == {str(one): 1, str(other): 2}
+        assert found["not_judged"] == {str(one): 0, str(other): 1}
+
+    @pytest.mark.parametrize("place", ["run", "against"])
+    def test_a_run_of_other_queries_is_refused(
+        self, shortlist: Shortlist, folder: Path, runs: dict[str, Path], tmp_path: Path, place: str
+    ) -> None:
+        other, qrels = tmp_path / "other", folder / "qrels" / "test.tsv"
+        other.write_text("elsewhere Q0 d1 1 1.0 x\n", encoding="utf-8")
+        words = (other, qrels) if place == "run" else (runs["bm25"], qrels, "--against", other)
+        shortlist("evaluate", *words).failed_with(
+            f"{other}: has results for none of the {COUNT} judged queries", hint="first is 'elsewhere'"
+        )
+
+    def test_a_run_that_stands_twice_is_refused(
+        self, shortlist: Shortlist, folder: Path, runs: dict[str, Path], tmp_path: Path
+    ) -> None:
+        (tmp_path / "link").symlink_to(runs["dense"])
+        words = ("evaluate", runs["bm25"], folder / "qrels" / "test.tsv", "--against", runs["dense"])
+        for again in (runs["dense"], runs["bm25"], tmp_path / "link"):
+            shortlist(*words, "--against", again).failed_with(f"the run {again} stands twice", code=2)
+
+    def test_no_input_is_overwritten(
+        self, shortlist: Shortlist, folder: Path, runs: dict[str, Path], tmp_path: Path
+    ) -> None:
+        inputs = [tmp_path / name for name in ("run", "against", "qrels")]
+        for source, path in zip(
+            (runs["bm25"], runs["dense"], folder / "qrels" / "test.tsv"), inputs, strict=True
+        ):
+            shutil.copy(source, path)
+        before = [path.read_bytes() for path in inputs]
+        run, against, qrels = inputs
+        for path in inputs:
+            words = ("evaluate", run, qrels, "--against", against, "--per-query", path)
+            shortlist(*words).failed_with(f"{path}: can't be written, it is read from", code=2)
+        assert [path.read_bytes() for path in inputs] == before
 
     def test_the_values_of_every_query_read_back(
         self, shortlist: Shortlist, folder: Path, runs: dict[str, Path], tmp_path: Path
@@ -320,10 +379,60 @@ class TestCompare:
         )
         outcome = shortlist("compare", help_collection, *words)
         said = " ".join(outcome.out.split())
-        assert "bad-queries (1): lines that can't be read as queries: left out" in said
+        assert "bad-queries (1): lines that" in said
         assert "absent-documents (1): documents judged relevant that are not in the corpus" in said
-        assert "unjudged (1): pipelines of whose first ten hits less than 20% is judged" in said
+        assert "unjudged (1): pipelines of whose first ten hits less than 5% is judged" in said
         assert "(bm25 0%)" in said
+
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (("-o", "{tmp}/x.csv", "--per-query", "{tmp}/x.csv"), "x.csv: can't be written twice"),
+            (("-o", "{tmp}/x.csv", "-o", "{tmp}/help/../x.csv"), "x.csv: can't be written twice"),
+            (("--per-query", "{tmp}/help/corpus.jsonl"), "corpus.jsonl: can't be written, it is read"),
+            (("--per-query", "{tmp}/help/qrels/test.tsv"), "test.tsv: can't be written, it is read"),
+            (("--per-query", "{tmp}/link.csv"), "link.csv: can't be written, it is read"),
+            (("--queries", "{tmp}/q.json", "-o", "{tmp}/q.json"), "q.json: can't be written, it is read"),
+            (("--qrels", "{tmp}/q.json", "-o", "{tmp}/q.json"), "q.json: can't be written, it is read"),
+            (("--model", "{tmp}/model", "-o", "{tmp}/model/config.json"), "config.json: can't be written"),
+        ],
+    )
+    def test_no_input_is_overwritten_and_no_output_stands_twice(
+        self, shortlist: Shortlist, folder: Path, tmp_path: Path, words: tuple[str, ...], name: str
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "help")
+        (tmp_path / "model").mkdir()
+        (tmp_path / "link.csv").symlink_to(tmp_path / "help" / "queries.jsonl")
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        outcome = shortlist("compare", tmp_path / "help", *(word.format(tmp=tmp_path) for word in words))
+        outcome.failed_with(name, code=2)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+    def test_a_collection_is_no_place_for_reports_but_a_folder_of_documents_is(
+        self, shortlist: Shortlist, folder: Path, collection: Path, judged: tuple[str, ...], tmp_path: Path
+    ) -> None:
+        words = ("--pipelines", "bm25", "--timed-queries", 1, "-o")
+        outcome = shortlist("compare", collection, *judged, *words, collection / "report.html")
+        outcome.failed_with("can't be written, it is read from", code=2)
+        shutil.copytree(folder, tmp_path / "help")
+        for _ in range(2):
+            assert shortlist("compare", tmp_path / "help", *words, tmp_path / "help" / "r.html").code == 0
+
+    def test_the_page_shows_the_command_as_it_was_typed(
+        self,
+        shortlist: Shortlist,
+        help_collection: Path,
+        judged: tuple[str, ...],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        words = ("compare", os.path.relpath(help_collection), *judged, "--timed-queries", "1")
+        words = (*words, "--pipelines", "bm25", "fuse(bm25, dense)", "-o", "report.html")
+        assert shortlist(*words).code == 0
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert f"<dt>Command</dt><dd><code>{escape(shlex.join(['shortlist', *words]))}</code></dd>" in page
+        assert "&#x27;fuse(bm25, dense)&#x27; -o report.html" in page
 
     @pytest.mark.parametrize(
         ("words", "problem", "hint", "code"),
@@ -411,6 +520,29 @@ class TestTune:
         assert re.match(r"gain on queries that did not choose: [+-]\d\.\d{4} \(", lines[1])
         assert re.fullmatch(r"gain on those that did: [+-]\d\.\d{4}, which promises nothing", lines[2])
         assert re.fullmatch(r"the 5 folds chose (the same pipeline|[2-5] different pipelines)", lines[3])
+
+    @pytest.mark.parametrize("is_worth_it", [True, False])
+    def test_the_tuned_pipeline_is_recommended_only_if_it_is_worth_it(
+        self,
+        shortlist: Shortlist,
+        help_collection: Path,
+        judged: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+        is_worth_it: bool,
+    ) -> None:
+        original, tuned = parse("fuse(bm25, dense)"), parse("fuse(bm25, dense, weights=[1, 4])")
+        p = 0.001 if is_worth_it else 0.3
+        gain = Difference(Interval(0.02, 0.01, 0.03), p, p, wins=6, ties=4, losses=2)
+        found = Tuning(original, tuned, "nDCG@10", gain, 0.03, (Fold(tuned, COUNT),), 20)
+        monkeypatch.setattr(evaluation, "tune", lambda *_, **__: found)
+        words = ("tune", help_collection, *judged, "--pipeline", "fuse(bm25, dense)")
+        outcome = shortlist(*words)
+        expected = str(tuned if is_worth_it else original)
+        assert outcome.out == f"{expected}\n"
+        assert f"tuned: {tuned}" in outcome.err.splitlines()
+        assert ("that may be chance" in outcome.err) != is_worth_it
+        record = shortlist(*words, "--json").json
+        assert (record["recommended"], record["tuned"]) == (expected, str(tuned))
 
     def test_json_has_folds_and_gains(
         self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
@@ -520,6 +652,39 @@ class TestAdvise:
         assert "nDCG" not in outcome.out
         timed = shortlist(*words, "--queries", folder / "queries.jsonl", "--json").json
         assert (timed["basis"], timed["queries"]) == ("rule of thumb", COUNT)
+
+    def test_queries_of_a_folder_without_judgements_are_timed(
+        self, shortlist: Shortlist, folder: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(folder, tmp_path / "help")
+        shutil.rmtree(tmp_path / "help" / "qrels")
+        words = ("advise", tmp_path / "help", "--pipelines", "bm25", "tfidf")
+        found = shortlist(*words, "--json").json
+        assert (found["basis"], found["queries"]) == ("rule of thumb", COUNT)
+        (tmp_path / "help" / "qrels").mkdir()
+        assert shortlist(*words, "--json").json["basis"] == "rule of thumb"
+        (tmp_path / "help" / "queries.jsonl").write_text("", encoding="utf-8")
+        shortlist(*words).failed_with("queries.jsonl: no query in it")
+
+    def test_a_printed_limit_holds_when_it_is_asked_for(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, *self.WORDS)
+        printed = re.findall(r"from ([\d.,]+) bytes a document on (\S+?);?\s", shortlist(*words).out)
+        assert printed
+        for value, name in printed:
+            limited = shortlist(*words, "--bytes-per-document", value.replace(",", ""), "--json").json
+            within = [limited["advised"], *limited["runners_up"]]
+            assert name in {candidate["pipeline"] for candidate in within}
+
+    def test_that_the_queries_chose_the_pipeline_is_said(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, "--pipelines", "bm25")
+        assert "chosen on the same queries" not in shortlist(*words).out
+        said = " ".join(shortlist(*words, "tfidf").out.split())
+        assert "chosen on the same queries: the best of several looks a little better than it is" in said
+        assert "p-values against it are for orientation" in said
 
     def test_other_queries_of_a_folder_go_with_its_judgements(
         self, shortlist: Shortlist, folder: Path, tmp_path: Path

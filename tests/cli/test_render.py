@@ -157,12 +157,12 @@ class TestSnippet:
 @pytest.mark.parametrize(
     ("count", "expected"),
     [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1.0 kB"),
-        (3_160_000, "3.2 MB"),
-        (7.2e9, "7.2 GB"),
-        (5e12, "5000.0 GB"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (3_160_000, "3.16 MB"),
+        (7.2e9, "7.20 GB"),
+        (5e12, "5.00 TB"),
     ],
 )
 def test_sizes_are_written_for_people(count: float, expected: str) -> None:

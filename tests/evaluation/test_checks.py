@@ -6,7 +6,7 @@ import pytest
 
 from shortlist.evaluation.checks import RULES, Checked, check_judgements, unjudged
 from shortlist.evaluation.results import Finding
-from shortlist.types import Document, Ranking, Run
+from shortlist.types import Document, Qrels, Ranking, Run
 from tests.evaluation.questions import document, judge
 
 DOCUMENTS = [
@@ -176,14 +176,29 @@ class TestSelfHits:
         assert kept.rankings["p"].hits == ranking.hits[:2]
 
 
+def judgements(*counts: int) -> Qrels:
+    return Qrels({f"q{n}": {f"d{i}": i % 2 for i in range(count)} for n, count in enumerate(counts)})
+
+
 class TestUnjudged:
-    def test_is_silent_where_enough_is_judged(self) -> None:
-        assert unjudged({"bm25": 0.2, "dense": 0.9}) is None
-        assert unjudged({}) is None
+    def test_is_silent_where_half_of_what_is_attainable_is_judged(self) -> None:
+        assert unjudged({"bm25": 0.5, "dense": 0.9}, judgements(10, 30)) is None
+        assert unjudged({"bm25": 0.05, "dense": 0.1}, judgements(1, 1, 1)) is None
+        assert unjudged({"bm25": 0.19, "dense": 0.3}, judgements(1, 5)) is None
+        assert unjudged({}, judgements(10)) is None
 
     def test_names_the_pipelines_of_which_little_is_judged_and_how_little(self) -> None:
-        finding = unjudged({"bm25": 0.31, "dense": 0.054, "late": 0.15})
+        finding = unjudged({"bm25": 0.31, "dense": 0.054, "late": 0.15}, judgements(3, 20, 2))
         assert finding is not None
         assert finding.count == 2
         assert finding.examples == ("dense 5%", "late 15%")
-        assert finding.message.startswith("pipelines of whose first ten hits less than 20% is judged")
+        assert finding.message.startswith(
+            "pipelines of whose first ten hits less than 25% is judged, where 50% could be"
+        )
+
+    def test_takes_one_judgement_a_query_to_be_there_if_nobody_says_how_many(self) -> None:
+        assert unjudged({"bm25": 0.05, "dense": 0.1}) is None
+        finding = unjudged({"bm25": 0.04, "dense": 0.1}, Qrels({}))
+        assert finding == unjudged({"bm25": 0.04, "dense": 0.1})
+        assert finding is not None
+        assert finding.examples == ("bm25 4%",)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from shortlist import __version__
@@ -27,9 +30,20 @@ _LABELLED_HELP = (
 _MOVED_HELP = "where the collection's model is now, if it moved"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Keep the command line beside what was read from it, as ``typed``: a report shows how it was made."""
+
+    def parse_args(  # type: ignore[override]  # typeshed overloads it by the namespace's type
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        found = super().parse_args(args, namespace)
+        found.typed = shlex.join([self.prog, *(sys.argv[1:] if args is None else args)])
+        return found
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="shortlist",
         description="Search your own text by meaning.",
         epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted",

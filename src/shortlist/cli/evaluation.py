@@ -7,12 +7,12 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
+from math import inf
 from pathlib import Path
 
-from tqdm import tqdm
-
 from shortlist.api import Collection
-from shortlist.cli.terminal import UsageError, print_json, say
+from shortlist.cli.terminal import UsageError, print_json, say, step_bars
 from shortlist.errors import DataError
 from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
 from shortlist.evaluation.comparison import MEASURES, baseline_of, compare, differences
@@ -25,7 +25,7 @@ from shortlist.evaluation.report import (
     to_latex,
     to_terminal,
 )
-from shortlist.evaluation.report.wording import number
+from shortlist.evaluation.report.wording import finding_text
 from shortlist.evaluation.results import Comparison, Difference, Finding
 from shortlist.evaluation.sources import bad_documents, is_collection, judged_files, opened
 from shortlist.evaluation.tuning import Tuning, check_tunable, tune
@@ -33,9 +33,10 @@ from shortlist.formats import Rejected, open_source, read_qrels, read_queries, r
 from shortlist.formats.paths import existing_path
 from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
 from shortlist.measures.statistics import bootstrap_mean, holm
-from shortlist.protocols import Progress, Steps
+from shortlist.plain_text import limit_text, number
+from shortlist.protocols import Steps
 from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
-from shortlist.types import Document, Query
+from shortlist.types import Document, Qrels, Query, Run
 
 __all__ = ["COMMANDS"]
 
@@ -48,33 +49,20 @@ WRITERS: Mapping[str, Callable[[Comparison], str]] = {
 }
 
 
-@contextmanager
-def _steps() -> Iterator[Steps]:
-    """Show a bar with the remaining time for one step after the other; on a terminal only."""
-    with ExitStack() as stack:
-
-        def begin(step: str, total: int) -> Progress:
-            stack.close()  # the bar of the step before
-            bar = stack.enter_context(
-                tqdm(total=total or None, desc=step, disable=None, leave=False, dynamic_ncols=True)
-            )
-            progress: Progress = bar.update
-            return progress
-
-        yield begin
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
     measures = _measures(arguments.measures or EVALUATED)
+    paths = [arguments.run, *arguments.against]
+    _check_outputs([arguments.per_query] if arguments.per_query else [], [*paths, arguments.qrels])
+    if (twice := _twice(paths)) is not None:
+        raise UsageError(f"the run {twice} stands twice", hint="name each run once")
     qrels = read_qrels(arguments.qrels)
-    _check_outputs([arguments.per_query] if arguments.per_query else [])
-    runs = {path: trec_order(read_run(path)) for path in (arguments.run, *arguments.against)}
+    runs = {path: trec_order(read_run(path)) for path in paths}
+    missing = {path: _without_results(path, run, qrels) for path, run in runs.items()}
+    extra = {path: len(run.rankings.keys() - qrels.relevance.keys()) for path, run in runs.items()}
     values = {
         str(measure): {path: by_query(measure, run, qrels) for path, run in runs.items()}
         for measure in measures
     }
-    missing = [query for query in qrels.relevance if query not in runs[arguments.run].rankings]
-    extra = [query for query in runs[arguments.run].rankings if query not in qrels.relevance]
     if arguments.per_query:
         _write_per_query(Path(arguments.per_query), values)
     intervals = {
@@ -86,8 +74,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for measure, found in values.items()
     }
     if arguments.json:
-        print_json({"run": arguments.run, "queries": len(qrels.relevance), "without_results": len(missing),
-                    "not_judged": len(extra),
+        print_json({"run": arguments.run, "queries": len(qrels.relevance), "without_results": missing,
+                    "not_judged": extra,
                     "measures": {name: asdict(interval) for name, interval in intervals.items()},
                     "against": {name: {path: asdict(one) for path, one in found.items()}
                                 for name, found in tested.items()}})  # fmt: skip
@@ -98,10 +86,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for path, found in tested[name].items():
             print(f"{'':<14} {found.difference.mean:+8.4f}   {_difference_text(found)}, against {path}")
     say(f"over {len(qrels.relevance):,} judged queries")
-    if missing:
-        say(f"without results, counted as 0 as trec_eval -c does: {len(missing):,}")
-    if extra:
-        say(f"queries of the run that are not judged, left out: {len(extra):,}")
+    for path in runs:
+        of_run = f"{path}: " if len(runs) > 1 else ""
+        if missing[path]:
+            say(f"{of_run}without results, counted as 0 as trec_eval -c does: {missing[path]:,}")
+        if extra[path]:
+            say(f"{of_run}queries of the run that are not judged, left out: {extra[path]:,}")
+
+
+def _without_results(path: str, run: Run, qrels: Qrels) -> int:
+    """Count the judged queries that a run has no results for.
+
+    Raises:
+        DataError: it has results for none of them.
+    """
+    missing = qrels.relevance.keys() - run.rankings.keys()
+    if len(missing) == len(qrels.relevance):
+        one, other = next(iter(run.rankings), "none"), next(iter(qrels.relevance), "none")
+        raise DataError(
+            f"{path}: has results for none of the {len(missing):,} judged queries",
+            hint=f"their ids differ: the run's first is {one!r}, the first judged one {other!r}",
+        )
+    return len(missing)
 
 
 def _against(
@@ -135,9 +141,10 @@ def _compare(arguments: argparse.Namespace) -> None:
         if path.suffix not in WRITERS:
             raise UsageError(f"{path}: the ending must be one of {', '.join(WRITERS)}")
     written = [*outputs, *([arguments.per_query] if arguments.per_query else [])]
-    _check_outputs(written)
+    inputs = (arguments.queries, arguments.qrels, arguments.keep, arguments.model)
+    _check_outputs(written, filter(None, inputs), arguments.source)
     judged = _judged(arguments)
-    with _steps() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
+    with step_bars() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
         found = compare(
             collection,
             _limited(judged, arguments),
@@ -151,7 +158,8 @@ def _compare(arguments: argparse.Namespace) -> None:
             steps=steps,
         )
     for path in outputs:
-        path.write_text(WRITERS[path.suffix](found), encoding="utf-8")
+        write = partial(to_html, command=arguments.typed) if path.suffix == ".html" else WRITERS[path.suffix]
+        path.write_text(write(found), encoding="utf-8")
     if arguments.per_query:
         Path(arguments.per_query).write_text(queries_to_csv(found), encoding="utf-8")
     print(to_json(found) if arguments.json else to_terminal(found), end="")
@@ -164,7 +172,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     measure = parse_measure(arguments.measure)
     judged = _limited(_judged(arguments), arguments)
     check_tunable(pipeline, judged)  # before anything is indexed
-    with _steps() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
+    with step_bars() as steps, _opened(arguments, [pipeline], steps) as (collection, _):
         found = tune(
             collection,
             judged,
@@ -174,14 +182,16 @@ def _tune(arguments: argparse.Namespace) -> None:
             threads=arguments.threads,
             steps=steps,
         )
+    recommended = found.tuned if found.is_worth_it else found.original
     if arguments.json:
-        print_json({"original": str(found.original), "tuned": str(found.tuned), "measure": found.measure,
+        print_json({"original": str(found.original), "tuned": str(found.tuned),
+                    "recommended": str(recommended), "measure": found.measure,
                     "gain": asdict(found.gain), "gain_inside": found.gain_inside, "tried": found.tried,
                     "worth_it": found.is_worth_it,
                     "folds": [{"pipeline": str(fold.pipeline), "queries": fold.queries} for fold in found.folds],
                     })  # fmt: skip
         return
-    print(found.tuned)
+    print(recommended)
     _say_tuning(found)
 
 
@@ -199,7 +209,9 @@ def _say_tuning(found: Tuning) -> None:
     )
     if found.tuned == found.original:
         say("nothing tried is better: keep the pipeline as it is")
-    elif not found.is_worth_it:
+        return
+    say(f"tuned: {found.tuned}")
+    if not found.is_worth_it:
         say("that may be chance: keep the pipeline as it is, or judge more queries")
 
 
@@ -210,14 +222,14 @@ def _advise(arguments: argparse.Namespace) -> None:
     source = existing_path(arguments.source)
     queries: list[Query] = []
     judged: Judged | None = None
-    if arguments.queries and not (arguments.qrels or arguments.split or (source / "qrels").is_dir()):
-        queries = [query for query in read_queries(arguments.queries) if isinstance(query, Query)]
-        if not queries:
-            raise DataError(f"{arguments.queries}: no query in it")
-    else:
+    if arguments.qrels or arguments.split or any((source / "qrels").glob("*")):
         judged = judged_files(source, _path(arguments.queries), _path(arguments.qrels), arguments.split)
+    elif asked := _path(arguments.queries) or _queries_of(source):
+        queries = [query for query in read_queries(asked) if isinstance(query, Query)]
+        if not queries:
+            raise DataError(f"{asked}: no query in it")
     with ExitStack() as stack:
-        steps = stack.enter_context(_steps())
+        steps = stack.enter_context(step_bars())
         documents: Collection | _Documents
         if is_collection(source):
             _check_mode(arguments)
@@ -292,7 +304,10 @@ def _advice_record(found: Advice) -> dict[str, object]:
         "excluded": [{**record(candidate), "why": why} for candidate, why in found.excluded],
         "switches": [asdict(switch) for switch in found.switches],
         "documents": found.documents,
+        "total": found.total,
         "sampled": found.sampled,
+        "timed": found.timed,
+        "latency_is_a_guess": found.is_guess,
         "queries": found.queries,
         "findings": [asdict(finding) for finding in found.findings],
     }
@@ -312,6 +327,9 @@ def _show_advice(found: Advice) -> None:
     )
     print(f"basis       {basis}")
     print(f"documents   {_documents_text(found)}")
+    if judged and found.advised is not None and (found.runners_up or found.excluded):
+        print("note        chosen on the same queries: the best of several looks a little better than it is;")
+        print("            p-values against it are for orientation")
     rows = [(candidate, "") for candidate in ([found.advised] if found.advised else [])]
     rows += [(candidate, _runner_text(difference)) for candidate, difference in found.runners_up]
     rows += [(candidate, why) for candidate, why in found.excluded]
@@ -326,29 +344,35 @@ def _show_advice(found: Advice) -> None:
         if remark:
             print(f"{'':>9}  {remark}")
     print("\nwhat would change it")
-    for limit, name, unit in (
+    for limit, what, unit in (
         ("latency_ms", "latency", "ms"),
         ("bytes_per_document", "size", "bytes a document"),
     ):
+        switches = [switch for switch in found.switches if switch.limit == limit]
+        ends = (*(switch.value for switch in switches), inf)[1:]
         parts = [
-            f"from {number(switch.value)} {unit} on {switch.advised}"
-            for switch in found.switches
-            if switch.limit == limit
+            f"from {limit_text(switch.value, end)} {unit} on {switch.advised}"
+            for switch, end in zip(switches, ends, strict=True)
         ]
-        print(f"{name:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
+        print(f"{what:<10}  {'; '.join(parts) or 'nothing, as long as the other limit stands'}")
     for finding in found.findings:
-        say(_finding_text(finding))
+        say(finding_text(finding))
 
 
 def _documents_text(found: Advice) -> str:
-    if found.sampled == found.documents:
-        return f"{found.documents:,}, all of them measured"
-    text = f"{found.documents:,}; measured on a sample of {found.sampled:,}, latency extrapolated"
-    if found.documents < found.sampled:
-        return text
-    times = number(found.documents / found.sampled)
-    known = "with fewer documents to confuse it with, quality is higher than it will be"
-    return f"{text} to {times} times as many; {known}"
+    parts = [f"{found.documents:,}"]
+    if found.sampled < found.total and found.basis == "measured":
+        parts.append(
+            f"quality measured on a sample of {found.sampled:,}: with fewer documents to confuse it with, "
+            "it is higher than it will be"
+        )
+    if found.timed == found.documents:
+        parts.append("all of them timed")
+    else:
+        times = number(found.documents / found.timed)
+        guess = ", which is a guess" if found.is_guess else ""
+        parts.append(f"timed with {found.timed:,}, latency extrapolated to {times} times as many{guess}")
+    return "; ".join(parts)
 
 
 def _runner_text(difference: Difference | None) -> str:
@@ -364,11 +388,6 @@ def _difference_text(found: Difference) -> str:
         f"{interval.low:+.4f} to {interval.high:+.4f}, p {found.p_holm:.2g}{verdict}; "
         f"better on {found.wins:,}, worse on {found.losses:,}, equal on {found.ties:,}"
     )
-
-
-def _finding_text(finding: Finding) -> str:
-    shown = f" ({', '.join(finding.examples)})" if finding.examples else ""
-    return f"{finding.rule} ({finding.count:,}): {finding.message}{shown}"
 
 
 def _names(source: str) -> list[str]:
@@ -392,12 +411,41 @@ def _check_mode(arguments: argparse.Namespace) -> None:
         )
 
 
-def _check_outputs(paths: Iterable[str | Path]) -> None:
-    """Refuse files that can't be written before minutes are spent on what goes into them."""
-    for path in map(Path, paths):
+def _check_outputs(
+    outputs: Sequence[str | Path], inputs: Iterable[str | Path], source: str | Path | None = None
+) -> None:
+    """Refuse files that can't be written, before minutes are spent on what goes into them.
+
+    Nor may an output stand twice, be an input or in one, or replace what a folder of documents is read from; a
+    report of before may be replaced there, as no source has a report's ending.
+    """
+    paths = [Path(path) for path in outputs]
+    for path in paths:
         if path.is_dir() or not path.parent.is_dir():
             raise UsageError(f"{path}: can't be written, {path.parent} is no folder" if not path.is_dir()
                              else f"{path}: can't be written, it is a folder")  # fmt: skip
+    if (twice := _twice(paths)) is not None:
+        raise UsageError(f"{twice}: can't be written twice", hint="name another file for each output")
+    read = [Path(path).resolve() for path in inputs]
+    folder = Path(source).resolve() if source is not None else None
+    if folder is not None and (is_collection(folder) or not folder.is_dir()):
+        read.append(folder)
+        folder = None
+    for path in paths:
+        place = path.resolve()
+        replaces = folder is not None and place.is_relative_to(folder) and place.exists()
+        if any(map(place.is_relative_to, read)) or (replaces and place.suffix not in WRITERS):
+            raise UsageError(f"{path}: can't be written, it is read from", hint="name another file")
+
+
+def _twice(paths: Iterable[str | Path]) -> str | Path | None:
+    """Give the first path that names a file that one before it names."""
+    seen: set[Path] = set()
+    for path in paths:
+        if Path(path).resolve() in seen:
+            return path
+        seen.add(Path(path).resolve())
+    return None
 
 
 def _measures(names: Sequence[str]) -> list[Measure]:
@@ -416,6 +464,12 @@ def _judged(arguments: argparse.Namespace) -> Judged:
             f"{source}: no judged queries in it", hint="name them with --queries FILE --qrels FILE"
         )
     return judged
+
+
+def _queries_of(source: Path) -> Path | None:
+    """Give the file of a BEIR folder's queries, if it has one."""
+    found = (source / name for name in ("queries.jsonl", "queries.jsonl.gz"))
+    return next((path for path in found if path.is_file()), None)
 
 
 def _limited(judged: Judged, arguments: argparse.Namespace) -> Judged:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from shortlist.cli.terminal import printable
 from shortlist.collection import Analyzer
+from shortlist.plain_text import counted, size
 from shortlist.search import Result, name_of
 from shortlist.types import Document, Hit
 
@@ -112,25 +113,3 @@ def _marked(text: str, terms: set[str], analyzer: Analyzer, style: Style) -> str
 def one_line(text: str) -> str:
     """Make one line of a text, without what could steer a terminal."""
     return " ".join(printable(text).split())
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun in the right number.
-
-    >>> counted(1, "document"), counted(6825, "document")
-    ('1 document', '6,825 documents')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes for people.
-
-    >>> size(3_170_000)
-    '3.2 MB'
-    """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

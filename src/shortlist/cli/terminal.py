@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from shortlist.errors import ShortlistError
+from shortlist.plain_text import printable
 
-__all__ = ["UsageError", "print_json", "printable", "progress_bar", "say"]
+if TYPE_CHECKING:  # it imports numpy, and help answers at once
+    from shortlist.protocols import Progress, Steps
 
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+__all__ = ["UsageError", "print_json", "printable", "progress_bar", "say", "step_bars"]
 
 
 class UsageError(ShortlistError):
     """The words of the command line don't fit together; ends with exit code 2."""
-
-
-def printable(text: str) -> str:
-    r"""Replace control and direction characters by spaces; keep line breaks and tabs.
-
-    >>> printable("a\x1b[31mb")
-    'a [31mb'
-    """
-    return _STEERING.sub(" ", text)
 
 
 def say(text: str) -> None:
@@ -40,11 +32,23 @@ def print_json(value: object, *, file: TextIO | None = None) -> None:
 
 
 @contextmanager
-def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
-    """Show a bar with rate and remaining time on a terminal, nothing elsewhere."""
+def progress_bar(total: int | None, unit: str = "", *, step: str = "") -> Iterator[Progress]:
+    """Show a bar with rate and remaining time on a terminal, nothing elsewhere; ``step`` says what is done."""
     from tqdm import tqdm  # not before a command runs: help answers at once
 
     with tqdm(
-        total=total, unit=f" {unit}", unit_scale=False, disable=None, leave=False, dynamic_ncols=True
+        total=total, desc=step or None, unit=f" {unit}", disable=None, leave=False, dynamic_ncols=True
     ) as bar:
         yield bar.update
+
+
+@contextmanager
+def step_bars() -> Iterator[Steps]:
+    """Show a bar for one step after the other; one that begins ends the one before."""
+    with ExitStack() as stack:
+
+        def begin(step: str, total: int) -> Progress:
+            stack.close()
+            return stack.enter_context(progress_bar(total or None, step=step))
+
+        yield begin

@@ -1,7 +1,7 @@
 """Can these judgements be trusted? Named rules over documents, queries and judgements, run before anything else.
 
 ===========================  ==========================================================================
-``bad-queries``              lines that are no queries; left out
+``bad-queries``              lines that are no query, or have the id of one before; left out
 ``judged-without-query``     judged ids that no query has; left out
 ``duplicate-documents``      documents with the words of another one: they tie, and perhaps one only is judged
 ``duplicate-queries``        queries with the words of another one: they count twice
@@ -9,7 +9,7 @@
 ``nothing-relevant``         queries without a relevant document but themselves: every system gets 0
 ``nothing-left``             queries whose relevant documents are all absent: every system gets 0
 ``self-hits``                a query that is a document: that document is taken out of the query's rankings
-``unjudged``                 systems of whose first ten hits little is judged
+``unjudged``                 systems of whose first ten hits less than half of what could be is judged
 ===========================  ==========================================================================
 
 A *self hit* is a document with the query's words, whitespace and case aside, that has the query's id or isn't
@@ -42,7 +42,8 @@ RULES = (
     "unjudged",
 )
 EXAMPLES = 3
-LITTLE_JUDGED = 0.2
+LEAST_OF_ATTAINABLE = 0.5  # share of the first ten that is judged, against what the judgements allow
+ONE_JUDGED = 0.1  # of the first ten, as every judged query allows
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,23 @@ def check_judgements(documents: Iterable[Document], judged: Judged) -> Checked:
     return Checked(replace(judged, qrels=Qrels(relevance), findings=tuple(findings)), self_hits)
 
 
-def unjudged(judged_at_10: Mapping[str, float]) -> Finding | None:
+def unjudged(judged_at_10: Mapping[str, float], qrels: Qrels | None = None) -> Finding | None:
     """Name the systems of whose first ten hits little is judged, with that share; ``None`` if there is none.
 
-    One judgement a query is the rule in many sets, so a low share alone is no fault; a share that differs
-    between systems favours the one whose documents were judged.
+    A share is little below half of what is attainable: a query with one judgement, the rule in many sets, allows
+    no more than one in ten. Without ``qrels`` no more is taken to be.
+
+    >>> unjudged({"bm25": 0.04, "dense": 0.09}).examples
+    ('bm25 4%',)
     """
-    shown = tuple(f"{name} {share:.0%}" for name, share in judged_at_10.items() if share < LITTLE_JUDGED)
+    attainable = ONE_JUDGED
+    if qrels is not None and qrels.relevance:
+        counts = [min(10, len(grades)) for grades in qrels.relevance.values()]
+        attainable = sum(counts) / (10 * len(counts))
+    least = LEAST_OF_ATTAINABLE * attainable
+    shown = tuple(f"{name} {share:.0%}" for name, share in judged_at_10.items() if share < least)
     message = (
-        f"pipelines of whose first ten hits less than {LITTLE_JUDGED:.0%} is judged: "
+        f"pipelines of whose first ten hits less than {least:.0%} is judged, where {attainable:.0%} could be: "
         "the others count as not relevant, whatever they are"
     )
     return Finding("unjudged", len(shown), message, shown) if shown else None

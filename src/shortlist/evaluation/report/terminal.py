@@ -12,6 +12,7 @@ from shortlist.evaluation.report.wording import (
     counted,
     cut,
     difference,
+    finding_text,
     number,
     plain,
     probability,
@@ -125,14 +126,7 @@ def _pipelines(comparison: Comparison, width: int) -> str:
 
 
 def _findings(comparison: Comparison, width: int) -> str:
-    lines = []
-    for finding in comparison.findings:
-        shown = [plain(example) for example in finding.examples[:3]]
-        more = ", …" if finding.count > len(shown) else ""
-        also = f" ({', '.join(shown)}{more})" if shown else ""
-        lines.append(
-            _wrapped(f"{plain(finding.rule)} ({finding.count:,}): {plain(finding.message)}{also}", width)
-        )
+    lines = [_wrapped(finding_text(finding), width) for finding in comparison.findings]
     return "\n".join(["Findings", *lines]) if lines else ""
 
 

@@ -67,15 +67,16 @@ def verdict(comparison: Comparison) -> Verdict:
     """Say which system is best by the first measure, against the baseline, at what cost."""
     measure = comparison.measures[0]
     ordered = best_first(comparison)
-    best, baseline = ordered[0], comparison.system(comparison.baseline)
+    mean = quality(ordered[0].intervals[measure].mean)
+    equals = [system for system in ordered if quality(system.intervals[measure].mean) == mean]
+    best, baseline = min(equals, key=lambda one: one.latency.p50_ms), comparison.system(comparison.baseline)
     names = _names(comparison)
-    name, mean = names[best.name], quality(best.intervals[measure].mean)
-    equals = [names[other.name] for other in ordered if quality(other.intervals[measure].mean) == mean]
+    name = names[best.name]
     if len(ordered) == 1:
         headline = f"{name} reaches {mean} {measure}"
         sentence = f"It was measured alone; {_cost(best, None, names)}."
     elif len(equals) > 1:
-        headline = f"{listed(equals)} share the best {measure}, {mean}"
+        headline = f"{listed([names[system.name] for system in equals])} share the best {measure}, {mean}"
         sentence = f"The fastest of them is {name}; {_cost(best, baseline, names)}."
     elif best is baseline:
         headline = f"The baseline, {name}, is best: {measure} {mean}"

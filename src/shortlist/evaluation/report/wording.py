@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
+
+from shortlist.evaluation.results import Finding
+from shortlist.plain_text import counted, number, printable, size
 
 __all__ = [
     "NAME_LETTERS",
@@ -13,6 +15,7 @@ __all__ = [
     "counted",
     "cut",
     "difference",
+    "finding_text",
     "listed",
     "number",
     "plain",
@@ -23,22 +26,20 @@ __all__ = [
     "size",
 ]
 
+MOST_EXAMPLES = 3  # of a finding
 NAME_LETTERS = 40
 """How long a pipeline's name may be in sentences and tables."""
 
-# Controls, marks that turn the direction of writing, line separators, and what XML can't hold.
-_STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+"
-)
+_NOT_IN_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def plain(text: str) -> str:
-    r"""Make one line of a text, with a space for every run of characters that could steer what is around it.
+    r"""Make one line of a text, with a space for what could steer what is around it and for what XML can't hold.
 
     >>> plain("a\x1b[31m\u202eb\n c")
     'a [31m b c'
     """
-    return " ".join(_STEERING.sub(" ", text).split())
+    return " ".join(_NOT_IN_XML.sub(" ", printable(text)).split())
 
 
 def cut(text: str, most: int) -> str:
@@ -62,6 +63,18 @@ def short_names(names: Sequence[str], most: int = NAME_LETTERS) -> dict[str, str
     }
 
 
+def finding_text(finding: Finding) -> str:
+    """Write what a rule found, with up to three examples.
+
+    >>> finding_text(Finding("self-hits", 4, "queries that are documents", ("q1", "q2", "q3")))
+    'self-hits (4): queries that are documents (q1, q2, q3, …)'
+    """
+    shown = [plain(example) for example in finding.examples[:MOST_EXAMPLES]]
+    more = ", …" if finding.count > len(shown) else ""
+    also = f" ({', '.join(shown)}{more})" if shown else ""
+    return f"{plain(finding.rule)} ({finding.count:,}): {plain(finding.message)}{also}"
+
+
 def columns(text: str) -> int:
     """Count the columns of a terminal that a text takes.
 
@@ -72,15 +85,6 @@ def columns(text: str) -> int:
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
         for letter in text
     )
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """Write a count with its noun.
-
-    >>> counted(1, "query", "queries"), counted(6825, "document", "documents")
-    ('1 query', '6,825 documents')
-    """
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def listed(words: Sequence[str]) -> str:
@@ -126,34 +130,6 @@ def probability(p: float) -> str:
     ('p = 0.012', 'p < 0.001')
     """
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def number(value: float) -> str:
-    """Write a number with three significant digits.
-
-    >>> [number(value) for value in (0, 0.01234, 9.3, 70.61, 12345, 1e-9)]
-    ['0', '0.0123', '9.30', '70.6', '12,300', '1e-09']
-    """
-    if not value:
-        return "0"
-    if not 1e-4 <= abs(value) < 1e9:
-        return f"{value:.3g}"
-    rounded = float(f"{value:.2e}")
-    digits = 2 - math.floor(math.log10(abs(rounded)))
-    return f"{rounded:,.{max(0, digits)}f}"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes with three significant digits.
-
-    >>> size(412), size(999.9), size(3_172_000)
-    ('412 B', '1.00 kB', '3.17 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 999.5:
-            return f"{number(count)} {unit}"
-        count /= 1000
-    return f"{number(count)} TB"
 
 
 def _unsigned_zero(text: str) -> str:
