@@ -569,7 +569,7 @@ class TestTune:
         ("words", "problem", "hint", "code"),
         [
             (("--pipeline", "bm25"), "bm25 has neither weights nor a depth to tune", "name a fusion", 2),
-            (("--limit", "9"), "9 judged queries are too few to tune on", "at least 10", 1),
+            (("--limit", "9"), "9 different judged queries are too few to tune on", "at least 10", 1),
             (("--pipeline", "hybird"), "there is no stage 'hybird'", None, 2),
             (("--measure", "nDGC"), "there is no measure 'nDGC'", "did you mean", 2),
         ],

@@ -17,7 +17,6 @@ from shortlist.errors import DataError
 from shortlist.evaluation.advice import Advice, Candidate, Limits, advise
 from shortlist.evaluation.comparison import MEASURES, baseline_of, compare, differences
 from shortlist.evaluation.judged import Judged
-from shortlist.evaluation.plain_text import limit_text, number
 from shortlist.evaluation.report import (
     queries_to_csv,
     systems_to_csv,
@@ -34,6 +33,7 @@ from shortlist.formats import Rejected, open_source, read_qrels, read_queries, r
 from shortlist.formats.paths import existing_path
 from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
 from shortlist.measures.statistics import bootstrap_mean, holm
+from shortlist.plain_text import limit_text, number
 from shortlist.protocols import Steps
 from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
 from shortlist.types import Document, Qrels, Query, Run

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from shortlist.cli.terminal import printable
 from shortlist.collection import Analyzer
-from shortlist.evaluation.plain_text import counted, size
+from shortlist.plain_text import counted, size
 from shortlist.search import Result, name_of
 from shortlist.types import Document, Hit
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from shortlist.errors import ShortlistError
-from shortlist.evaluation.plain_text import printable
+from shortlist.plain_text import printable
 
 if TYPE_CHECKING:  # it imports numpy, and help answers at once
     from shortlist.protocols import Progress, Steps

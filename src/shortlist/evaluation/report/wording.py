@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from shortlist.evaluation.plain_text import counted, number, printable, size
 from shortlist.evaluation.results import Finding
+from shortlist.plain_text import counted, number, printable, size
 
 __all__ = [
     "NAME_LETTERS",

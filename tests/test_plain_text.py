@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shortlist.cli.terminal import printable as shown_on_a_terminal
-from shortlist.evaluation.plain_text import counted, limit_text, printable
 from shortlist.evaluation.report.wording import finding_text, plain
 from shortlist.evaluation.results import Finding
+from shortlist.plain_text import counted, limit_text, printable
 
 STEERING = ["\x00", "\r", "\x1b", "\x7f", "\x85", "\u061c", "\u200e", "\u2028", "\u2029", "\u202e", "\u2069"]
 
