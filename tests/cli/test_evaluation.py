@@ -638,9 +638,20 @@ class TestAdvise:
         assert outcome.code == 0
         assert "measured on a sample of" in outcome.out
         assert re.search(
-            r"latency extrapolated to \d+ times as many; .* quality is higher than it will be", outcome.out
+            r"latency extrapolated to \d+ times as many; that far it is a guess; .* is higher than it will be",
+            outcome.out,
         )
         assert "bad-documents (1): records that can't be read as documents: left out" in outcome.err
+
+    def test_a_collection_larger_than_the_sample_is_timed_as_it_is(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, "--pipelines", "bm25", "tfidf", "--sample", 30)
+        outcome = shortlist(*words)
+        assert re.search(r"quality measured on a sample of 30, latency on all; with fewer", outcome.out)
+        found = shortlist(*words, "--json").json
+        assert (found["sampled"], found["latency_is_a_guess"]) == (30, False)
+        assert found["timed"] == found["total"] == found["documents"] > 30
 
     def test_a_rule_of_thumb_is_called_that(
         self, shortlist: Shortlist, help_collection: Path, folder: Path

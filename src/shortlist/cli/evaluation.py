@@ -304,7 +304,10 @@ def _advice_record(found: Advice) -> dict[str, object]:
         "excluded": [{**record(candidate), "why": why} for candidate, why in found.excluded],
         "switches": [asdict(switch) for switch in found.switches],
         "documents": found.documents,
+        "total": found.total,
         "sampled": found.sampled,
+        "timed": found.timed,
+        "latency_is_a_guess": found.is_guess,
         "queries": found.queries,
         "findings": [asdict(finding) for finding in found.findings],
     }
@@ -357,14 +360,18 @@ def _show_advice(found: Advice) -> None:
 
 
 def _documents_text(found: Advice) -> str:
-    if found.sampled == found.documents:
+    if found.sampled == found.timed == found.documents:
         return f"{found.documents:,}, all of them measured"
-    text = f"{found.documents:,}; measured on a sample of {found.sampled:,}, latency extrapolated"
-    if found.documents < found.sampled:
-        return text
-    times = number(found.documents / found.sampled)
-    known = "with fewer documents to confuse it with, quality is higher than it will be"
-    return f"{text} to {times} times as many; {known}"
+    parts = [f"{found.documents:,}", f"quality measured on a sample of {found.sampled:,}"]
+    if found.timed == found.documents:
+        parts[1] += ", latency on all"
+    else:
+        parts[1] += f", latency extrapolated to {number(found.documents / found.timed)} times as many"
+    if found.is_guess:
+        parts.append("that far it is a guess")
+    if found.documents > found.sampled:
+        parts.append("with fewer documents to confuse it with, quality is higher than it will be")
+    return "; ".join(parts)
 
 
 def _runner_text(difference: Difference | None) -> str:
