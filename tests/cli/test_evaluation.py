@@ -569,7 +569,7 @@ class TestTune:
         ("words", "problem", "hint", "code"),
         [
             (("--pipeline", "bm25"), "bm25 has neither weights nor a depth to tune", "name a fusion", 2),
-            (("--limit", "9"), "9 judged queries are too few to tune on", "at least 10", 1),
+            (("--limit", "9"), "9 different judged queries are too few to tune on", "at least 10", 1),
             (("--pipeline", "hybird"), "there is no stage 'hybird'", None, 2),
             (("--measure", "nDGC"), "there is no measure 'nDGC'", "did you mean", 2),
         ],
@@ -638,9 +638,20 @@ class TestAdvise:
         assert outcome.code == 0
         assert "measured on a sample of" in outcome.out
         assert re.search(
-            r"latency extrapolated to \d+ times as many; .* quality is higher than it will be", outcome.out
+            r"latency extrapolated to \d+ times as many; that far it is a guess; .* is higher than it will be",
+            outcome.out,
         )
         assert "bad-documents (1): records that can't be read as documents: left out" in outcome.err
+
+    def test_a_collection_larger_than_the_sample_is_timed_as_it_is(
+        self, shortlist: Shortlist, help_collection: Path, judged: tuple[str, ...]
+    ) -> None:
+        words = ("advise", help_collection, *judged, "--pipelines", "bm25", "tfidf", "--sample", 30)
+        outcome = shortlist(*words)
+        assert re.search(r"quality measured on a sample of 30, latency on all; with fewer", outcome.out)
+        found = shortlist(*words, "--json").json
+        assert (found["sampled"], found["latency_is_a_guess"]) == (30, False)
+        assert found["timed"] == found["total"] == found["documents"] > 30
 
     def test_a_rule_of_thumb_is_called_that(
         self, shortlist: Shortlist, help_collection: Path, folder: Path

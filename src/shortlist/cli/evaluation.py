@@ -360,18 +360,17 @@ def _show_advice(found: Advice) -> None:
 
 
 def _documents_text(found: Advice) -> str:
-    parts = [f"{found.documents:,}"]
-    if found.sampled < found.total and found.basis == "measured":
-        parts.append(
-            f"quality measured on a sample of {found.sampled:,}: with fewer documents to confuse it with, "
-            "it is higher than it will be"
-        )
+    if found.sampled == found.timed == found.documents:
+        return f"{found.documents:,}, all of them measured"
+    parts = [f"{found.documents:,}", f"quality measured on a sample of {found.sampled:,}"]
     if found.timed == found.documents:
-        parts.append("all of them timed")
+        parts[1] += ", latency on all"
     else:
-        times = number(found.documents / found.timed)
-        guess = ", which is a guess" if found.is_guess else ""
-        parts.append(f"timed with {found.timed:,}, latency extrapolated to {times} times as many{guess}")
+        parts[1] += f", latency extrapolated to {number(found.documents / found.timed)} times as many"
+    if found.is_guess:
+        parts.append("that far it is a guess")
+    if found.documents > found.sampled:
+        parts.append("with fewer documents to confuse it with, quality is higher than it will be")
     return "; ".join(parts)
 
 

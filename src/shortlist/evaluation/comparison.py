@@ -111,7 +111,7 @@ def compare(
                 )
             first = [found[measures[0]] for found in runs]
             disagreements = _disagreements(snapshot, checked.judged, systems, first)
-    found = unjudged({system.name: system.judged for system in systems})
+    found = unjudged({system.name: system.judged for system in systems}, checked.judged.qrels)
     machine = examine_machine()
     return Comparison(
         source=judged.name,

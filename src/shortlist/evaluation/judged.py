@@ -98,7 +98,12 @@ def read_judged(queries: Path, qrels: Path) -> Judged:
     if rejected:
         shown = tuple(str(problem) for problem in rejected[:3])
         findings.append(
-            Finding("bad-queries", len(rejected), "lines that can't be read as queries: left out", shown)
+            Finding(
+                "bad-queries",
+                len(rejected),
+                "lines that are no query, or have the id of one before: left out",
+                shown,
+            )
         )
     missing = [query_id for query_id in judged.relevance if query_id not in asked]
     if missing:
