@@ -465,7 +465,9 @@ class TestUpgrade:
         assert (outcome.code, outcome.out) == (0, "")
         assert outcome.err == f"{old}: 5 documents brought to format 2\n"
         assert shortlist("check", old, "--deep").code == 0
-        assert shortlist("search", old, "stolen credit card", "--json").json["hits"][1]["doc_id"] == "lost"
+        assert "lost" in [
+            hit["doc_id"] for hit in shortlist("search", old, "stolen credit card", "--json").json["hits"]
+        ]
 
     def test_json_counts_documents(self, shortlist: Shortlist, old: Path) -> None:
         assert shortlist("upgrade", old, "--json", "--threads", 1).json == {"documents": 5}

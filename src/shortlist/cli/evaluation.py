@@ -362,14 +362,16 @@ def _show_advice(found: Advice) -> None:
 def _documents_text(found: Advice) -> str:
     if found.sampled == found.timed == found.documents:
         return f"{found.documents:,}, all of them measured"
-    parts = [f"{found.documents:,}", f"quality measured on a sample of {found.sampled:,}"]
-    if found.timed == found.documents:
-        parts[1] += ", latency on all"
+    latency = "latency on all"
+    if found.timed != found.documents:
+        latency = f"latency extrapolated to {number(found.documents / found.timed)} times as many"
+    if found.basis != "measured":  # without judgements there is only latency
+        parts = [f"{found.documents:,}", latency]
     else:
-        parts[1] += f", latency extrapolated to {number(found.documents / found.timed)} times as many"
+        parts = [f"{found.documents:,}", f"quality measured on a sample of {found.sampled:,}, {latency}"]
     if found.is_guess:
         parts.append("that far it is a guess")
-    if found.documents > found.sampled:
+    if found.basis == "measured" and found.documents > found.sampled:
         parts.append("with fewer documents to confuse it with, quality is higher than it will be")
     return "; ".join(parts)
 
