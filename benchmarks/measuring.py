@@ -42,7 +42,7 @@ def write_results(name: str, results: Mapping[str, Any], packages: Sequence[str]
         cwd=RESULTS.parent,
     ).stdout.strip()
     dirty = subprocess.run(
-        ["git", "status", "--porcelain", "--", ":(top,exclude)benchmarks/results"],
+        ["git", "status", "--porcelain", "--", ":(top,exclude)benchmarks/results", ":(top,exclude)docs/plots"],
         capture_output=True, text=True, check=False, cwd=RESULTS.parent,
     ).stdout.strip()  # fmt: skip
     versions = {p: importlib.metadata.version(p) for p in ("numpy", "onnxruntime", "tokenizers", *packages)}
