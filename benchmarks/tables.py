@@ -232,15 +232,11 @@ def advice() -> list[str]:
 
 
 def statistics() -> list[str]:
-    record, speed = load("significance"), load("comparison-speed")
+    record = load("significance")
     rates = record["results"]["false positives"].values()
-    found = speed["results"]
     return [
         f"**The paired test** found a difference between shuffled labels in {min(rates):.1%} to {max(rates):.1%} of",
         f"{record['results']['simulations']:,} simulations at the level of .05 ({note('significance.py', record)}).",
-        f"**Comparing** six pipelines on {found['queries']:,} questions took {found['compare, seconds']:.0f} s,",
-        f"of which {found['compare, seconds by part']['ranking']:.0f} s ranking; the slowest of them alone takes",
-        f"{max(found['alone, seconds'].values()):.0f} s ({note('comparison_speed.py', speed)}).",
     ]
 
 
