@@ -175,25 +175,23 @@ class TestExtrapolation:
             self.TEXTS, None, NO_LIMITS, pipelines=self.PIPELINES, expected_documents=expected, sample=sample
         )
 
-    def test_is_a_straight_line_through_a_quarter_and_the_whole(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        sizes = made_up_times(monkeypatch, lambda documents: 3 + 0.05 * documents)
+    def test_is_a_straight_line_through_two_sizes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes = made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         found = self.advise(10_000)
-        assert sizes == [10, 40]
+        assert sizes == [20, 40]
         assert (found.documents, found.sampled) == (10_000, 40)
         assert found.advised is not None
-        assert found.advised.measured.p50_ms == pytest.approx(5)
-        assert found.advised.latency.p50_ms == pytest.approx(503)
-        assert found.advised.latency.p95_ms == pytest.approx(1006)  # keeps its ratio
-        assert found.advised.latency.stages["bm25"] == pytest.approx((251.5, 503))
+        assert found.advised.measured.p50_ms == pytest.approx(3)
+        assert found.advised.latency.p50_ms == pytest.approx(501)
+        assert found.advised.latency.p95_ms == pytest.approx(1002)  # keeps its ratio
+        assert found.advised.latency.stages["bm25"] == pytest.approx((250.5, 501))
         assert found.advised.latency.stages["fetch"] == pytest.approx((0.5, 0.6))
         assert found.advised.latency.stages["rare"] == (0.0, 1.0)
 
     def test_takes_the_encoding_of_a_query_as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def time_searches(collection: Collection, *_: object, **__: object) -> list[Latency]:
             documents = collection.info().documents
-            encode = 20.0 if documents == 10 else 25.0  # by chance
+            encode = 20.0 if documents == 20 else 25.0  # by chance
             return [Latency(encode + 0.01 * documents, 50.8, {"encode": (encode, 30.0)}, 9)] * 2
 
         monkeypatch.setattr(module, "time_searches", time_searches)
@@ -204,16 +202,16 @@ class TestExtrapolation:
         assert found.latency.stages == {"encode": (25.0, 30.0)}
 
     def test_is_of_the_sample_of_a_larger_source(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        sizes = made_up_times(monkeypatch, lambda documents: 3 + 0.05 * documents)
+        sizes = made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         found = self.advise(None, sample=20)
-        assert sizes == [5, 20]
+        assert sizes == [10, 20]
         assert (found.documents, found.sampled) == (40, 20)
         assert found.advised is not None
-        assert found.advised.latency.p50_ms == pytest.approx(5)
-        assert found.advised.measured.p50_ms == pytest.approx(4)
+        assert found.advised.latency.p50_ms == pytest.approx(3)
+        assert found.advised.measured.p50_ms == pytest.approx(2)
 
     def test_is_not_made_where_all_is_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        sizes = made_up_times(monkeypatch, lambda documents: 3 + 0.05 * documents)
+        sizes = made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         for expected in (None, 40):
             found = self.advise(expected)
             assert (found.documents, found.sampled) == (40, 40)
@@ -231,7 +229,7 @@ class TestExtrapolation:
     def test_to_fewer_documents_never_goes_below_proportion(
         self, monkeypatch: pytest.MonkeyPatch, expected: int, p50: float
     ) -> None:
-        made_up_times(monkeypatch, lambda documents: {10: 20, 40: 200}[documents])
+        made_up_times(monkeypatch, lambda documents: {20: 20, 40: 200}[documents])
         found = self.advise(expected).advised
         assert found is not None
         assert found.latency.p50_ms == pytest.approx(p50, abs=0.5)
@@ -243,7 +241,7 @@ class TestExtrapolation:
         assert found.latency.p50_ms == pytest.approx(found.measured.p50_ms)
 
     def test_far_beyond_what_was_timed_is_called_a_guess(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        made_up_times(monkeypatch, lambda documents: 3 + 0.05 * documents)
+        made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         assert [self.advise(expected).is_guess for expected in (40, 800, 801)] == [False, False, True]
 
     def test_of_one_document_is_what_it_takes(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,14 +251,14 @@ class TestExtrapolation:
         assert found.advised.latency.p50_ms == 3
 
     def test_decides_what_keeps_the_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        made_up_times(monkeypatch, lambda documents: 3 + 0.05 * documents)
+        made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         found = advise(
             self.TEXTS, None, Limits(latency_ms=50), pipelines=self.PIPELINES, expected_documents=10_000
         )
         assert found.advised is None
-        assert [why for _, why in found.excluded] == ["takes 1,010 ms (limit 50)"] * 2
+        assert [why for _, why in found.excluded] == ["takes 1,000 ms (limit 50)"] * 2
         assert found.runners_up == ()
-        assert [step.value for step in found.switches if step.limit == "latency_ms"] == [pytest.approx(1006)]
+        assert [step.value for step in found.switches if step.limit == "latency_ms"] == [pytest.approx(1002)]
 
 
 class TestMeasured:

@@ -29,6 +29,7 @@ from shortlist.measures.statistics import Interval, bootstrap_mean
 from shortlist.models.encoder import Mode
 from shortlist.protocols import Steps
 from shortlist.search import MaxSim, Pipeline, leaves, name_of, parse
+from shortlist.search.pipeline import DEPTH
 from shortlist.types import Document, Query
 
 __all__ = [
@@ -294,7 +295,7 @@ def _measured(
     made = stack.enter_context(
         Collection.create(path, model=model, mode=mode, language=language, token_vectors=token_vectors)
     )
-    first = max(1, int(len(sample.documents) * SHARE)) if extrapolates else 0
+    first = _first_size(len(sample.documents)) if extrapolates else 0
     rest = sample.documents[first:]
     if whole is not None and sample.is_whole:
         rest = ()  # quality is measured on the whole
@@ -308,6 +309,14 @@ def _measured(
     if whole is not None:
         time_on(whole)
     return whole if whole is not None and sample.is_whole else made
+
+
+def _first_size(sampled: int) -> int:
+    """Give how many documents the first point of an extrapolation has: a quarter of the sample, or more if few.
+
+    With fewer documents than a judge reads its work would seem to grow with them; half of the sample at most.
+    """
+    return max(1, int(sampled * SHARE), min(2 * DEPTH, sampled // 2))
 
 
 def _advice(
