@@ -148,7 +148,11 @@ class TestInterruption:
         target = tmp_path / "new" if name == "index" else collection
         (collection / "writer.lock").unlink()
         with subprocess.Popen(
-            command(name, target, source, "--threads", 1), stderr=subprocess.PIPE, text=True
+            command(name, target, source, "--threads", 1),
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell that starts the tests in the background has it ignored, and children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             deadline = time.monotonic() + 30
             while not (target / "writer.lock").exists() and time.monotonic() < deadline:
