@@ -32,8 +32,9 @@ check: $(VENV)/.installed-dev ## lint, import order, types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: check ## everything a change must pass
-	$(BIN)/python -m pytest -q
+test: check ## everything a change must pass (the faults fork often: a small process of their own forks fast)
+	$(BIN)/python -m pytest -q tests/faults
+	$(BIN)/python -m pytest -q --ignore=tests/faults
 
 faults: $(VENV)/.installed-dev ## cause every fault on purpose; makes the table of docs/reliability.md
 	$(BIN)/python -m tests.faults
