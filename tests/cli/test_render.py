@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.cli.render import Style, counted, show_result, size, snippet
+from shortlist.cli.render import Style, show_result, snippet
 from shortlist.collection import Analyzer
+from shortlist.plain_text import counted, size
 from shortlist.search import NAMES, Result
 from shortlist.types import Document, Passage, Ranking
 

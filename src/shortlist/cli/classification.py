@@ -25,10 +25,10 @@ from shortlist.classification import (
 from shortlist.classification.fitting import import_sklearn
 from shortlist.classification.folder import refuse_existing
 from shortlist.classification.labelled import refuse_rejected
-from shortlist.cli.render import counted
 from shortlist.cli.terminal import UsageError, print_json, printable, progress_bar, say
 from shortlist.formats import Rejected
 from shortlist.models import Encoder
+from shortlist.plain_text import counted
 
 __all__ = ["COMMANDS"]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from shortlist.api import Collection
 from shortlist.cli.diagnosis import diagnosis_text
-from shortlist.cli.render import Style, counted, show_result, size
+from shortlist.cli.render import Style, show_result
 from shortlist.cli.terminal import UsageError, print_json, progress_bar, say
 from shortlist.collection import parse_filter
 from shortlist.collection.array_file import FORMAT
@@ -24,6 +24,7 @@ from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.formats import Rejected, join_sources, open_source, read_queries, write_run
 from shortlist.indexing import DOCUMENTS_A_COMMIT, Report, passage_text
 from shortlist.models import Encoder
+from shortlist.plain_text import counted, size
 from shortlist.search import parse
 from shortlist.types import Passage, Query
 

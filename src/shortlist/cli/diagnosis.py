@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from shortlist.cli.render import counted, size
 from shortlist.cli.terminal import printable
+from shortlist.plain_text import counted, size
 
 if TYPE_CHECKING:
     from shortlist.doctor import CollectionHealth, Diagnosis, Disk, Machine, ModelHealth, Software

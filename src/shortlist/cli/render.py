@@ -11,11 +11,11 @@ from typing import TextIO
 
 from shortlist.cli.terminal import printable
 from shortlist.collection import Analyzer
-from shortlist.plain_text import counted, size
+from shortlist.plain_text import counted
 from shortlist.search import Result, name_of
 from shortlist.types import Document, Hit
 
-__all__ = ["Style", "counted", "one_line", "show_result", "size", "snippet"]
+__all__ = ["Style", "one_line", "show_result", "snippet"]
 
 SNIPPET_LINES = 3
 

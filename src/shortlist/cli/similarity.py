@@ -12,13 +12,14 @@ from typing import Any, TextIO
 
 from shortlist.api import Collection
 from shortlist.cli.commands import SHOWN_PROBLEMS
-from shortlist.cli.render import Style, counted, one_line
+from shortlist.cli.render import Style, one_line
 from shortlist.cli.terminal import UsageError, print_json, progress_bar, say
 from shortlist.collection import Snapshot, parse_filter
 from shortlist.errors import DataError
 from shortlist.formats import Rejected
 from shortlist.formats.lines import write_lines
 from shortlist.models import Encoder
+from shortlist.plain_text import counted
 from shortlist.similarity import (
     Cluster,
     DocumentPair,

@@ -21,12 +21,12 @@ from shortlist.evaluation.checks import check_judgements
 from shortlist.evaluation.comparison import all_documents, differences, judged_runs
 from shortlist.evaluation.costs import bytes_by_part, costs, encode_ms, model_bytes, time_searches
 from shortlist.evaluation.judged import Judged
-from shortlist.evaluation.report.wording import number
 from shortlist.evaluation.results import Costs, Difference, Finding, Latency
 from shortlist.evaluation.sampling import Sample, draw_sample, first_words
 from shortlist.measures.ranking import Measure, by_query, nDCG
 from shortlist.measures.statistics import Interval, bootstrap_mean
 from shortlist.models.encoder import Mode
+from shortlist.plain_text import number
 from shortlist.protocols import Steps
 from shortlist.search import MaxSim, Pipeline, leaves, name_of, parse
 from shortlist.search.pipeline import DEPTH
