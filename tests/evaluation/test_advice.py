@@ -16,6 +16,7 @@ from shortlist.evaluation import advice as module
 from shortlist.evaluation.advice import (
     CANDIDATES,
     CLOSE,
+    NEAR,
     RULE_OF_THUMB,
     Advice,
     Candidate,
@@ -60,19 +61,26 @@ class TestChoose:
         ("limits", "chosen"),
         [
             (NO_LIMITS, BEST),
-            (Limits(latency_ms=100), BEST),  # of p95: exactly the limit is allowed
-            (Limits(latency_ms=99.9), GOOD),
+            (Limits(latency_ms=100), BEST),  # of p95
+            (Limits(latency_ms=100 / NEAR), BEST),  # as near as timing can tell
+            (Limits(latency_ms=100 / NEAR - 0.1), GOOD),
             (Limits(latency_ms=9), FAST),
             (Limits(bytes_per_document=8999), GOOD),
             (Limits(bytes_per_document=9000), BEST),
             (Limits(latency_ms=1000, bytes_per_document=499), FAST),
-            (Limits(latency_ms=1.9), None),
+            (Limits(latency_ms=1.8), None),
             (Limits(latency_ms=1000, bytes_per_document=99), None),
         ],
     )
     def test_gives_the_best_within_all_limits(self, limits: Limits, chosen: Candidate | None) -> None:
         assert choose(self.ALL, limits) == chosen
         assert choose(self.ALL[::-1], limits) == chosen
+
+    def test_is_near_a_limit_only_where_it_is_over_it_by_little(self) -> None:
+        near = [limit for limit in (90, 91, 95, 99.9, 100, 200) if Limits(limit).is_near(self.BEST)]
+        assert near == [91, 95, 99.9]
+        assert not Limits(latency_ms=95, bytes_per_document=10).is_near(self.BEST)
+        assert not NO_LIMITS.is_near(self.BEST)
 
     def test_gives_the_fastest_of_those_that_are_as_good_as_equal(self) -> None:
         near = candidate("hybrid", 0.70 - 0.9 * CLOSE, p50=10)
@@ -155,12 +163,14 @@ def made_up_times(monkeypatch: pytest.MonkeyPatch, p50: Any) -> list[int]:
     sizes: list[int] = []
 
     def time_searches(
-        collection: Collection, queries: Sequence[Query], pipelines: Sequence[Pipeline], **_: object
+        searched: Sequence[tuple[Collection, Pipeline]], queries: Sequence[Query], **_: object
     ) -> list[Latency]:
-        sizes.append(collection.info().documents)
-        value = p50(sizes[-1])
-        stages = {"bm25": (value / 2, value), "fetch": (0.5, 0.6), "rare": (0.0, 1.0)}
-        return [Latency(value, 2 * value, stages, len(queries))] * len(pipelines)
+        counts = [collection.info().documents for collection, _ in searched]
+        sizes.extend(dict.fromkeys(counts))
+        return [Latency(p50(count), 2 * p50(count), stages(p50(count)), len(queries)) for count in counts]
+
+    def stages(value: float) -> dict[str, tuple[float, float]]:
+        return {"bm25": (value / 2, value), "fetch": (0.5, 0.6), "rare": (0.0, 1.0)}
 
     monkeypatch.setattr(module, "time_searches", time_searches)
     return sizes
@@ -189,10 +199,15 @@ class TestExtrapolation:
         assert found.advised.latency.stages["rare"] == (0.0, 1.0)
 
     def test_takes_the_encoding_of_a_query_as_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def time_searches(collection: Collection, *_: object, **__: object) -> list[Latency]:
-            documents = collection.info().documents
-            encode = 20.0 if documents == 20 else 25.0  # by chance
-            return [Latency(encode + 0.01 * documents, 50.8, {"encode": (encode, 30.0)}, 9)] * 2
+        def time_searches(
+            searched: Sequence[tuple[Collection, Pipeline]], *_: object, **__: object
+        ) -> list[Latency]:
+            found = []
+            for collection, _pipeline in searched:
+                documents = collection.info().documents
+                encode = 20.0 if documents == 20 else 25.0  # by chance
+                found.append(Latency(encode + 0.01 * documents, 50.8, {"encode": (encode, 30.0)}, 9))
+            return found
 
         monkeypatch.setattr(module, "time_searches", time_searches)
         found = self.advise(10_000).advised
@@ -258,7 +273,44 @@ class TestExtrapolation:
         assert found.advised is None
         assert [why for _, why in found.excluded] == ["takes 1,000 ms (limit 50)"] * 2
         assert found.runners_up == ()
-        assert [step.value for step in found.switches if step.limit == "latency_ms"] == [pytest.approx(1002)]
+        assert [step.value for step in found.switches if step.limit == "latency_ms"] == [
+            pytest.approx(1002 / NEAR)
+        ]
+
+    def test_names_what_is_below_the_limit_where_the_advised_one_is_at_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def time_searches(
+            searched: Sequence[tuple[Collection, Pipeline]], *_: object, **__: object
+        ) -> list[Latency]:
+            p95 = {"bm25": 52.0, "tfidf": 20.0}
+            return [Latency(10, p95[name_of(pipeline)], {}, 9) for _, pipeline in searched]
+
+        monkeypatch.setattr(module, "time_searches", time_searches)
+        for limit, advised, fallback in (
+            (50, "bm25", "tfidf"),
+            (52, "bm25", None),
+            (47, "tfidf", None),
+            (19, "tfidf", None),
+        ):
+            found = advise(self.TEXTS, None, Limits(latency_ms=limit), pipelines=self.PIPELINES)
+            assert found.advised is not None
+            assert found.advised.name == advised
+            assert (found.fallback.name if found.fallback else None) == fallback
+
+    def test_makes_token_vectors_only_for_those_who_read_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made_up_times(monkeypatch, lambda _: 3)
+        asked: list[bool] = []
+        create = Collection.create
+
+        def creating(*arguments: Any, **options: Any) -> Collection:
+            asked.append(options["token_vectors"])
+            return create(*arguments, **options)
+
+        monkeypatch.setattr(Collection, "create", creating)
+        self.advise(None)
+        advise(self.TEXTS, None, NO_LIMITS, pipelines=[NAMES["bm25"], NAMES["late"]])
+        assert asked == [False, True]
 
 
 class TestMeasured:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -77,7 +79,7 @@ class TestLatency:
         names = ["bm25", "dense", "hybrid+late"]
         done: list[int] = []
         found = time_searches(
-            collection, judged.queries, [NAMES[name] for name in names], most=5, progress=done.append
+            [(collection, NAMES[name]) for name in names], judged.queries, most=5, progress=done.append
         )
         assert len(found) == 3
         assert done == [1] * 5
@@ -91,8 +93,24 @@ class TestLatency:
         assert {"encode", "dense"} <= set(found[1].stages)
         assert {"encode", "bm25", "dense", "late"} <= set(found[2].stages)
 
+    def test_of_two_collections_is_taken_in_turn(self, judged: Judged) -> None:
+        searched: list[str] = []
+
+        class Named:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def search(self, *_: object, **__: object) -> Any:
+                searched.append(self.name)
+                return SimpleNamespace(timings_ms={"total": 1.0 if self.name == "small" else 3.0})
+
+        pairs: Any = [(Named("small"), NAMES["bm25"]), (Named("large"), NAMES["bm25"])]
+        small, large = time_searches(pairs, judged.queries, most=4)
+        assert (small.p50_ms, large.p50_ms) == (1.0, 3.0)
+        assert searched == ["small"] * 3 + ["large"] * 3 + ["small", "large"] * 4
+
     def test_is_of_all_queries_where_there_are_few(self, collection: Collection, judged: Judged) -> None:
-        (found,) = time_searches(collection, judged.queries[:2], [NAMES["bm25"]])
+        (found,) = time_searches([(collection, NAMES["bm25"])], judged.queries[:2])
         assert found.queries == 2
 
     def test_of_a_slow_pipeline_is_of_fewer_searches(
@@ -100,11 +118,11 @@ class TestLatency:
     ) -> None:
         monkeypatch.setattr(costs_module, "BUDGET_S", 0.0)
         monkeypatch.setattr(costs_module, "LEAST_QUERIES", 4)
-        (found,) = time_searches(collection, judged.queries, [NAMES["bm25"]])
+        (found,) = time_searches([(collection, NAMES["bm25"])], judged.queries)
         assert found.queries == 4
 
     def test_of_no_query_is_refused(self, collection: Collection, judged: Judged) -> None:
         with pytest.raises(DataError, match="no query to time"):
-            time_searches(collection, [], [NAMES["bm25"]])
+            time_searches([(collection, NAMES["bm25"])], [])
         with pytest.raises(DataError, match="no query to time"):
-            time_searches(collection, judged.queries, [NAMES["bm25"]], most=0)
+            time_searches([(collection, NAMES["bm25"])], judged.queries, most=0)

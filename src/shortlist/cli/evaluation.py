@@ -297,6 +297,8 @@ def _advice_record(found: Advice) -> dict[str, object]:
         "basis": found.basis,
         "measure": found.measure,
         "advised": record(found.advised) if found.advised else None,
+        "advised_is_at_the_limit": found.advised is not None and found.limits.is_near(found.advised),
+        "fallback": record(found.fallback) if found.fallback else None,
         "runners_up": [
             {**record(candidate), "difference": asdict(difference) if difference else None}
             for candidate, difference in found.runners_up
@@ -330,6 +332,12 @@ def _show_advice(found: Advice) -> None:
     if judged and found.advised is not None and (found.runners_up or found.excluded):
         print("note        chosen on the same queries: the best of several looks a little better than it is;")
         print("            p-values against it are for orientation")
+    if found.advised is not None and found.limits.is_near(found.advised):
+        below = f"{found.fallback.name} is the best" if found.fallback else "no pipeline is"
+        print(
+            f"note        its p95 is at the limit of {found.limits.latency_ms:g} ms, as near as timing can tell;"
+        )
+        print(f"            {below} below it")
     rows = [(candidate, "") for candidate in ([found.advised] if found.advised else [])]
     rows += [(candidate, _runner_text(difference)) for candidate, difference in found.runners_up]
     rows += [(candidate, why) for candidate, why in found.excluded]

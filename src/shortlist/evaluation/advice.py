@@ -2,15 +2,16 @@
 
 Every candidate is measured: quality on judged queries, latency one search at a time, bytes by the parts it reads.
 Where a source of documents is larger than the sample, or a larger number of them is expected, latency is extrapolated:
-timed at two sizes, a straight line through both. Far beyond what was timed (20 times) that is a guess, and is called
-one. Without judged queries nothing tells how good a pipeline is here; then the order of a rule of thumb stands in, and
-is called that.
+timed at two sizes in turn, a straight line through both. Far beyond what was timed (20 times) that is a guess, and is
+called one. Without judged queries nothing tells how good a pipeline is here; then the order of a rule of thumb stands
+in, and is called that.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,8 @@ SHARE = 0.25  # of the sample that the first point of an extrapolation has
 ENCODE = "encode"  # the stage that doesn't depend on the documents
 FAR = 20  # times as many documents as were timed: beyond that a line through two points is a guess
 NOISE = 1.15  # times as slow: less than that is no slope
+NEAR = 1.1  # times a limit: timing the same searches twice differs by as much, so a latency up to there may keep it
+TIMED = 200  # queries at most
 CLOSE = 0.002  # of the mean: between pipelines as close as this, the faster is advised
 
 
@@ -70,7 +73,9 @@ CLOSE = 0.002  # of the mean: between pipelines as close as this, the faster is 
 class Limits:
     """Hold what a search may cost; ``None`` is no limit.
 
-    ``latency_ms`` is for 95 of 100 searches (p95), encoding the query included, on one thread of this machine.
+    ``latency_ms`` is for 95 of 100 searches (p95), encoding the query included, on one thread of this machine. The same
+    searches timed twice differ by some ten per cent: a pipeline that is over the limit by less is not ruled out by it,
+    but said to be at the limit.
     """
 
     latency_ms: float | None = None
@@ -82,9 +87,17 @@ class Limits:
                 raise DataError(f"the limit of {name} must be above 0, not {value:g}")
 
     def allow(self, candidate: Candidate) -> bool:
-        """Say whether a candidate keeps all limits."""
-        return (self.latency_ms is None or candidate.latency.p95_ms <= self.latency_ms) and (
+        """Say whether a candidate keeps all limits, or may."""
+        return (self.latency_ms is None or candidate.least_limit_ms <= self.latency_ms) and (
             self.bytes_per_document is None or candidate.costs.total_bytes <= self.bytes_per_document
+        )
+
+    def is_near(self, candidate: Candidate) -> bool:
+        """Say whether a candidate is over the limit of latency by so little that it may keep it."""
+        return (
+            self.allow(candidate)
+            and self.latency_ms is not None
+            and candidate.latency.p95_ms > self.latency_ms
         )
 
 
@@ -107,6 +120,11 @@ class Candidate:
         """The pipeline's short name or text form."""
         return name_of(self.pipeline)
 
+    @property
+    def least_limit_ms(self) -> float:
+        """The lowest limit of latency that it may keep, for all that timing can tell."""
+        return self.latency.p95_ms / NEAR
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -122,7 +140,8 @@ class Advice:
     """Hold what is advised and why.
 
     ``runners_up`` are the other candidates within the limits, best first, each with its difference to the
-    advised one (``None`` without judgements); ``excluded`` those that are over a limit, by which. ``switches`` say
+    advised one (``None`` without judgements); ``excluded`` those that are over a limit, by which. ``fallback`` is given
+    where the advised one lies at a limit: the best of those that keep it by more than timing differs. ``switches`` say
     how the choice would change with each limit, from low to high. ``documents`` is how many it is advised for,
     ``total`` how many the source has, ``sampled`` on how many quality was measured, ``timed`` on how many latency.
     """
@@ -134,6 +153,7 @@ class Advice:
     measure: str
     runners_up: tuple[tuple[Candidate, Difference | None], ...]
     excluded: tuple[tuple[Candidate, str], ...]
+    fallback: Candidate | None
     switches: tuple[Switch, ...]
     documents: int
     total: int
@@ -187,25 +207,19 @@ def advise(
     if not pipelines and isinstance(documents, Collection) and not documents.store.settings.token_dimensions:
         tried = [p for p in tried if not any(isinstance(leaf, MaxSim) for leaf in leaves(p))]
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
-        timed: list[tuple[int, list[Latency]]] = []
-
-        def time_on(collection: Collection) -> None:
-            count = collection.info().documents
-            progress = steps(f"timing at {count:,} documents", min(100, len(asked))) if steps else None
-            timed.append((count, time_searches(collection, asked, tried, seed=seed, progress=progress)))
-
-        collection = _measured(
-            stack,
-            Path(folder) / "sample.shortlist",
-            chosen,
-            documents,
-            target,
-            time_on,
-            model,
-            mode,
-            threads,
-            steps,
+        collection, sizes = _built(
+            stack, Path(folder), chosen, documents, target, tried, model, mode, threads, steps
         )
+        counts = [found.info().documents for found in sizes]
+        progress = steps("timing", min(TIMED, len(asked))) if steps else None
+        timed = time_searches(
+            [(size, pipeline) for size in sizes for pipeline in tried],
+            asked,
+            seed=seed,
+            most=TIMED,
+            progress=progress,
+        )
+        by_size = [timed[start : start + len(tried)] for start in range(0, len(timed), len(tried))]
         values: Sequence[tuple[float, ...]] = [()] * len(tried)
         findings: tuple[Finding, ...] = ()
         if chosen.judged is not None:
@@ -220,15 +234,17 @@ def advise(
         Candidate(
             pipeline=pipeline,
             quality=bootstrap_mean(values[index], seed=seed) if values[index] else None,
-            latency=_extrapolated([(count, found[index]) for count, found in timed], target),
-            measured=timed[-1][1][index],
+            latency=_extrapolated(
+                list(zip(counts, (found[index] for found in by_size), strict=True)), target
+            ),
+            measured=by_size[-1][index],
             costs=costs(pipeline, by_part, encoding, size),
             values=values[index],
         )
         for index, pipeline in enumerate(tried)
     ]
     return _advice(
-        candidates, limits, chosen, str(measure), target, timed[-1][0], len(asked), name, findings, seed
+        candidates, limits, chosen, str(measure), target, counts[-1], len(asked), name, findings, seed
     )
 
 
@@ -250,7 +266,7 @@ def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
 def switches(candidates: Sequence[Candidate], limits: Limits) -> list[Switch]:
     """Say from which value of each limit on, the other as given, which pipeline would be advised."""
     found = []
-    latencies = {candidate.latency.p95_ms for candidate in candidates}
+    latencies = {candidate.least_limit_ms for candidate in candidates}
     sizes = {candidate.costs.total_bytes for candidate in candidates}
     for limit, values in (("latency_ms", latencies), ("bytes_per_document", sizes)):
         before = ""
@@ -266,49 +282,65 @@ def _read(documents: Collection | Iterable[Document]) -> Iterable[Document]:
     return all_documents(documents) if isinstance(documents, Collection) else documents
 
 
-def _measured(
+def _built(
     stack: ExitStack,
-    path: Path,
+    folder: Path,
     sample: Sample,
     source: Collection | Iterable[Document],
     target: int,
-    time_on: Callable[[Collection], None],
+    pipelines: Sequence[Pipeline],
     model: Path | None,
     mode: Mode,
     threads: int | None,
     steps: Steps | None,
-) -> Collection:
-    """Time at one size, or at two where another is asked for; give the collection to measure quality on.
+) -> tuple[Collection, list[Collection]]:
+    """Give the collection to measure quality on, and one or two to time: the smaller first, the largest there is last.
 
-    The largest that is there is timed last. What is made for it stays open as long as ``stack``.
+    Two where another number of documents is asked for than there are. What is made stays open as long as ``stack``.
     """
     whole = source if isinstance(source, Collection) else None
     extrapolates = target != (sample.total if whole is not None else len(sample.documents))
-    if whole is not None and sample.is_whole and not extrapolates:
-        time_on(whole)
-        return whole
-    token_vectors, language = True, "english"
+    token_vectors, language = (
+        any(isinstance(leaf, MaxSim) for p in pipelines for leaf in leaves(p)),
+        "english",
+    )
     if whole is not None:
         settings = whole.store.settings
         model, mode = whole.model, whole.encoder.mode
-        token_vectors, language = bool(settings.token_dimensions), settings.language
-    made = stack.enter_context(
-        Collection.create(path, model=model, mode=mode, language=language, token_vectors=token_vectors)
-    )
-    first = _first_size(len(sample.documents)) if extrapolates else 0
-    rest = sample.documents[first:]
-    if whole is not None and sample.is_whole:
-        rest = ()  # quality is measured on the whole
-    elif whole is not None:
-        first, rest = 0, sample.documents
-    for part in filter(None, (sample.documents[:first], rest)):
-        made.add(part, threads=threads, progress=steps("indexing a sample", len(part)) if steps else None)
+        token_vectors, language = token_vectors and bool(settings.token_dimensions), settings.language
+
+    def build(name: str, documents: Sequence[Document], start: Path | None = None) -> Collection:
+        path = folder / name
+        if start is not None:
+            shutil.copytree(start, path)
+            made = Collection.open(path, model=model)
+        else:
+            made = Collection.create(
+                path, model=model, mode=mode, language=language, token_vectors=token_vectors
+            )
+        stack.enter_context(made)
+        made.add(
+            documents, threads=threads, progress=steps("indexing a sample", len(documents)) if steps else None
+        )
         made.compact()
-        if whole is None or extrapolates:
-            time_on(made)
+        return made
+
+    documents = sample.documents
+    if whole is not None and sample.is_whole and not extrapolates:
+        return whole, [whole]
+    if whole is not None and not sample.is_whole:
+        made = build("sample.shortlist", documents)
+        return made, [made, whole] if extrapolates else [whole]
+    if not extrapolates:
+        made = build("sample.shortlist", documents)
+        return made, [made]
+    first = _first_size(len(documents))
+    small = build("small.shortlist", documents[:first])
     if whole is not None:
-        time_on(whole)
-    return whole if whole is not None and sample.is_whole else made
+        return whole, [small, whole]
+    rest = documents[first:]
+    large = build("sample.shortlist", rest, start=folder / "small.shortlist") if rest else small
+    return large, [small, large]
 
 
 def _first_size(sampled: int) -> int:
@@ -342,6 +374,8 @@ def _advice(
         values = {candidate.name: candidate.values for candidate in (advised, *others)}
         tested = differences(values, advised.name, seed=seed)
     excluded = [candidate for candidate in candidates if not limits.allow(candidate)]
+    at_limit = advised is not None and limits.is_near(advised)
+    certain = [candidate for candidate in candidates if not limits.is_near(candidate)]
     judged = sample.judged is not None
     return Advice(
         source=name,
@@ -353,6 +387,7 @@ def _advice(
         excluded=tuple(
             (candidate, _over(candidate, limits)) for candidate in sorted(excluded, key=_mean, reverse=True)
         ),
+        fallback=choose(certain, limits) if at_limit else None,
         switches=tuple(switches(candidates, limits)),
         documents=target,
         total=sample.total,
@@ -373,7 +408,7 @@ def _mean(candidate: Candidate) -> float:
 
 def _over(candidate: Candidate, limits: Limits) -> str:
     parts = []
-    if limits.latency_ms is not None and candidate.latency.p95_ms > limits.latency_ms:
+    if limits.latency_ms is not None and candidate.least_limit_ms > limits.latency_ms:
         parts.append(f"takes {number(candidate.latency.p95_ms)} ms (limit {limits.latency_ms:g})")
     size = candidate.costs.total_bytes
     if limits.bytes_per_document is not None and size > limits.bytes_per_document:

@@ -92,7 +92,11 @@ def compare(
     with _timed(seconds, "timing"):
         progress = steps("timing", min(timed_queries, len(queries))) if steps else None
         latencies = time_searches(
-            collection, queries, pipelines, seed=seed, most=timed_queries, progress=progress
+            [(collection, pipeline) for pipeline in pipelines],
+            queries,
+            seed=seed,
+            most=timed_queries,
+            progress=progress,
         )
         needs_vectors = any(leaf.needs_vectors for pipeline in pipelines for leaf in leaves(pipeline))
         encoding = encode_ms(collection, seed=seed) if needs_vectors else 0.0

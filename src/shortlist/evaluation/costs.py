@@ -30,17 +30,17 @@ _PARTS = {"words": ("words", "lengths"), "vectors": ("dense",), "tokens": ("toke
 
 
 def time_searches(
-    collection: Collection,
+    searched: Sequence[tuple[Collection, Pipeline]],
     queries: Sequence[Query],
-    pipelines: Sequence[Pipeline],
     *,
     seed: int = 0,
     most: int = QUERIES,
     progress: Progress | None = None,
 ) -> list[Latency]:
-    """Time single searches of ten hits, encoding included, the pipelines in turn so that all see the same machine.
+    """Time single searches of ten hits, encoding included, of several pipelines, or of one in several collections.
 
-    Up to ``most`` queries drawn with ``seed``; a pipeline that has used up its budget of seconds stops after 20.
+    They take turns, query by query, so that all see the same machine. Up to ``most`` queries are drawn with ``seed``;
+    what has used up its budget of seconds stops after 20.
 
     Raises:
         DataError: there is no query to time with.
@@ -49,13 +49,13 @@ def time_searches(
         raise DataError("there is no query to time searches with")
     order = np.random.default_rng(seed).permutation(len(queries))[:most]
     chosen = [queries[index] for index in order.tolist()]
-    for pipeline in pipelines:
+    for collection, pipeline in searched:
         for query in chosen[:WARM_UP]:
             collection.search(query.text, pipeline=pipeline)
-    timings: list[list[Mapping[str, float]]] = [[] for _ in pipelines]
-    spent = [0.0] * len(pipelines)
+    timings: list[list[Mapping[str, float]]] = [[] for _ in searched]
+    spent = [0.0] * len(searched)
     for query in chosen:
-        for index, pipeline in enumerate(pipelines):
+        for index, (collection, pipeline) in enumerate(searched):
             if spent[index] < BUDGET_S or len(timings[index]) < LEAST_QUERIES:
                 timings[index].append(collection.search(query.text, pipeline=pipeline).timings_ms)
                 spent[index] += timings[index][-1]["total"] / 1000
