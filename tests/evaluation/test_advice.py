@@ -165,12 +165,15 @@ def made_up_times(monkeypatch: pytest.MonkeyPatch, p50: Any) -> list[int]:
     def time_searches(
         searched: Sequence[tuple[Collection, Pipeline]], queries: Sequence[Query], **_: object
     ) -> list[Latency]:
-        counts = [collection.info().documents for collection, _ in searched]
-        sizes.extend(dict.fromkeys(counts))
-        return [Latency(p50(count), 2 * p50(count), stages(p50(count)), len(queries)) for count in counts]
-
-    def stages(value: float) -> dict[str, tuple[float, float]]:
-        return {"bm25": (value / 2, value), "fetch": (0.5, 0.6), "rare": (0.0, 1.0)}
+        found = []
+        for collection, pipeline in searched:
+            count = collection.info().documents
+            if count not in sizes[-1:]:
+                sizes.append(count)
+            value = p50(count)
+            stages = {name_of(pipeline): (value / 2, value), "fetch": (0.5, 0.6), "rare": (0.0, 1.0)}
+            found.append(Latency(value, 2 * value, stages, len(queries)))
+        return found
 
     monkeypatch.setattr(module, "time_searches", time_searches)
     return sizes
@@ -216,6 +219,26 @@ class TestExtrapolation:
         assert found.latency.p95_ms == pytest.approx(250)
         assert found.latency.stages == {"encode": (25.0, 30.0)}
 
+    def test_takes_a_judge_as_slow_as_it_is_where_it_only_reads_what_it_is_given(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def time_searches(
+            searched: Sequence[tuple[Collection, Pipeline]], *_: object, **__: object
+        ) -> list[Latency]:
+            found = []
+            for collection, _pipeline in searched:
+                late = 0.5 * collection.info().documents
+                found.append(Latency(late, 2 * late, {"late": (late, 2 * late)}, 9))
+            return found
+
+        monkeypatch.setattr(module, "time_searches", time_searches)
+        for pipeline, p50 in (("rerank(bm25, maxsim)", 20), ("late", 5000), ("fuse(bm25, maxsim)", 5000)):
+            found = advise(
+                self.TEXTS, None, NO_LIMITS, pipelines=[parse(pipeline)], expected_documents=10_000
+            ).advised
+            assert found is not None
+            assert found.latency.p50_ms == pytest.approx(p50)
+
     def test_is_of_the_sample_of_a_larger_source(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sizes = made_up_times(monkeypatch, lambda documents: 1 + 0.05 * documents)
         found = self.advise(None, sample=20)
@@ -232,7 +255,7 @@ class TestExtrapolation:
             assert (found.documents, found.sampled) == (40, 40)
             assert found.advised is not None
             assert found.advised.latency == found.advised.measured
-        assert sizes == [40, 40]
+        assert sizes == [40]
 
     def test_takes_searches_that_became_faster_as_equally_fast(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made_up_times(monkeypatch, lambda documents: 5 - 0.01 * documents)

@@ -29,7 +29,8 @@ from shortlist.measures.statistics import Interval, bootstrap_mean
 from shortlist.models.encoder import Mode
 from shortlist.plain_text import number
 from shortlist.protocols import Steps
-from shortlist.search import MaxSim, Pipeline, leaves, name_of, parse
+from shortlist.search import Fuse, MaxSim, Pipeline, Rerank, leaves, name_of, parse
+from shortlist.search.execution import leaf_name
 from shortlist.search.pipeline import DEPTH
 from shortlist.types import Document, Query
 
@@ -61,7 +62,6 @@ RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "hybrid", "late", "bm25", "dens
 
 SAMPLE = 5000
 SHARE = 0.25  # of the sample that the first point of an extrapolation has
-ENCODE = "encode"  # the stage that doesn't depend on the documents
 FAR = 20  # times as many documents as were timed: beyond that a line through two points is a guess
 NOISE = 1.15  # times as slow: less than that is no slope
 NEAR = 1.1  # times a limit: timing the same searches twice differs by as much, so a latency up to there may keep it
@@ -235,7 +235,9 @@ def advise(
             pipeline=pipeline,
             quality=bootstrap_mean(values[index], seed=seed) if values[index] else None,
             latency=_extrapolated(
-                list(zip(counts, (found[index] for found in by_size), strict=True)), target
+                list(zip(counts, (found[index] for found in by_size), strict=True)),
+                target,
+                _growing(pipeline),
             ),
             measured=by_size[-1][index],
             costs=costs(pipeline, by_part, encoding, size),
@@ -416,12 +418,25 @@ def _over(candidate: Candidate, limits: Limits) -> str:
     return ", ".join(parts)
 
 
-def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
-    """Draw a line through the p50 of every step at two sizes; p95 keeps its ratio to p50.
+def _growing(pipeline: Pipeline) -> set[str]:
+    """Name the steps that read more where there are more documents: those of whatever retrieves.
 
-    Encoding the query takes what it takes, however many documents there are: its noise is no slope, nor is a step
-    that takes about the same at both sizes. Time never falls as documents are added, and never faster than in
-    proportion as there are fewer. The whole is the sum of its steps and of what is in none of them.
+    Encoding the query doesn't depend on the documents; a judge reads as many as it is given, and so does what follows.
+    """
+    match pipeline:
+        case Fuse(stages=stages):
+            return {name for stage in stages for name in _growing(stage)}
+        case Rerank(first=first):
+            return _growing(first)
+        case _:
+            return {leaf_name(pipeline), "filter"}
+
+
+def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int, growing: set[str]) -> Latency:
+    """Draw a line through the p50 of every ``growing`` step at two sizes; p95 keeps its ratio to p50.
+
+    A step that takes about the same at both sizes has no slope. Time never falls as documents are added, and never
+    faster than in proportion as there are fewer. The whole is the sum of its steps and of what is in none of them.
     """
     count, last = timed[-1]
     if count == target or len(timed) < 2 or timed[0][0] == count:
@@ -434,13 +449,13 @@ def _extrapolated(timed: Sequence[tuple[int, Latency]], target: int) -> Latency:
 
     def both(small: float, large: tuple[float, float]) -> tuple[float, float]:
         p50, p95 = large
-        if not p50:  # a step that most searches don't have
-            return large
         return at_target(small, p50), at_target(small, p50) * p95 / p50
 
-    stages = {name: both(first.stages.get(name, (0.0, 0.0))[0], found) for name, found in last.stages.items()}
-    if ENCODE in stages:
-        stages[ENCODE] = last.stages[ENCODE]
+    stages = {
+        # What most searches don't have, at p50, has no line.
+        name: both(first.stages.get(name, (0.0, 0.0))[0], found) if name in growing and found[0] else found
+        for name, found in last.stages.items()
+    }
     other, first_other = (
         found.p50_ms - sum(p50 for p50, _ in found.stages.values()) for found in (last, first)
     )
