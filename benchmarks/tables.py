@@ -241,8 +241,9 @@ def statistics() -> list[str]:
     return [
         f"**The paired test** found a difference between shuffled labels in {min(rates):.1%} to {max(rates):.1%} of",
         f"{record['results']['simulations']:,} simulations at the level of .05 ({note('significance.py', record)}).",
-        f"Comparing the six pipelines on {times['queries']:,} queries of SQuAD took {times['compare, seconds']:.0f} s, the",
-        f"slowest of them alone {slowest:.0f} s, all one after the other {times['all one after the other, seconds']:.0f} s",
+        f"Comparing the six pipelines on {times['queries']:,} queries of SQuAD took {times['compare, seconds']:.0f} s,",
+        f"the slowest of them alone {slowest:.0f} s, all one after the other",
+        f"{times['all one after the other, seconds']:.0f} s",
         f"({note('comparison_speed.py', speed)}).",
     ]
 
