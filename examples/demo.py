@@ -19,7 +19,8 @@ from tqdm import tqdm
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does: steadier times
 
 from shortlist import Collection, CollectionNotFoundError
-from shortlist.cli.render import Style, counted, size
+from shortlist.cli.render import Style
+from shortlist.plain_text import counted, size
 
 HERE = Path(__file__).parent
 PAGES = 6825

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
+import importlib
+import importlib.util
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +21,51 @@ from shortlist.types import Query
 EXAMPLES = Path(__file__).parent.parent / "examples"
 QUESTION = "my card isn't working abroad"
 ANSWER = "international-transaction-declined"
+
+
+SCRIPTS = [
+    path
+    for folder in ("benchmarks", "examples", "tools")
+    for path in sorted((EXAMPLES.parent / folder).glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_script_imports_what_there_is(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shortlist"):
+            module = importlib.import_module(node.module or "")
+            missing = [name.name for name in node.names if not hasattr(module, name.name)]
+            assert not missing, f"{script.name}:{node.lineno}: {node.module} has no {missing}"
+
+
+def test_the_demo_indexes_pages_and_asks_every_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("demo", EXAMPLES / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    (tmp_path / "tldr").mkdir()
+    with gzip.open(next((EXAMPLES / "tldr").glob("corpus*")), "rt", encoding="utf-8") as pages:
+        some = [line for _, line in zip(range(30), pages, strict=False)]
+    (tmp_path / "tldr" / "corpus.jsonl").write_text("".join(some), encoding="utf-8")
+    monkeypatch.setattr(demo, "HERE", tmp_path)
+    monkeypatch.setattr(demo, "PAGES", len(some))
+    monkeypatch.setattr("sys.argv", ["demo.py", str(tmp_path / "demo.shortlist")])
+    demo.main()
+    first = capsys.readouterr().out
+    assert f"{len(some)} pages in " in first
+    demo.main()
+    second = capsys.readouterr().out
+    assert " pages in " not in second
+    for out in (first, second):
+        for question in demo.QUESTIONS:
+            assert question in out
+        for name in demo.PIPELINES:
+            assert out.count(f"{name}, ") >= len(demo.QUESTIONS)
+        assert "search " in out.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
