@@ -23,6 +23,7 @@ NAMES = [
     "CollectionFormatError",
     "CollectionNotFoundError",
     "CollectionStorageError",
+    "Cross",
     "DataError",
     "Dense",
     "Document",

@@ -16,8 +16,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from bert_graph import GROUP, Shape, draw
 from safetensors.numpy import load_file, save_file
+
+from shortlist.train.bert_graph import GROUP, Shape, draw_encoder
 
 # int8 steps, constants of the model: 99.999 % of the components of 11,000 open texts stay below .233 (pooled)
 # and .392 (tokens), as tools/fit_projection.py measured.
@@ -91,7 +92,7 @@ def main() -> None:
     save_file(tensors, out / "weights.safetensors")
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     for mode in ("fast", "exact"):
-        (out / f"graph.{mode}.onnx").write_bytes(draw(shape, fast=mode == "fast").SerializeToString())
+        (out / f"graph.{mode}.onnx").write_bytes(draw_encoder(shape, fast=mode == "fast").SerializeToString())
     files = ("weights.safetensors", "tokenizer.json", "graph.fast.onnx", "graph.exact.onnx")
     settings = {
         "format": 1,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shortlist.models import Encoder as Encoder
     from shortlist.search import BM25 as BM25
     from shortlist.search import TFIDF as TFIDF
+    from shortlist.search import Cross as Cross
     from shortlist.search import Dense as Dense
     from shortlist.search import Fuse as Fuse
     from shortlist.search import MaxSim as MaxSim
@@ -68,7 +69,7 @@ _HOMES = {
     ),
     "shortlist.indexing": ("Repair", "Report"),
     "shortlist.models": ("Encoder",),
-    "shortlist.search": ("BM25", "TFIDF", "Dense", "Fuse", "MaxSim", "Rerank", "Result", "parse"),
+    "shortlist.search": ("BM25", "TFIDF", "Cross", "Dense", "Fuse", "MaxSim", "Rerank", "Result", "parse"),
     "shortlist.similarity": ("Duplicates", "Pair", "PairScores", "read_pairs", "score_pairs"),
     "shortlist.types": ("Document", "Hit", "Passage", "Qrels", "Query", "Ranking", "Run"),
 }  # fmt: skip

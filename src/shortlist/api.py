@@ -29,8 +29,10 @@ from shortlist.errors import (
 from shortlist.formats import Source, open_source
 from shortlist.indexing import Indexer, Repair, Report, repair
 from shortlist.models import Encoder
+from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.encoder import Mode
 from shortlist.models.folders import DEFAULT, fingerprint
+from shortlist.models.score_cache import ScoreCache
 from shortlist.protocols import Progress
 from shortlist.scoring import MAX_DIMENSIONS
 from shortlist.search import Pipeline, Result, Searcher, default_pipeline, name_of, parse
@@ -85,6 +87,8 @@ class Collection:
         self._snapshot: Snapshot | None = None
         self._users: Counter[Snapshot] = Counter()
         self._lock = threading.Lock()
+        self._judges: dict[str, CrossEncoder] = {}
+        self._judges_lock = threading.Lock()
         self.analyzer = Analyzer(store.settings.language)
         _all.add(self)
 
@@ -481,7 +485,7 @@ class Collection:
             snapshot = self._snapshot
             self._users[snapshot] += 1
         try:
-            yield Searcher(snapshot, self._store.settings, self.analyzer, lambda: self.encoder)
+            yield Searcher(snapshot, self._store.settings, self.analyzer, lambda: self.encoder, self._judge)
         finally:
             with self._lock:
                 self._users[snapshot] -= 1
@@ -489,6 +493,15 @@ class Collection:
                     del self._users[snapshot]  # a Counter would keep it, and all that it has read
                     if snapshot is not self._snapshot:
                         snapshot.close()
+
+    def _judge(self, name: str) -> CrossEncoder:
+        """Give a cross-encoder, loaded when first needed, in the mode of the collection's encoder."""
+        with self._judges_lock:
+            if name not in self._judges:
+                self._judges[name] = CrossEncoder.load(
+                    name, mode=self._store.settings.mode, cache=ScoreCache()
+                )
+            return self._judges[name]
 
     def _let_go(self) -> None:
         """Give the current snapshot up, so that a writer can remove what only it needs."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shortlist.types import Passage
 
-__all__ = ["EncodesTexts", "Progress", "ScoresDocuments", "Steps"]
+__all__ = ["EncodesTexts", "Progress", "ScoresDocuments", "ScoresPairs", "Steps"]
 
 Progress = Callable[[int], object]
 """Called with the number of items just done."""
@@ -29,6 +29,14 @@ class EncodesTexts(Protocol):
         self, texts: Sequence[str], *, prompt: str = ..., threads: int | None = ...
     ) -> NDArray[np.float32]:
         """Give one vector a text."""
+        ...
+
+
+class ScoresPairs(Protocol):
+    """Score texts for one query, ``[texts]``, or ``[texts, labels]``; higher is better."""
+
+    def score(self, query: str, texts: Sequence[str], *, threads: int | None = ...) -> NDArray[np.float64]:
+        """Give one score a text."""
         ...
 
 

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 
 from shortlist.errors import DataError
 
-__all__ = ["Document", "Hit", "MetadataValue", "Passage", "Qrels", "Query", "Ranking", "Run", "check_text"]
+__all__ = [
+    "Document",
+    "Hit",
+    "MetadataValue",
+    "Passage",
+    "Qrels",
+    "Query",
+    "Ranking",
+    "Run",
+    "check_text",
+    "passage_text",
+]
 
 MetadataValue = str | int | float | bool | list["str | int | float | bool"]
 
@@ -62,6 +73,12 @@ class Passage:
 
     start: int
     end: int
+
+
+def passage_text(document: Document, passage: Passage) -> str:
+    """Give what a model reads for a passage: the title, then the span of the text."""
+    span = document.text[passage.start : passage.end]
+    return f"{document.title} {span}" if document.title else span
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from shortlist.collection.directory import Directory
 from shortlist.errors import CollectionStorageError, DataError
 from shortlist.formats import Rejected, Source, open_source
 from shortlist.indexing import Report, derived, indexer
-from shortlist.indexing.passages import passage_text, split_passages
+from shortlist.indexing.passages import split_passages
 from shortlist.models import Encoder, Views
-from shortlist.types import Document
+from shortlist.types import Document, passage_text
 from tests.conftest import MakeCollection
 
 LONG = Document(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.indexing.passages import fit_title, passage_text, split_passages
+from shortlist.indexing.passages import fit_title, split_passages
 from shortlist.models import Encoder
 from shortlist.models.tokenizer import Tokenizer
-from shortlist.types import Document, Passage
+from shortlist.types import Document, Passage, passage_text
 
 
 @dataclass

@@ -10,8 +10,8 @@ import numpy as np
 
 from shortlist import Document, Encoder
 from shortlist.collection import Analyzer
-from shortlist.indexing.passages import passage_text, split_passages
-from shortlist.types import Passage
+from shortlist.indexing.passages import split_passages
+from shortlist.types import Passage, passage_text
 
 Scores = dict[str, float]
 

@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _similarity_commands(commands)
     _care_commands(commands)
     _classification_commands(commands)
+    _training_commands(commands)
     return parser
 
 
@@ -370,6 +371,59 @@ def _classification_commands(commands: Commands) -> None:
             "--strict", action="store_true", help="fail before anything is encoded if a record is bad"
         )
         parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _training_commands(commands: Commands) -> None:
+    train = _command(commands, "train", "train models on your own data")
+    parts = train.add_subparsers(
+        dest="part", required=True, metavar="PART", help="negatives or cross-encoder"
+    )
+    negatives = _command(
+        parts, "negatives", "find passages that look like answers and are none", part_of_another=True
+    )
+    negatives.add_argument(
+        "files", metavar="FILE", nargs="+", help="JSON lines with a `query` and a `passage` that answers it"
+    )
+    negatives.add_argument("-o", "--output", metavar="FILE", required=True, help="the JSON lines to write")
+    negatives.add_argument(
+        "--pipelines", metavar="PIPELINE", nargs="+", default=["hybrid+late"],
+        help="where negatives come from; the first one gives the scores (default: hybrid+late)",
+    )  # fmt: skip
+    negatives.add_argument(
+        "--ranks", type=_ranks, default=(1, 30), metavar="FIRST:LAST",
+        help="of each pipeline, answers left out (default: 1:30)",
+    )  # fmt: skip
+    negatives.add_argument("--count", type=_positive, default=4, metavar="N", help="a query (default: 4)")
+    negatives.add_argument(
+        "--margin", type=_probability, metavar="SHARE",
+        help="leave out what scores above 1 - SHARE of the answer's score, as a likely answer",
+    )  # fmt: skip
+    negatives.add_argument(
+        "--depth", type=_positive, default=50, metavar="N",
+        help="a query whose answer isn't among so many is left out (default: 50)",
+    )  # fmt: skip
+    negatives.add_argument(
+        "--max-tokens", type=_positive, default=192, metavar="N",
+        help="longer passages are cut into windows (default: 192)",
+    )  # fmt: skip
+    negatives.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+    negatives.add_argument("--keep", metavar="FOLDER", help="keep the passages' collection, or use it again")
+    judge = _command(parts, "cross-encoder", "train a cross-encoder by a recipe", part_of_another=True)
+    judge.add_argument("recipe", metavar="RECIPE", help="a TOML file (docs/training.md)")
+    judge.add_argument("-o", "--output", metavar="FOLDER", required=True, help="the model folder to write")
+    judge.add_argument(
+        "--base", metavar="FOLDER", help="the transformer to start from (default: the recipe's)"
+    )
+    negatives.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
+    for parser in (negatives, judge):
+        parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _ranks(text: str) -> tuple[int, int]:
+    first, colon, last = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"must be two ranks such as 1:30, not {text!r}")
+    return _positive(first), _positive(last)
 
 
 def _seed(text: str) -> int:

@@ -22,11 +22,11 @@ from shortlist.collection import parse_filter
 from shortlist.collection.array_file import FORMAT
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.formats import Rejected, join_sources, open_source, read_queries, write_run
-from shortlist.indexing import DOCUMENTS_A_COMMIT, Report, passage_text
+from shortlist.indexing import DOCUMENTS_A_COMMIT, Report
 from shortlist.models import Encoder
 from shortlist.plain_text import counted, size
 from shortlist.search import parse
-from shortlist.types import Passage, Query
+from shortlist.types import Passage, Query, passage_text
 
 __all__ = ["COMMANDS", "SHOWN_PROBLEMS"]
 

@@ -24,6 +24,7 @@ _MODULES = {
     **dict.fromkeys(("evaluate", "compare", "tune", "advise"), "evaluation"),
     **dict.fromkeys(("similarity", "duplicates"), "similarity"),
     "classify": "classification",
+    "train": "training",
 }
 """Where a command is that is not in ``commands``."""
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from shortlist.api import Collection
 from shortlist.errors import DataError
 from shortlist.evaluation.results import Costs, Latency
-from shortlist.indexing import passage_text
 from shortlist.models.folders import DEFAULT
 from shortlist.protocols import Progress
-from shortlist.search import BM25, TFIDF, Dense, MaxSim, Pipeline, leaves
-from shortlist.types import Query
+from shortlist.search import BM25, TFIDF, Cross, Dense, MaxSim, Pipeline, leaves
+from shortlist.types import Query, passage_text
 
 __all__ = ["bytes_by_part", "costs", "encode_ms", "model_bytes", "time_searches"]
 
@@ -113,15 +113,20 @@ def costs(
     found = leaves(pipeline)
     kinds = {
         "words": any(isinstance(leaf, BM25 | TFIDF) for leaf in found),
-        "vectors": any(isinstance(leaf, Dense) for leaf in found),
+        "vectors": any(isinstance(leaf, Dense | Cross) for leaf in found),
         "tokens": any(isinstance(leaf, MaxSim) for leaf in found),
     }
     parts = {name: size for name, size in by_part.items() if kinds.get(name, True)}
     needs_vectors = any(leaf.needs_vectors for leaf in found)
-    return Costs(parts, encode_ms_per_document if needs_vectors else 0.0, model_bytes if needs_vectors else 0)
+    judges = {leaf.model for leaf in found if isinstance(leaf, Cross)}
+    size = (model_bytes if needs_vectors else 0) + sum(_folder_bytes(Path(judge)) for judge in judges)
+    return Costs(parts, encode_ms_per_document if needs_vectors else 0.0, size)
 
 
 def model_bytes(collection: Collection) -> int:
     """Give the size of the model's folder."""
-    folder = collection.model or DEFAULT
+    return _folder_bytes(collection.model or DEFAULT)
+
+
+def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -19,10 +19,10 @@ from shortlist.collection import (
     document_bytes,
     keys_of,
 )
-from shortlist.indexing.passages import fit_title, passage_text, split_passages
+from shortlist.indexing.passages import fit_title, split_passages
 from shortlist.models import Encoder
 from shortlist.protocols import Progress
-from shortlist.types import Document, Passage
+from shortlist.types import Document, Passage, passage_text
 
 __all__ = ["derive"]
 

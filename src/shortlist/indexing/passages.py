@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from shortlist.types import Document, Passage
+from shortlist.types import Document, Passage, passage_text
 
-__all__ = ["CountsTokens", "fit_title", "passage_text", "split_passages"]
+__all__ = ["CountsTokens", "fit_title", "split_passages"]
 
 OVERLAP = 0.2
 SENTENCE_SEARCH = 0.4  # how much of a window may be given up to end at a sentence
@@ -36,12 +36,6 @@ class CountsTokens(Protocol):
     def count(self, text: str) -> int:
         """Count the tokens."""
         ...
-
-
-def passage_text(document: Document, passage: Passage) -> str:
-    """Give what the model reads for a passage: the title, then the span of the text."""
-    span = document.text[passage.start : passage.end]
-    return f"{document.title} {span}" if document.title else span
 
 
 def fit_title(document: Document, tokenizer: CountsTokens) -> tuple[Document, int]:

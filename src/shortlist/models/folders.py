@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
+from shortlist.models.own_folder import DEFAULT, describe, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
     GRAPH_BYTES,
@@ -29,12 +29,9 @@ from shortlist.models.safety import (
 )
 from shortlist.models.settings import MAX_DIMENSIONS, MAX_TOKENS, Settings, integer, scale, text, texts
 from shortlist.models.tokenizer import Tokenizer
-from shortlist.models.weights import bind_weights, read_bytes, read_weights
 
 __all__ = ["DEFAULT", "fingerprint", "load_folder"]
 
-DEFAULT = Path(__file__).parent / "default"
-FORMAT = 1
 BATCH_TOKENS = 512  # more buys nothing on a CPU and costs cache: docs/decisions/0002-no-padding.md
 
 # Where the graph of a sentence-transformers folder lies: as its own exporter and optimum write it.
@@ -97,17 +94,8 @@ def _digest(data: bytes | bytearray) -> str:
 
 
 def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
-    content = folder.read("model.json")
-    where = folder.path / "model.json"
-    values = parse_json(content, where)
-    if not isinstance(values, dict):
-        raise ModelError(f"{where}: holds {type(values).__name__}, expected an object")
-    if type(values.get("format")) is not int or values["format"] != FORMAT:
-        raise ModelError(
-            f"{folder.path}: model format {shown(values.get('format'))}, this version reads {FORMAT}",
-            hint="upgrade shortlist, or export the model again",
-        )
-    refuse_code(folder)
+    description = describe(folder, "bert")
+    where, values = description.where, description.values
     try:
         settings = _settings(
             where,
@@ -119,52 +107,19 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
             similarity=text(values["similarity"], "similarity", where, 200),
             dense_scale=scale(values, "dense_scale", where),
             token_scale=scale(values, "token_scale", where),
-            # model.json names every file's checksum, so its own stands for the whole folder.
-            fingerprint=_digest(content)[:16],
+            fingerprint=description.fingerprint,
             prompts=texts(values["prompts"], "prompts", where, characters=10_000),
         )
-        group = integer(values, "group", where, 1, MAX_DIMENSIONS)
-        checksums = texts(values["files"], "files", where, characters=64)
-        for name in checksums:
-            if name != Path(name).name or "\\" in name or "\0" in name:
-                raise ModelError(f"{where}: files names {shown(name)}, which is no file beside it")
-        graph = f"graph.{mode}.onnx"
-        expected = {name: checksums[name] for name in ("weights.safetensors", "tokenizer.json", graph)}
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
-    graph_data, tokenizer_data = (
-        folder.read(graph, GRAPH_BYTES),
-        folder.read("tokenizer.json", TOKENIZER_BYTES),
-    )
-    weights_data = read_bytes(folder, "weights.safetensors")
-    for name, data in ((graph, graph_data), ("tokenizer.json", tokenizer_data)):
-        _check_digest(_digest(data), expected[name], folder.path / name)
-    place = folder.path / "weights.safetensors"
-    with ThreadPoolExecutor(1) as pool:  # a checksum takes as long as a tokenizer
-        digest = pool.submit(_digest, weights_data)
-        tokenizer = Tokenizer(
-            folder.path / "tokenizer.json",
-            settings.max_tokens,
-            data=tokenizer_data,
-            trusted=folder.trusted,
-        )
-        _check_digest(digest.result(), expected[place.name], place)
-    stored = read_weights(weights_data, place)
-    weights = bind_weights(stored, place, group=group, fast=mode == "fast")
-    session, facts = open_graph(graph_data, folder.path / graph, weights)
-    tokenizer.check_rows(facts.rows)
-    backbone = Backbone(session, folder.path / graph, batch_tokens=BATCH_TOKENS)
+    parts = open_parts(description, mode, settings.max_tokens)
+    backbone = Backbone(parts.session, parts.graph, batch_tokens=BATCH_TOKENS)
     if (backbone.dimensions, backbone.late_dimensions) != (settings.dimensions, settings.token_dimensions):
         raise ModelError(
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
             f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
         )
-    positions = stored.get("embeddings.position.weight")
-    if positions is not None and len(positions) < settings.max_tokens:
-        raise ModelError(
-            f"{where}: max_tokens is {settings.max_tokens}, the model has {len(positions)} positions"
-        )
-    return settings, tokenizer, backbone
+    return settings, parts.tokenizer, backbone
 
 
 def _settings(where: Path, **values: Any) -> Settings:
@@ -173,11 +128,6 @@ def _settings(where: Path, **values: Any) -> Settings:
         return Settings(**values)
     except ModelError as error:
         raise ModelError(f"{where}: {error}", hint=error.hint) from None
-
-
-def _check_digest(found: str, expected: str, where: Path) -> None:
-    if found != expected:
-        raise ModelError(f"{where}: damaged: its checksum is not the one in model.json")
 
 
 def _load_sentence_transformers(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Backbone]:

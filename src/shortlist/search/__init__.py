@@ -1,7 +1,18 @@
 """Retrieve, fuse, rerank: pipelines as values, and the searcher that runs them."""
 
 from shortlist.search.notation import NAMES, name_of, parse, to_text
-from shortlist.search.pipeline import BM25, TFIDF, Dense, Fuse, MaxSim, Pipeline, Rerank, deepen, leaves
+from shortlist.search.pipeline import (
+    BM25,
+    TFIDF,
+    Cross,
+    Dense,
+    Fuse,
+    MaxSim,
+    Pipeline,
+    Rerank,
+    deepen,
+    leaves,
+)
 from shortlist.search.query import PreparedQuery
 from shortlist.search.searcher import Result, Searcher, default_pipeline
 
@@ -9,6 +20,7 @@ __all__ = [
     "BM25",
     "NAMES",
     "TFIDF",
+    "Cross",
     "Dense",
     "Fuse",
     "MaxSim",

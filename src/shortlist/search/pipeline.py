@@ -16,7 +16,19 @@ from typing import ClassVar
 
 from shortlist.errors import PipelineError
 
-__all__ = ["BM25", "TFIDF", "Dense", "Fuse", "Leaf", "MaxSim", "Pipeline", "Rerank", "deepen", "leaves"]
+__all__ = [
+    "BM25",
+    "TFIDF",
+    "Cross",
+    "Dense",
+    "Fuse",
+    "Leaf",
+    "MaxSim",
+    "Pipeline",
+    "Rerank",
+    "deepen",
+    "leaves",
+]
 
 DEPTH = 200
 
@@ -95,6 +107,34 @@ class MaxSim(_Stage):
 
 
 @dataclass(frozen=True)
+class Cross(_Stage):
+    """Read query and passage together (cross-encoder); scores are logits.
+
+    ``model`` is the folder of a cross-encoder. Of a document the ``passages`` nearest to the query by their vectors are
+    read, and the best one speaks for it. As a retriever it reads every document, if they are at most ``budget``.
+
+    Source: Nogueira and Cho 2019.
+    """
+
+    needs_vectors: ClassVar[bool] = True
+    depth: int = DEPTH
+    model: str = ""
+    passages: int = 1
+    budget: int = 2000
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+        if not isinstance(self.model, str) or not self.model:
+            raise PipelineError(
+                f"cross needs the folder of a cross-encoder, not {self.model!r}",
+                hint="write cross(model='FOLDER')",
+            )
+        for name, value in (("passages", self.passages), ("budget", self.budget)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise PipelineError(f"{name} must be a whole number from 1, not {value!r}")
+
+
+@dataclass(frozen=True)
 class Fuse(_Stage):
     """Combine retrievers: every document that one of them found gets its exact score from all.
 
@@ -154,7 +194,7 @@ class Rerank(_Stage):
         _check_number("weight", self.weight, 0, 1)
 
 
-Leaf = BM25 | TFIDF | Dense | MaxSim
+Leaf = BM25 | TFIDF | Dense | MaxSim | Cross
 Pipeline = Leaf | Fuse | Rerank
 
 
@@ -189,5 +229,5 @@ def _check_stages(*stages: object) -> None:
             raise PipelineError(f"a stage must be a pipeline, not {stage!r}")
 
 
-FIELDS = {kind: fields(kind) for kind in (BM25, TFIDF, Dense, MaxSim, Fuse, Rerank)}
+FIELDS = {kind: fields(kind) for kind in (BM25, TFIDF, Dense, MaxSim, Cross, Fuse, Rerank)}
 """The settings of every kind of stage, for the notation."""

@@ -7,6 +7,7 @@ scores again, and the hit that reports the score, cost nothing.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 
 from shortlist.collection import Section, Snapshot
 from shortlist.errors import PipelineError
-from shortlist.protocols import ScoresDocuments
+from shortlist.protocols import ScoresDocuments, ScoresPairs
 from shortlist.scoring import bm25_idf, bm25_weights, dot_products, maxsim, tfidf_idf, tfidf_weights
-from shortlist.search.pipeline import BM25, TFIDF, Dense, Leaf, MaxSim
+from shortlist.search.pipeline import BM25, TFIDF, Cross, Dense, Leaf, MaxSim
 from shortlist.search.query import PreparedQuery
-from shortlist.types import Passage
+from shortlist.types import Passage, passage_text
 
-__all__ = ["DenseScorer", "LateScorer", "LexicalScorer", "make_scorer"]
+__all__ = ["CrossScorer", "DenseScorer", "LateScorer", "LexicalScorer", "make_scorer"]
 
 Scores = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -166,6 +167,19 @@ class DenseScorer:
         """Give 1: a similarity is taken as it is."""
         return 1.0
 
+    def nearest_passages(self, positions: Sequence[int], count: int) -> list[list[Passage]]:
+        """Give up to ``count`` passages of each document, the nearest to the query first, the first of equals."""
+        found = []
+        for position in positions:
+            passages = self._snapshot.passages(position)
+            if len(passages) > 1:
+                number, document = self._snapshot.locate(position)
+                rows, _ = _passages_of(self._snapshot.segments[number].first_passages, np.array([document]))
+                order = np.argsort(-self._products[number][rows], kind="stable")[:count]
+                passages = [passages[index] for index in order.tolist()]
+            found.append(list(passages))
+        return found
+
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
         """Give the passage of each document that is nearest to the query; the first of equals."""
         return _best_passages(
@@ -234,6 +248,82 @@ class LateScorer:
         return _best_passages(self._snapshot, positions, score)
 
 
+class CrossScorer:
+    """Score by reading query and passage together; every document is a candidate, as far as the budget goes."""
+
+    absent: float | None = None
+    closeness = 3
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        query: PreparedQuery,
+        kind: Cross,
+        judge: ScoresPairs,
+        nearest: DenseScorer,
+        allowed: NDArray[np.bool_],
+    ) -> None:
+        self._snapshot = snapshot
+        self._query = query
+        self._kind = kind
+        self._judge = judge
+        self._nearest = nearest
+        self._allowed = allowed
+        self._known: dict[int, tuple[float, Passage]] = {}
+
+    def score_all(self) -> Scores:
+        """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf.
+
+        Raises:
+            PipelineError: there are more than the budget.
+        """
+        allowed = np.flatnonzero(self._allowed)
+        if len(allowed) > self._kind.budget:
+            sample = allowed[:: max(1, len(allowed) // _TIMED)][:_TIMED]
+            begin = time.perf_counter()
+            self.score(sample)
+            seconds = (time.perf_counter() - begin) / len(sample) * len(allowed)
+            raise PipelineError(
+                f"to read {len(allowed):,} documents would take about {seconds:,.0f} s a query,"
+                f" the budget of {self._kind} is {self._kind.budget:,}",
+                hint="let it read what another stage found, as rerank(hybrid, cross) does; or raise the budget",
+            )
+        scores = np.full(len(self._allowed), -np.inf)
+        scores[allowed] = self.score(allowed)
+        return scores
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions; reads those not read before."""
+        missing = [position for position in dict.fromkeys(positions.tolist()) if position not in self._known]
+        if missing:
+            pairs: list[tuple[int, Passage, str]] = []
+            nearest = self._nearest.nearest_passages(missing, self._kind.passages)
+            for position, document, passages in zip(
+                missing, self._snapshot.documents(missing), nearest, strict=True
+            ):
+                pairs += [(position, passage, passage_text(document, passage)) for passage in passages]
+            scores = self._judge.score(self._query.text, [text for _, _, text in pairs])
+            if scores.ndim != 1:
+                raise PipelineError(
+                    f"{self._kind} gives {scores.shape[1]} labels, a judge gives one score",
+                    hint="a classifier of pairs is no reranker",
+                )
+            for (position, passage, _), score in zip(pairs, scores.tolist(), strict=True):
+                if position not in self._known or score > self._known[position][0]:
+                    self._known[position] = score, passage
+        return np.array([self._known[position][0] for position in positions.tolist()])
+
+    def scale(self) -> float:
+        """Give 1: a logit is taken as it is."""
+        return 1.0
+
+    def best_passages(self, positions: Sequence[int]) -> list[Passage]:
+        """Give the passage of each document that scored best."""
+        self.score(np.array(positions, np.int64))
+        return [self._known[position][1] for position in positions]
+
+
+_TIMED = 8  # documents that an estimate is made from
 _DOCUMENTS = 2000  # scored at a time, to bound the memory of the gathered tokens
 
 
@@ -243,8 +333,12 @@ def make_scorer(
     query: PreparedQuery,
     allowed: NDArray[np.bool_],
     scales: tuple[float, float],
+    judges: Callable[[str], ScoresPairs] | None = None,
+    nearest: DenseScorer | None = None,
 ) -> ScoresDocuments:
     """Make the scorer of a leaf; ``scales`` are the int8 steps of pooled and of token vectors.
+
+    ``judges`` gives a cross-encoder by its name, ``nearest`` chooses what it reads of a long document.
 
     Raises:
         PipelineError: the leaf needs the token view and the collection has none.
@@ -261,6 +355,10 @@ def make_scorer(
                     hint="index it again without --no-tokens, or use --pipeline hybrid",
                 )
             return LateScorer(snapshot, query, scales[1], allowed)
+        case Cross(model=model):
+            assert judges is not None
+            nearest = nearest or DenseScorer(snapshot, query, scales[0])
+            return CrossScorer(snapshot, query, leaf, judges(model), nearest, allowed)
 
 
 def _best_passages(

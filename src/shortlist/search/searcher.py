@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from shortlist.collection import Analyzer, Filter, Snapshot, StoreSettings
 from shortlist.errors import PipelineError
 from shortlist.models import Encoder
-from shortlist.protocols import Progress, ScoresDocuments
+from shortlist.protocols import Progress, ScoresDocuments, ScoresPairs
 from shortlist.scoring import dot_products
 from shortlist.search.execution import Execution, timed
 from shortlist.search.notation import NAMES, name_of
-from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves
+from shortlist.search.pipeline import Cross, Dense, Leaf, Pipeline, deepen, leaves
 from shortlist.search.query import PreparedQuery, prepare
 from shortlist.search.scorers import DenseScorer, make_scorer
 from shortlist.types import Document, Hit, Query, Ranking, Run
@@ -51,16 +51,26 @@ class Result:
         return ((hit, self.documents[hit.doc_id]) for hit in self.ranking)
 
 
+def _no_judge(name: str) -> ScoresPairs:
+    raise PipelineError(f"this searcher has no judge {name!r}")
+
+
 class Searcher:
     """Bind pipelines to a snapshot and its encoder, which is asked for when a pipeline needs vectors."""
 
     def __init__(
-        self, snapshot: Snapshot, settings: StoreSettings, analyzer: Analyzer, encoder: Callable[[], Encoder]
+        self,
+        snapshot: Snapshot,
+        settings: StoreSettings,
+        analyzer: Analyzer,
+        encoder: Callable[[], Encoder],
+        judges: Callable[[str], ScoresPairs] = _no_judge,
     ) -> None:
         self.snapshot = snapshot
         self._settings = settings
         self._analyzer = analyzer
         self._encoder = encoder
+        self._judges = judges
 
     def search(
         self,
@@ -202,7 +212,10 @@ class Searcher:
         def scorer(leaf: Leaf) -> ScoresDocuments:
             if isinstance(leaf, Dense) and products is not None:
                 return DenseScorer(self.snapshot, query, scales[0], products)
-            return make_scorer(leaf, self.snapshot, query, allowed, scales)
+            nearest = (
+                DenseScorer(self.snapshot, query, scales[0], products) if isinstance(leaf, Cross) else None
+            )
+            return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, nearest)
 
         return Execution(self.snapshot, scorer, allowed, timings_ms)
 

@@ -1,16 +1,18 @@
-"""Draw the ONNX graphs of a BERT encoder, without its weights.
+"""Draw the ONNX graphs of BERT encoders and cross-encoders, without their weights.
 
 The graph is written by hand instead of traced by torch, for three things a trace can't have: fused
 attention, GELU and layer norms from ONNX Runtime's contributed operators (twice the speed of the plain
 trace on a CPU), no attention mask (the encoder never pads, see docs/decisions/0002-no-padding.md), and
 initialisers that only have a name, so that one weights file serves every graph.
 
-Shapes: B texts of the same length, S tokens, H dimensions, D dimensions of the token view.
+Shapes: B texts (or pairs) of the same length, S tokens, H dimensions, D dimensions of the token view, K labels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -21,7 +23,7 @@ GROUP = 64  # weights that share one scale
 
 @dataclass
 class Shape:
-    """The sizes of a BERT encoder and of its token view."""
+    """The sizes of a BERT encoder; ``token_dimensions`` are those of its token view."""
 
     hidden: int
     intermediate: int
@@ -29,8 +31,8 @@ class Shape:
     heads: int
     vocabulary: int
     positions: int
-    token_dimensions: int
     epsilon: float
+    token_dimensions: int = 0
 
 
 @dataclass
@@ -53,7 +55,7 @@ class _Graph:
         self.constants.append(helper.make_tensor(name, dtype, dims, values))
         return name
 
-    def add(self, op: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> str:
+    def add(self, op: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [output], domain=domain, **attributes))
         return output
 
@@ -82,9 +84,66 @@ class _Graph:
         return self.add("Reshape", [grouped, shape], f"{name}.rows")
 
 
-def draw(shape: Shape, *, fast: bool) -> onnx.ModelProto:
+def draw_encoder(shape: Shape, *, fast: bool) -> onnx.ModelProto:
     """Draw ``input_ids [B, S] -> hidden [B, S, H], late [B, S, D]``; names match the weights file."""
     g = _Graph(fast)
+    x = _backbone(g, shape, types=False)
+    g.add("Identity", [x], "hidden")
+    late = g.bind("late.weight", TensorProto.FLOAT, shape.hidden, shape.token_dimensions)
+    g.add("LpNormalization", [g.add("MatMul", [x, late], "late.raw")], "late", axis=-1, p=2)
+    outputs: dict[str, list[str | int]] = {
+        "hidden": ["B", "S", shape.hidden],
+        "late": ["B", "S", shape.token_dimensions],
+    }
+    return _model(g, ["input_ids"], outputs)
+
+
+def draw_cross_encoder(shape: Shape, *, fast: bool, head: str, labels: int = 1) -> onnx.ModelProto:
+    """Draw ``input_ids [B, S], token_type_ids [B, S] -> score [B, K]``; token type 1 is the passage's.
+
+    The head ``cls`` is a linear layer on [CLS]; ``maxsim`` adds to it the mean over the query's tokens of the best
+    cosine with a token of the passage, times ``head.factor``.
+    """
+    g = _Graph(fast)
+    x = _backbone(g, shape, types=True)
+    first = g.constant("head.first", TensorProto.INT64, [], [0])
+    cls = g.add("Gather", [x, first], "head.cls", axis=1)
+    weight = g.bind("head.weight", TensorProto.FLOAT, labels, shape.hidden)
+    bias = g.bind("head.bias", TensorProto.FLOAT, labels)
+    product = g.add("FusedMatMul", [cls, weight], "head.product", MICROSOFT, transB=1)
+    score = g.add("Add", [product, bias], "head.linear")
+    if head == "maxsim":
+        scale = g.bind("head.factor", TensorProto.FLOAT, 1)
+        score = g.add("Add", [score, g.add("Mul", [_joint_maxsim(g, x), scale], "head.scaled")], "head.sum")
+    g.add("Identity", [score], "score")
+    return _model(g, ["input_ids", "token_type_ids"], {"score": ["B", labels]})
+
+
+def _joint_maxsim(g: _Graph, hidden: str) -> str:
+    """Compare the query's tokens with the passage's, all as they come out of the joint input; give ``[B, 1]``."""
+    one = g.constant("head.one", TensorProto.FLOAT, [], [1.0])
+    away = g.constant("head.away", TensorProto.FLOAT, [], [4.0])  # further than any cosine from another
+    rows = g.constant("head.rows", TensorProto.INT64, [1], [1])
+    across = g.constant("head.across", TensorProto.INT64, [1], [2])
+    vectors = g.add("LpNormalization", [hidden], "head.vectors", axis=-1, p=2)
+    similarity = g.add(
+        "MatMul", [vectors, g.add("Transpose", [vectors], "head.turned", perm=[0, 2, 1])], "head.sim"
+    )
+    passage = g.add("Cast", ["token_type_ids"], "head.passage", to=TensorProto.FLOAT)
+    query = g.add("Sub", [one, passage], "head.query")
+    outside = g.add("Mul", [g.add("Unsqueeze", [query, rows], "head.query.row"), away], "head.outside")
+    best = g.add(
+        "ReduceMax", [g.add("Sub", [similarity, outside], "head.inside"), across], "head.best", keepdims=0
+    )
+    kept = g.add("ReduceSum", [g.add("Mul", [best, query], "head.kept"), rows], "head.total", keepdims=1)
+    return g.add("Div", [kept, g.add("ReduceSum", [query, rows], "head.count", keepdims=1)], "head.maxsim")
+
+
+def _backbone(g: _Graph, shape: Shape, *, types: bool) -> str:
+    """Draw embeddings and layers; give the name of ``[B, S, H]``.
+
+    With ``types`` the embeddings of ``token_type_ids`` are added; without, they are part of the positions'.
+    """
     hidden = shape.hidden
 
     def norm_weights(name: str) -> list[str]:
@@ -99,7 +158,12 @@ def draw(shape: Shape, *, fast: bool) -> onnx.ModelProto:
     length = g.add("Shape", ["input_ids"], "length", start=1, end=2)
     zero = g.constant("zero", TensorProto.INT64, [1], [0])
     used = g.add("Slice", [positions, zero, length, zero], "positions.used")
-    x = g.add("LayerNormalization", [g.add("Add", [words, used], "embeddings"), *norm_weights("embeddings.norm")],
+    embedded = g.add("Add", [words, used], "embeddings")
+    if types:
+        table = g.bind("embeddings.type.weight", TensorProto.FLOAT, 2, hidden)
+        typed = g.add("Gather", [table, "token_type_ids"], "embeddings.types")
+        embedded = g.add("Add", [embedded, typed], "embeddings.typed")
+    x = g.add("LayerNormalization", [embedded, *norm_weights("embeddings.norm")],
               "layer0.in", axis=-1, epsilon=shape.epsilon)  # fmt: skip
 
     for number in range(shape.layers):
@@ -119,17 +183,16 @@ def draw(shape: Shape, *, fast: bool) -> onnx.ModelProto:
         out = g.linear(wide, f"{layer}.output.weight", shape.intermediate, hidden)
         x = add_and_norm(out, x, f"{layer}.output.norm", f"{layer}.output.bias")
 
-    g.add("Identity", [x], "hidden")
-    late = g.bind("late.weight", TensorProto.FLOAT, hidden, shape.token_dimensions)
-    g.add("LpNormalization", [g.add("MatMul", [x, late], "late.raw")], "late", axis=-1, p=2)
+    return x
 
+
+def _model(g: _Graph, inputs: list[str], outputs: Mapping[str, Sequence[str | int]]) -> onnx.ModelProto:
     graph = helper.make_graph(
         g.nodes,
-        "bert-fast" if fast else "bert-exact",
-        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["B", "S"])],
-        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["B", "S", hidden]),
-         helper.make_tensor_value_info("late", TensorProto.FLOAT, ["B", "S", shape.token_dimensions])],
+        "bert-fast" if g.fast else "bert-exact",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "S"]) for name in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in outputs.items()],
         [*g.constants, *g.bound],
-    )  # fmt: skip
+    )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="shortlist")

@@ -1,0 +1,214 @@
+"""Score a query and a passage that are read together: ``[CLS] query [SEP] passage [SEP]`` through one transformer.
+
+Shapes: B pairs, K labels. Every pair runs by itself: there is no padding, and a score can't depend on its neighbours
+(docs/decisions/0002-no-padding.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.errors import DataError, ModelError
+from shortlist.models.own_folder import Description, describe, open_parts
+from shortlist.models.safety import ModelFolder, shown
+from shortlist.models.score_cache import ScoreCache
+from shortlist.models.settings import MAX_TOKENS, integer, text
+from shortlist.models.tokenizer import Tokenizer
+from shortlist.types import check_text
+
+__all__ = ["CrossEncoder", "CrossEncoderSettings", "PairScores"]
+
+
+@dataclass(frozen=True)
+class CrossEncoderSettings:
+    """Describe a cross-encoder.
+
+    ``max_tokens`` counts those of a pair with its special tokens, ``max_query_tokens`` those of the query with its own.
+    ``labels`` names what its scores mean, in order: one, if it scores how well a passage answers; or several classes.
+    """
+
+    name: str
+    max_tokens: int
+    max_query_tokens: int
+    labels: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Hold scores ``[B]``, or of several labels ``[B, K]``, and how many tokens of each pair could not be read."""
+
+    scores: NDArray[np.float64]
+    truncated_tokens: tuple[int, ...]
+
+
+class CrossEncoder:
+    """Score pairs of texts.
+
+    Scores are logits: higher is better, without a bound. They are the same bytes alone, in any batch, and on any
+    number of threads.
+    """
+
+    def __init__(self, description: Description, mode: str, cache: ScoreCache | None = None) -> None:
+        self.settings = _settings(description)
+        self.mode = mode
+        self.cache = cache
+        parts = open_parts(description, mode, self.settings.max_tokens)
+        self._tokenizer: Tokenizer = parts.tokenizer
+        self._session = parts.session
+        self._graph = parts.graph
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        inputs = {node.name for node in self._session.get_inputs()}
+        if inputs != {"input_ids", "token_type_ids"} or list(outputs) != ["score"]:
+            raise ModelError(
+                f"{self._graph}: takes {shown(sorted(inputs))} and gives {shown(sorted(outputs))},"
+                " expected input_ids and token_type_ids, and score"
+            )
+        if outputs["score"][-1] != len(self.settings.labels):
+            raise ModelError(
+                f"{self._graph}: gives {shown(outputs['score'])}, model.json names {len(self.settings.labels)} labels"
+            )
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], *, mode: str = "fast", cache: ScoreCache | None = None
+    ) -> CrossEncoder:
+        """Load a model folder, as ``shortlist train cross-encoder`` writes them.
+
+        Scores that ``cache`` remembers are not computed again.
+
+        Raises:
+            ModelError: the folder is no cross-encoder, is damaged, or needs something that is not supported.
+        """
+        if mode not in ("fast", "exact"):
+            raise ModelError(f"mode {mode!r} is neither 'fast' nor 'exact'")
+        path = Path(folder)
+        if not (path / "model.json").is_file():
+            raise ModelError(
+                f"{path}: no model folder of a cross-encoder", hint="train one: shortlist train --help"
+            )
+        return cls(describe(ModelFolder(path), "cross_encoder"), mode, cache)
+
+    def score(self, query: str, texts: Sequence[str], *, threads: int | None = None) -> NDArray[np.float64]:
+        """Score texts for one query: ``[B]`` logits, or ``[B, K]`` of several labels.
+
+        Raises:
+            DataError: a text is no text, or the model gave NaN.
+        """
+        return self.score_pairs([(query, text) for text in texts], threads=threads).scores
+
+    def score_pairs(self, pairs: Sequence[tuple[str, str]], *, threads: int | None = None) -> PairScores:
+        """Score pairs of a query and a text; counts what of each could not be read. ``threads``: default all cores.
+
+        Raises:
+            DataError: a text is no text, or the model gave NaN.
+        """
+        if threads is not None and threads < 1:
+            raise DataError(f"threads must be at least 1, not {threads}")
+        for query, passage in pairs:
+            check_text(query, "a query")
+            check_text(passage, "a passage")
+        rows = self._rows(pairs)
+        model = f"{self.settings.fingerprint} {self.mode}"
+        cache = self.cache
+        keys = [] if cache is None else [ScoreCache.key(model, *pair) for pair in pairs]
+        known = [None] * len(pairs) if cache is None else cache.get(keys)
+        missing = [index for index, value in enumerate(known) if value is None]
+        result = np.empty((len(rows), len(self.settings.labels)))
+        result[missing] = self._run([rows[index] for index in missing], threads)
+        for index, value in enumerate(known):
+            if value is not None:
+                result[index] = value
+        if cache is not None and missing:
+            cache.put([keys[index] for index in missing], result[missing])
+        scores = result[:, 0] if result.shape[1] == 1 else result
+        return PairScores(scores, tuple(row.truncated_tokens for row in rows))
+
+    def _run(self, rows: Sequence[_Row], threads: int | None) -> NDArray[np.float64]:
+        """Run the graph on tokenised pairs one by one, ``[B, K]``."""
+        shape = (1, len(self.settings.labels))
+
+        def run(row: _Row) -> NDArray[np.float32]:
+            ids = np.array([row.ids], np.int64)
+            types = np.zeros_like(ids)
+            types[0, row.first :] = 1
+            try:
+                (found,) = self._session.run(["score"], {"input_ids": ids, "token_type_ids": types})
+            except Exception as error:  # the runtime's exceptions share no base but Exception
+                raise ModelError(f"{self._graph}: its graph fails: {error}") from error
+            if found.shape != shape:
+                raise ModelError(f"{self._graph}: its graph gives score as {found.shape}, expected {shape}")
+            scores: NDArray[np.float32] = found[0]
+            return scores
+
+        longest_first = sorted(range(len(rows)), key=lambda index: -len(rows[index].ids))
+        ordered = [rows[index] for index in longest_first]
+        workers = min(threads or _cores(), len(rows))
+        result = np.empty((len(rows), shape[1]))
+        if workers <= 1:
+            found = list(map(run, ordered))
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                found = list(pool.map(run, ordered))
+        for index, scores in zip(longest_first, found, strict=True):
+            result[index] = scores
+        if not np.isfinite(result).all():
+            raise DataError(f"model {self.settings.name} gave NaN or infinity for a pair")
+        return result
+
+    def _rows(self, pairs: Sequence[tuple[str, str]]) -> list[_Row]:
+        """Join the ids of each pair; what doesn't fit is cut off the query beyond its limit, then off the passage."""
+        settings = self.settings
+        queries = list(dict.fromkeys(query for query, _ in pairs))
+        known = dict(zip(queries, self._tokenizer(queries), strict=True))
+        rows = []
+        for (query, _), passage in zip(pairs, self._tokenizer([one for _, one in pairs]), strict=True):
+            first, end = list(known[query].ids), list(passage.ids[-1:])
+            cut = max(0, len(first) - settings.max_query_tokens)
+            if cut:
+                first = [*first[: settings.max_query_tokens - 1], *end]
+            body = list(passage.ids[1:-1])
+            room = settings.max_tokens - len(first) - 1
+            cut += known[query].truncated_tokens + passage.truncated_tokens + max(0, len(body) - room)
+            rows.append(_Row([*first, *body[:room], *end], len(first), cut))
+        return rows
+
+
+@dataclass(frozen=True)
+class _Row:
+    ids: list[int]
+    first: int  # where the passage begins
+    truncated_tokens: int
+
+
+def _settings(description: Description) -> CrossEncoderSettings:
+    where, values = description.where, description.values
+    try:
+        labels = values["labels"]
+        if not isinstance(labels, list) or not 1 <= len(labels) <= 1000:
+            raise ModelError(f"{where}: labels is {shown(labels)}, expected a list of 1 to 1,000 names")
+        settings = CrossEncoderSettings(
+            name=text(values["name"], "name", where, 200),
+            max_tokens=integer(values, "max_tokens", where, 8, MAX_TOKENS),
+            max_query_tokens=integer(values, "max_query_tokens", where, 3, MAX_TOKENS),
+            labels=tuple(text(label, "a label", where, 200) for label in labels),
+            fingerprint=description.fingerprint,
+        )
+    except KeyError as error:
+        raise ModelError(f"{where}: no {error}") from None
+    if settings.max_query_tokens > settings.max_tokens - 2:
+        raise ModelError(
+            f"{where}: max_query_tokens is {settings.max_query_tokens}, max_tokens {settings.max_tokens} leaves no room"
+        )
+    return settings
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,146 @@
+"""What is in a model folder of ours? ``model.json``, weights apart from graphs, a checksum for every file.
+
+A folder may lack the table of word embeddings, which is half of a small model, and name the model that comes with the
+package instead: by the checksum of its weights, so that it is that table or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from shortlist.errors import ModelError
+from shortlist.models.backbone import open_graph
+from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
+from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
+from shortlist.models.tokenizer import Tokenizer
+from shortlist.models.weights import bind_weights, read_bytes, read_weights
+
+__all__ = ["DEFAULT", "Description", "Parts", "describe", "open_parts"]
+
+DEFAULT = Path(__file__).parent / "default"
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+TOKENIZER = "tokenizer.json"
+SHARED = "embeddings.word."
+"""How the names of the tensors begin that a folder may take from the default model."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Hold what ``model.json`` says; ``fingerprint`` is the identity of the whole folder."""
+
+    folder: ModelFolder
+    values: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def where(self) -> Path:
+        """Where it was read."""
+        return self.folder.path / "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Hold an open model: ``tensors`` are those of its weights file."""
+
+    tokenizer: Tokenizer
+    session: onnxruntime.InferenceSession
+    graph: Path
+    tensors: Mapping[str, NDArray[Any]]
+
+
+def describe(folder: ModelFolder, architecture: str) -> Description:
+    """Read ``model.json`` of a folder that should hold a model of this ``architecture``.
+
+    Raises:
+        ModelError: it is no object, of another format or architecture, or wants code to be run.
+    """
+    content = folder.read("model.json")
+    where = folder.path / "model.json"
+    values = parse_json(content, where)
+    if not isinstance(values, dict):
+        raise ModelError(f"{where}: holds {type(values).__name__}, expected an object")
+    if type(values.get("format")) is not int or values["format"] != FORMAT:
+        raise ModelError(
+            f"{folder.path}: model format {shown(values.get('format'))}, this version reads {FORMAT}",
+            hint="upgrade shortlist, or export the model again",
+        )
+    refuse_code(folder)
+    if values.get("architecture") != architecture:
+        kind = _KINDS.get(str(values.get("architecture")), shown(values.get("architecture")))
+        raise ModelError(f"{folder.path}: is {kind}, expected {_KINDS[architecture]}")
+    # model.json names every file's checksum, so its own stands for the whole folder.
+    return Description(folder, values, _digest(content)[:16])
+
+
+_KINDS = {"bert": "an encoder", "cross_encoder": "a cross-encoder"}
+
+
+def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
+    """Open graph, weights and tokenizer of a folder, each checked against its checksum.
+
+    Raises:
+        ModelError: a file is missing, damaged, or not what it may be.
+    """
+    folder, values, where = description.folder, description.values, description.where
+    graph = f"graph.{mode}.onnx"
+    try:
+        group = integer(values, "group", where, 1, MAX_DIMENSIONS)
+        checksums = texts(values["files"], "files", where, characters=64)
+        for name in checksums:
+            if name != Path(name).name or "\\" in name or "\0" in name:
+                raise ModelError(f"{where}: files names {shown(name)}, which is no file beside it")
+        expected = {name: checksums[name] for name in (WEIGHTS, TOKENIZER, graph)}
+        shared = text(values.get("embeddings", ""), "embeddings", where, 64)
+    except KeyError as error:
+        raise ModelError(f"{where}: no {error}") from None
+    graph_data, tokenizer_data = folder.read(graph, GRAPH_BYTES), folder.read(TOKENIZER, TOKENIZER_BYTES)
+    weights_data = read_bytes(folder, WEIGHTS)
+    for name, data in ((graph, graph_data), (TOKENIZER, tokenizer_data)):
+        _check_digest(_digest(data), expected[name], folder.path / name)
+    with ThreadPoolExecutor(1) as pool:  # a checksum takes as long as a tokenizer
+        digest = pool.submit(_digest, weights_data)
+        tokenizer = Tokenizer(
+            folder.path / TOKENIZER, max_tokens, data=tokenizer_data, trusted=folder.trusted
+        )
+        _check_digest(digest.result(), expected[WEIGHTS], folder.path / WEIGHTS)
+    stored = read_weights(weights_data, folder.path / WEIGHTS)
+    if shared:
+        stored |= _embeddings_of_default(shared, where)
+    positions = stored.get("embeddings.position.weight")
+    if positions is not None and len(positions) < max_tokens:
+        raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {len(positions)} positions")
+    weights = bind_weights(stored, folder.path / WEIGHTS, group=group, fast=mode == "fast")
+    session, facts = open_graph(graph_data, folder.path / graph, weights)
+    tokenizer.check_rows(facts.rows)
+    return Parts(tokenizer, session, folder.path / graph, stored)
+
+
+def _embeddings_of_default(sha256: str, where: Path) -> dict[str, NDArray[np.int8]]:
+    """Give the default model's table of word embeddings with its scales, if its weights are the ones meant."""
+    data = read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS)
+    if _digest(data) != sha256:
+        raise ModelError(
+            f"{where}: takes its word embeddings from another default model than this version's",
+            hint="train or convert the model again with this version of shortlist",
+        )
+    stored = read_weights(data, DEFAULT / WEIGHTS)
+    return {name: value for name, value in stored.items() if name.startswith(SHARED)}
+
+
+def _digest(data: bytes | bytearray) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_digest(found: str, expected: str, where: Path) -> None:
+    if found != expected:
+        raise ModelError(f"{where}: damaged: its checksum is not the one in model.json")

@@ -1,0 +1,1 @@
+"""Train encoders and judges. Needs torch: ``pip install "shortlist[train]"``."""

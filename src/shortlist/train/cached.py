@@ -1,0 +1,118 @@
+"""What does a frozen encoder give for many texts? Token vectors on disk, so that heads learn from them again and again.
+
+A head on top of an encoder that stays as it is (a projection for late interaction, poly-encoder codes) learns in
+minutes, as the transformer runs once a text instead of once a step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import BertModel
+
+from shortlist.errors import DataError
+from shortlist.protocols import Progress
+
+__all__ = ["TokenCache"]
+
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCache:
+    """Hold the last layer's vectors of every token of some texts: ``data [T, H]`` float16, ``offsets [texts + 1]``."""
+
+    data: NDArray[np.float16]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def padded(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Give the vectors of some texts, ``[B, S, H]`` float32, zeros behind them, and where they are, ``[B, S]``."""
+        spans = [(int(self.offsets[index]), int(self.offsets[index + 1])) for index in indices]
+        longest = max(end - begin for begin, end in spans)
+        data = torch.zeros(len(spans), longest, self.data.shape[1])
+        known = torch.zeros(len(spans), longest, dtype=torch.bool)
+        for row, (begin, end) in enumerate(spans):
+            data[row, : end - begin] = torch.from_numpy(self.data[begin:end].astype(np.float32))
+            known[row, : end - begin] = True
+        return data, known
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        backbone: BertModel,
+        tokenizer: Tokenizer,
+        folder: Path,
+        *,
+        max_tokens: int = 256,
+        progress: Progress | None = None,
+    ) -> TokenCache:
+        """Run ``backbone`` over the texts, or open what an earlier call made of the same ones in ``folder``.
+
+        Takes ``2 * H`` bytes a token on disk. Texts are cut to ``max_tokens``; the tokenizer is changed to do so.
+
+        Raises:
+            DataError: ``folder`` holds the vectors of other texts.
+        """
+        identity = hashlib.sha256(json.dumps([list(texts), max_tokens]).encode()).hexdigest()
+        done = folder / "cache.json"
+        if done.exists():
+            if json.loads(done.read_text(encoding="utf-8"))["texts"] != identity:
+                raise DataError(
+                    f"{folder}: vectors of other texts", hint="choose another folder, or remove it"
+                )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            _encode(texts, backbone, tokenizer, folder, max_tokens, progress)
+            done.write_text(json.dumps({"texts": identity}), encoding="utf-8")
+        return cls(np.load(folder / "tokens.npy", mmap_mode="r"), np.load(folder / "offsets.npy"))
+
+
+def _encode(
+    texts: Sequence[str],
+    backbone: BertModel,
+    tokenizer: Tokenizer,
+    folder: Path,
+    max_tokens: int,
+    progress: Callable[[int], object] | None,
+) -> None:
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    np.save(folder / "offsets.npy", offsets)
+    shape = int(offsets[-1]), backbone.config.hidden_size
+    data = np.lib.format.open_memmap(folder / "tokens.npy", "w+", np.float16, shape)
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    backbone.train(False)
+    start = 0
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= BATCH_TOKENS:
+                end += 1
+            part = order[start:end]
+            ids = torch.zeros(len(part), len(rows[part[-1]]), dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for row, index in enumerate(part):
+                ids[row, : len(rows[index])] = torch.tensor(rows[index])
+                mask[row, : len(rows[index])] = 1
+            hidden = backbone(input_ids=ids, attention_mask=mask).last_hidden_state.half().numpy()
+            for row, index in enumerate(part):
+                data[offsets[index] : offsets[index + 1]] = hidden[row, : len(rows[index])]
+            if progress is not None:
+                progress(len(part))
+            start = end
+    data.flush()

@@ -1,0 +1,153 @@
+"""A cross-encoder to be trained: query and passage through one transformer, a score from what comes out.
+
+Shapes: B pairs, S tokens (the longest pair; others are padded), H dimensions, K labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import BertModel
+
+from shortlist.errors import DataError
+from shortlist.train.examples import Example
+
+__all__ = ["CrossEncoderModel", "PairTokenizer", "Pairs", "candidate_scores", "pad"]
+
+
+TEMPERATURE = 20.0  # a similarity's part of a logit
+
+
+class Pairs(dict[str, Tensor]):
+    """Hold what the transformer reads: ``input_ids``, ``attention_mask`` and ``token_type_ids``, each ``[B, S]``."""
+
+
+class PairTokenizer:
+    """Make ``[CLS] query [SEP] passage [SEP]`` of texts; whatever doesn't fit is cut off the passage's end."""
+
+    def __init__(self, file: Path, max_tokens: int, max_query_tokens: int = 64) -> None:
+        self._queries = Tokenizer.from_file(str(file))
+        self._queries.no_padding()
+        self._queries.no_truncation()
+        self.max_tokens = max_tokens
+        self.max_query_tokens = max_query_tokens
+
+    def __call__(self, queries: Sequence[str], passages: Sequence[str]) -> Pairs:
+        """Tokenise pairs, padded to the longest."""
+        return pad(self.rows(queries, passages))
+
+    def rows(self, queries: Sequence[str], passages: Sequence[str]) -> list[tuple[list[int], int]]:
+        """Give each pair's ids, and where the passage begins in them."""
+        first = self._queries.encode_batch(list(queries))
+        second = self._queries.encode_batch(list(passages))
+        rows = []
+        for query, passage in zip(first, second, strict=True):
+            ids, end = query.ids, query.ids[-1:]
+            if len(ids) > self.max_query_tokens:
+                ids = [*ids[: self.max_query_tokens - 1], *end]
+            body = passage.ids[1:-1][: self.max_tokens - len(ids) - 1]
+            rows.append(([*ids, *body, *end], len(ids)))
+        return rows
+
+
+class CrossEncoderModel(nn.Module):
+    """Score pairs.
+
+    ``head`` says how: ``cls`` is a linear layer on [CLS] with ``labels`` outputs (Nogueira and Cho 2019); ``maxsim``
+    adds to it the mean over the query's tokens of the best match among the passage's, both as they come out of the
+    joint input, times ``scale``. The linear layer starts at zero there, so that training starts from what the encoder
+    knows.
+    """
+
+    def __init__(
+        self, backbone: BertModel, head: str, labels: int = 1, *, scale: float = TEMPERATURE
+    ) -> None:
+        super().__init__()
+        if head not in ("cls", "maxsim"):
+            raise DataError(f"head must be 'cls' or 'maxsim', not {head!r}")
+        if head == "maxsim" and labels != 1:
+            raise DataError(f"head 'maxsim' gives one score, not {labels} labels")
+        self.backbone = backbone
+        self.head = head
+        self.linear = nn.Linear(backbone.config.hidden_size, labels)
+        if head == "maxsim":
+            nn.init.zeros_(self.linear.weight)
+            self.scale = nn.Parameter(torch.tensor(float(scale)))
+        nn.init.zeros_(self.linear.bias)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Give what is no part of the transformer."""
+        return [*self.linear.parameters(), *([self.scale] if self.head == "maxsim" else [])]
+
+    def freeze(self, layers: int) -> None:
+        """Let the embeddings and the lowest ``layers`` stay as they are."""
+        frozen = [self.backbone.embeddings, *self.backbone.encoder.layer[:layers]]
+        for parameter in (parameter for module in frozen for parameter in module.parameters()):
+            parameter.requires_grad_(False)
+
+    def forward(self, pairs: Pairs) -> Tensor:
+        """Give the scores, ``[B]``, or of several labels ``[B, K]``."""
+        hidden = self.backbone(**pairs).last_hidden_state.float()
+        scores: Tensor = self.linear(hidden[:, 0])
+        if self.head == "maxsim":
+            scores = scores + self.scale * joint_maxsim(hidden, pairs)[:, None]
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def joint_maxsim(hidden: Tensor, pairs: Pairs) -> Tensor:
+    """Give, ``[B]``, the mean over the query's tokens of the best cosine with one of the passage's, of ``[B, S, H]``.
+
+    In float32: a similarity of bfloat16 has three digits, and is to be multiplied by twenty.
+    """
+    known, passage = pairs["attention_mask"].bool(), pairs["token_type_ids"].bool()
+    vectors = nn.functional.normalize(hidden, dim=-1)
+    with torch.autocast("cpu", enabled=False):
+        similarity = vectors @ vectors.transpose(1, 2)
+    best = similarity.masked_fill(~passage[:, None, :], -1.0).amax(dim=2)
+    query = (known & ~passage).float()
+    return (best * query).sum(dim=1) / query.sum(dim=1)
+
+
+def candidate_scores(
+    model: CrossEncoderModel, tokenizer: PairTokenizer, examples: Sequence[Example]
+) -> Tensor:
+    """Score every example's passages, ``[B, C]``; all examples must have the same number.
+
+    Pairs of about the same length run together, so that little is padded.
+    """
+    rows = tokenizer.rows(
+        [example.query for example in examples for _ in example.passages],
+        [passage for example in examples for passage in example.passages],
+    )
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
+    found = [model(pad([rows[index] for index in part])) for part in _by_tokens(order, rows)]
+    scores = torch.cat(found)[torch.argsort(torch.tensor(order))]
+    return scores.reshape(len(examples), -1)
+
+
+def pad(rows: Sequence[tuple[list[int], int]]) -> Pairs:
+    """Make one batch of tokenised pairs."""
+    shape = len(rows), max(len(ids) for ids, _ in rows)
+    ids, types, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+    for index, (row, first) in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row)
+        types[index, first : len(row)] = 1
+        mask[index, : len(row)] = 1
+    return Pairs(input_ids=ids, attention_mask=mask, token_type_ids=types)
+
+
+def _by_tokens(
+    order: Sequence[int], rows: Sequence[tuple[list[int], int]], most: int = 4096
+) -> Iterator[list[int]]:
+    """Cut a sequence of rows, shortest first, into parts of at most ``most`` tokens with padding."""
+    part: list[int] = []
+    for index in order:
+        if part and (len(part) + 1) * len(rows[index][0]) > most:
+            yield part
+            part = []
+        part.append(index)
+    yield part

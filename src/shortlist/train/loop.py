@@ -1,0 +1,143 @@
+"""Train a model step by step: the order of examples, checkpoints, the learning rate, progress.
+
+A training that was killed goes on from its last whole checkpoint and ends as it would have: the order depends on the
+seed and the step alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shortlist.errors import DataError
+from shortlist.train.checkpoint import Checkpoint
+
+__all__ = ["Schedule", "Step", "train"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Say how long and how fast a model learns.
+
+    ``batch_size`` counts examples; a batch is worked on in parts of at most ``part_size``, which changes memory and
+    speed but not what is learned. The learning rate rises over the share ``warm_up`` of all steps and falls to zero
+    in a line. ``bf16`` computes products in bfloat16. A checkpoint is written every ``checkpoint_s`` seconds.
+    """
+
+    steps: int
+    batch_size: int = 16
+    part_size: int = 16
+    learning_rate: float = 3e-5
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    clip: float = 1.0
+    bf16: bool = True
+    checkpoint_s: float = 120.0
+    seed: int = 0
+
+    def factor(self, step: int) -> float:
+        """Give the share of the learning rate in force at a step, counted from 0."""
+        rising = self.warm_up * self.steps
+        if step < rising:
+            return (step + 1) / rising
+        return max(0.0, (self.steps - step) / max(1.0, self.steps - rising))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Hold how far a training is: ``number`` of ``steps`` done, the mean ``loss`` of the last ones, seconds left."""
+
+    number: int
+    steps: int
+    loss: float
+    remaining_s: float
+
+
+def train(
+    model: nn.Module,
+    examples: Sequence[T],
+    loss: Callable[[nn.Module, Sequence[T]], Tensor],
+    schedule: Schedule,
+    folder: Path,
+    *,
+    heads: Sequence[nn.Parameter] = (),
+    identity: Mapping[str, Any] | None = None,
+    progress: Callable[[Step], object] | None = None,
+) -> float:
+    """Train ``model`` in place; give the mean loss of the last steps.
+
+    ``loss`` takes some examples and gives their mean loss. ``heads`` are the parameters that learn at
+    ``head_learning_rate``. ``folder`` keeps the checkpoint; what it holds of the same schedule and ``identity``
+    (whatever else decides what is learned) is gone on with.
+
+    Raises:
+        DataError: there are fewer examples than a batch, or ``folder`` holds a checkpoint of another training.
+    """
+    if len(examples) < schedule.batch_size:
+        raise DataError(f"{len(examples):,} examples are fewer than a batch of {schedule.batch_size}")
+    torch.manual_seed(schedule.seed)
+    apart = {id(parameter) for parameter in heads}
+    slow = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": slow, "base": schedule.learning_rate, "weight_decay": schedule.weight_decay},
+            {"params": list(heads), "base": schedule.head_learning_rate, "weight_decay": 0.0},
+        ],
+        lr=0.0,
+    )
+    known = {**asdict(schedule), **(identity or {}), "examples": len(examples)}
+    del known["checkpoint_s"], known["part_size"]
+    checkpoint = Checkpoint(folder, known, model, optimizer)
+    losses = checkpoint.load()
+    begin, first, saved = time.monotonic(), len(losses), time.monotonic()
+    model.train()
+    for number in range(first, schedule.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * schedule.factor(number)
+        batch = [examples[index] for index in batch_at(number, len(examples), schedule)]
+        value = 0.0
+        for start in range(0, len(batch), schedule.part_size):
+            part = batch[start : start + schedule.part_size]
+            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+                found = loss(model, part)
+            share = found * (len(part) / len(batch))
+            torch.autograd.backward(share)
+            value += float(share.detach())
+        if not math.isfinite(value):
+            raise DataError(f"step {number}: the loss is {value}", hint="lower the learning rate")
+        torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(value)
+        if progress is not None:
+            each = (time.monotonic() - begin) / (number + 1 - first)
+            progress(Step(number + 1, schedule.steps, _recent(losses), each * (schedule.steps - number - 1)))
+        if time.monotonic() - saved >= schedule.checkpoint_s or number + 1 == schedule.steps:
+            checkpoint.save(losses)
+            saved = time.monotonic()
+    model.eval()
+    return _recent(losses)
+
+
+def batch_at(step: int, count: int, schedule: Schedule) -> list[int]:
+    """Give the indices of a step's examples: every epoch has its own order and leaves out its incomplete batch."""
+    per_epoch = count // schedule.batch_size
+    epoch, place = divmod(step, per_epoch)
+    order = np.random.default_rng([schedule.seed, epoch]).permutation(count)
+    found: list[int] = order[place * schedule.batch_size : (place + 1) * schedule.batch_size].tolist()
+    return found
+
+
+def _recent(losses: Sequence[float]) -> float:
+    return float(np.mean(losses[-100:])) if losses else math.nan

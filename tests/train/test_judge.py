@@ -1,0 +1,199 @@
+"""From pairs to a judge that searches: mine negatives, train by a recipe, rerank with the folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shortlist import Collection, DataError, ModelError
+from shortlist.models.cross_encoder import CrossEncoder
+from shortlist.train.base import base_folder
+from shortlist.train.examples import Example, write_examples
+from shortlist.train.judge import build, fit_first_stage, load_examples, train_cross_encoder
+from shortlist.train.loop import Schedule, Step
+from shortlist.train.recipe import CrossEncoderRecipe, CrossEncoderSettings, Examples
+from tests.train.conftest import TOKENIZER, tiny_bert
+
+TOPICS = ("moon", "bread", "card", "garden", "shell", "train", "river", "piano")
+EXAMPLES = [
+    Example(
+        f"what about the {topic}",
+        f"this is all of the {topic}",
+        tuple(f"this is all of the {other}" for other in TOPICS if other != topic),
+        (0.2, *(number / 10 for number in range(7))),
+        source="odd" if topic == "moon" else "even",
+    )
+    for topic in TOPICS
+]
+RECIPE = CrossEncoderRecipe(
+    name="tiny judge",
+    license="MIT",
+    origin="a test",
+    examples=Examples(("pairs.jsonl",), negatives=7),
+    model=CrossEncoderSettings(head="cls", max_tokens=48, max_query_tokens=16, training_tokens=32),
+    schedule=Schedule(steps=120, batch_size=8, part_size=4, learning_rate=3e-3, bf16=False, checkpoint_s=0.0),
+)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "base"
+    tiny_bert().save_pretrained(folder)
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.json")
+    write_examples(tmp_path / "pairs.jsonl", EXAMPLES)
+    return folder
+
+
+def test_a_recipe_makes_a_judge_that_knows_the_answers(tmp_path: Path, base: Path) -> None:
+    folder = tmp_path / "judge"
+    found = train_cross_encoder(RECIPE, base, folder, examples_in=tmp_path)
+    assert (found.examples, found.left_out, found.first_stage) == (8, 0, 0)
+    judge = CrossEncoder.load(folder)
+    for example in EXAMPLES:
+        scores = judge.score(example.query, example.passages)
+        assert scores.argmax() == 0
+    values = json.loads((folder / "model.json").read_text())
+    assert (values["name"], values["license"], values["origin"]) == ("tiny judge", "MIT", "a test")
+    assert not folder.with_name("judge.training").exists()
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([{"id": topic, "text": f"this is all of the {topic}"} for topic in TOPICS])
+        result = collection.search(
+            "what about the river", 3, pipeline=f"rerank(bm25, cross(model={str(folder)!r}))"
+        )
+        assert result.ranking[0].doc_id == "river"
+
+
+def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, base: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(step: Step) -> None:
+        if step.number == 30:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_cross_encoder(RECIPE, base, tmp_path / "judge", examples_in=tmp_path, progress=kill)
+    assert not (tmp_path / "judge").exists()
+    numbers: list[int] = []
+    train_cross_encoder(
+        RECIPE,
+        base,
+        tmp_path / "judge",
+        examples_in=tmp_path,
+        progress=lambda step: numbers.append(step.number),
+    )
+    train_cross_encoder(RECIPE, base, tmp_path / "whole", examples_in=tmp_path)
+    assert numbers[0] == 30
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("judge", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_other_examples_or_settings_are_another_training(tmp_path: Path, base: Path) -> None:
+    def stop(_: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_cross_encoder(
+            RECIPE,
+            base,
+            tmp_path / "judge",
+            examples_in=tmp_path,
+            progress=lambda s: stop(s) if s.number == 2 else 0,
+        )
+    for other in (
+        replace(RECIPE, model=replace(RECIPE.model, training_tokens=31)),
+        replace(RECIPE, examples=replace(RECIPE.examples, negatives=3)),
+    ):
+        with pytest.raises(DataError, match="a checkpoint of another training"):
+            train_cross_encoder(other, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_beside_a_first_stage_it_learns_what_that_lacks(tmp_path: Path, base: Path) -> None:
+    """What the first stage tells already is not learned again: the judge's own scores tell it less."""
+    told = [replace(example, scores=(5.0, *(0.0 for _ in example.negatives))) for example in EXAMPLES]
+    write_examples(tmp_path / "pairs.jsonl", told)
+    leads = []
+    for weight in (0.0, 10.0):
+        recipe = replace(RECIPE, model=replace(RECIPE.model, first_stage=weight))
+        folder = tmp_path / f"judge{weight}"
+        train_cross_encoder(recipe, base, folder, examples_in=tmp_path)
+        judge = CrossEncoder.load(folder)
+        scores = np.array([judge.score(example.query, example.passages) for example in EXAMPLES])
+        leads.append(float((scores[:, 0] - scores[:, 1:].max(axis=1)).mean()))
+    assert leads[0] > 1 > leads[1]
+
+
+@pytest.mark.parametrize("loss", ["kl", "margin-mse"])
+def test_a_student_learns_a_teacher_s_scores(tmp_path: Path, base: Path, loss: str) -> None:
+    """The teacher prefers another passage than the answer: the student does so too."""
+    taught = [replace(example, scores=(0.0, 4.0, *(0.0 for _ in range(6)))) for example in EXAMPLES]
+    write_examples(tmp_path / "pairs.jsonl", taught)
+    recipe = replace(RECIPE, model=replace(RECIPE.model, loss=loss))
+    train_cross_encoder(recipe, base, tmp_path / "judge", examples_in=tmp_path)
+    judge = CrossEncoder.load(tmp_path / "judge")
+    right = [int(judge.score(example.query, example.passages).argmax()) == 1 for example in EXAMPLES]
+    assert sum(right) >= 6
+
+
+def test_the_weight_of_the_first_stage_is_the_likeliest() -> None:
+    draw = np.random.default_rng(0)
+    for truth in (1.0, 8.0):
+        made = []
+        for _ in range(3000):
+            scores = draw.normal(size=5)
+            chances = np.exp(truth * scores) / np.exp(truth * scores).sum()
+            answer = int(draw.choice(5, p=chances))
+            order = [answer, *(index for index in range(5) if index != answer)]
+            made.append(Example("q", "p", ("n",) * 4, tuple(scores[order].tolist())))
+        assert fit_first_stage(made) == pytest.approx(truth, rel=0.2)
+
+
+def test_examples_of_left_out_sources_are_not_learned_from(tmp_path: Path, base: Path) -> None:
+    assert base.exists()
+    found, short = load_examples(replace(RECIPE.examples, negatives=4, leave_out=("odd",)), tmp_path, 0)
+    assert {example.source for example in found} == {"even"}
+    assert (len(found), short) == (7, 0)
+    assert all(len(example.negatives) == 4 for example in found)
+    for example in found:
+        whole = next(one for one in EXAMPLES if one.query == example.query)
+        scores = dict(zip(whole.passages, whole.scores, strict=True))
+        assert example.scores == tuple(scores[passage] for passage in example.passages)
+    write_examples(tmp_path / "pairs.jsonl", [*EXAMPLES[:2], Example("few", "p", ("n",))])
+    assert load_examples(RECIPE.examples, tmp_path, 0)[1] == 1
+    write_examples(tmp_path / "pairs.jsonl", [Example("few", "p", ("n",))])
+    with pytest.raises(DataError, match="no example has 7 negatives"):
+        load_examples(RECIPE.examples, tmp_path, 0)
+
+
+def test_scores_that_are_wanted_must_be_there(tmp_path: Path, base: Path) -> None:
+    write_examples(tmp_path / "pairs.jsonl", [replace(example, scores=()) for example in EXAMPLES])
+    recipe = replace(RECIPE, model=replace(RECIPE.model, first_stage="fit"))
+    with pytest.raises(DataError, match="examples have no scores"):
+        train_cross_encoder(recipe, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_the_lowest_layers_can_be_taken_and_frozen(base: Path) -> None:
+    model = build(base, CrossEncoderSettings(layers=1, frozen_layers=1))
+    assert len(model.backbone.encoder.layer) == 1
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trained == {"linear.weight", "linear.bias", "scale"}
+    with pytest.raises(DataError, match=r"model\.layers is 3, .* has 2"):
+        build(base, CrossEncoderSettings(layers=3))
+    with pytest.raises(DataError, match=r"model\.frozen_layers is 3, there are 2"):
+        build(base, CrossEncoderSettings(frozen_layers=3))
+
+
+def test_a_base_is_a_folder_with_weights_or_a_package(base: Path) -> None:
+    assert base_folder(str(base)) == base
+    (base / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        base_folder(str(base))
+    with pytest.raises(ModelError, match="neither a folder nor an installed package"):
+        base_folder("no-such-package-anywhere")
+    with pytest.raises(ModelError, match="no base to train from"):
+        base_folder("")
