@@ -448,8 +448,10 @@ class Collection:
             return writer.compact()
 
     def close(self) -> None:
-        """Let go of files."""
+        """Let go of files, and of the judges that were loaded."""
         self._let_go()
+        with self._judges_lock:
+            self._judges.clear()
 
     def discard_if_empty(self) -> None:
         """Remove the collection if nothing has ever been committed to it."""
@@ -459,6 +461,8 @@ class Collection:
     def _forget_threads(self) -> None:
         """Start afresh in a process forked from the one that opened this: its threads are not here."""
         self._lock = threading.Lock()
+        self._judges_lock = threading.Lock()
+        self._judges.clear()  # a lock of theirs may be held by a thread that isn't here
         self._users.clear()
 
     def _finish(self) -> None:
@@ -496,6 +500,7 @@ class Collection:
 
     def _judge(self, name: str) -> CrossEncoder:
         """Give a cross-encoder, loaded when first needed, in the mode of the collection's encoder."""
+        name = os.path.realpath(name)
         with self._judges_lock:
             if name not in self._judges:
                 self._judges[name] = CrossEncoder.load(

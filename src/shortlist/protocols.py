@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shortlist.types import Passage
 
-__all__ = ["EncodesTexts", "Progress", "ScoresDocuments", "ScoresPairs", "Steps"]
+__all__ = ["EncodesTexts", "JudgedPairs", "Progress", "ScoresDocuments", "ScoresPairs", "Steps"]
 
 Progress = Callable[[int], object]
 """Called with the number of items just done."""
@@ -32,11 +32,25 @@ class EncodesTexts(Protocol):
         ...
 
 
-class ScoresPairs(Protocol):
-    """Score texts for one query, ``[texts]``, or ``[texts, labels]``; higher is better."""
+class JudgedPairs(Protocol):
+    """Hold scores ``[pairs]``, or of several labels ``[pairs, labels]``, and what of each pair was not read."""
 
-    def score(self, query: str, texts: Sequence[str], *, threads: int | None = ...) -> NDArray[np.float64]:
-        """Give one score a text."""
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Higher is better."""
+        ...
+
+    @property
+    def truncated_tokens(self) -> Sequence[int]:
+        """Count the tokens of each pair that were cut off."""
+        ...
+
+
+class ScoresPairs(Protocol):
+    """Score pairs of a query and a text that are read together."""
+
+    def score_pairs(self, pairs: Sequence[tuple[str, str]], *, threads: int | None = ...) -> JudgedPairs:
+        """Score each pair."""
         ...
 
 

@@ -20,6 +20,7 @@ negatives = 2
 head = "cls"
 max_tokens = 48
 max_query_tokens = 16
+training_tokens = 32
 first_stage = 2
 [schedule]
 steps = 3
@@ -61,10 +62,23 @@ def test_negatives_then_a_judge_by_a_recipe(
 
 
 def test_json_says_what_was_left_out(tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "negatives", str(pairs), "-o", str(tmp_path / "m.jsonl"), "--count", "30", "--json"]
-    assert main([*command, "--pipelines", "dense"]) == 0
+    command = ["train", "negatives", str(pairs), "-o", str(tmp_path / "m.jsonl"), "--count", "3", "--json"]
+    assert main([*command, "--pipelines", "dense", "--depth", "4", "--ranks", "1:4"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["examples"], found["without_negatives"]) == (0, 8)
+    assert found["examples"] + found["without_answer"] + found["without_negatives"] == 8
+
+
+def test_nothing_is_written_over_or_for_nothing(
+    tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = pairs.read_bytes()
+    assert main(["train", "negatives", str(pairs), "-o", str(pairs)]) == 1
+    assert "there is something at this path already" in capsys.readouterr().err
+    assert pairs.read_bytes() == before
+    command = ["train", "negatives", str(pairs), "-o", str(tmp_path / "m.jsonl"), "--pipelines", "dense"]
+    assert main([*command, "--count", "30"]) == 1
+    assert "none of 8 queries has its answer and 30 negatives" in capsys.readouterr().err
+    assert not (tmp_path / "m.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +86,7 @@ def test_json_says_what_was_left_out(tmp_path: Path, pairs: Path, capsys: pytest
     [
         (["--ranks", "5"], "must be two ranks such as 1:30", 2),
         (["--ranks", "9:3"], "ranks 9 to 3", 1),
+        (["--depth", "10"], "ranks 1 to 30 of 10", 1),
         (["--count", "0"], "must be at least 1", 2),
         (["--pipelines", "nothing"], "there is no stage 'nothing'", 2),
     ],

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +17,8 @@ def scores(count: int, labels: int = 1) -> np.ndarray:
     return np.arange(count * labels, dtype=float).reshape(count, labels) / 3
 
 
-@pytest.mark.parametrize("on_disk", [False, True])
-def test_what_was_put_is_got_bit_for_bit(tmp_path: Path, on_disk: bool) -> None:
-    cache = ScoreCache(path=tmp_path / "cache" if on_disk else None)
+def test_what_was_put_is_got_bit_for_bit() -> None:
+    cache = ScoreCache()
     cache.put(keys(4), scores(4, 3))
     found = cache.get([*keys(5), keys(1)[0]])
     assert found[4] is None
@@ -28,7 +26,6 @@ def test_what_was_put_is_got_bit_for_bit(tmp_path: Path, on_disk: bool) -> None:
         assert value is not None
         assert value.tobytes() == expected.tobytes()
     assert found[5] is not None
-    cache.close()
 
 
 def test_the_key_depends_on_model_query_and_text_and_on_where_one_ends() -> None:
@@ -48,21 +45,8 @@ def test_the_least_recently_used_are_forgotten() -> None:
     assert len(cache) == 3
 
 
-def test_the_file_remembers_for_another_process_and_beyond_the_memory(tmp_path: Path) -> None:
-    path = tmp_path / "scores"
-    cache = ScoreCache(pairs=2, path=path)
-    cache.put(keys(1200), scores(1200))
-    assert len(cache) == 2
-    cache.close()
-    again = ScoreCache(path=path)
-    found = again.get(keys(1201))
-    assert found[1200] is None
-    assert [float(value[0]) for value in found[:1200] if value is not None] == scores(1200)[:, 0].tolist()
-    again.close()
-
-
-def test_threads_share_it(tmp_path: Path) -> None:
-    cache = ScoreCache(path=tmp_path / "scores")
+def test_threads_share_it() -> None:
+    cache = ScoreCache()
 
     def work(model: str) -> None:
         for number in range(50):
@@ -77,15 +61,8 @@ def test_threads_share_it(tmp_path: Path) -> None:
     for number in range(4):
         found = cache.get(keys(50, f"m{number}"))
         assert [float(value[0]) for value in found if value is not None] == list(range(50))
-    cache.close()
 
 
-def test_a_file_that_is_no_cache_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("not a database " * 100)
-    with pytest.raises(DataError, match=r"notes\.txt: can't be a cache of scores"):
-        ScoreCache(path=path)
-    with pytest.raises(DataError, match="can't be a cache"):
-        ScoreCache(path=tmp_path / "none" / "scores")
+def test_it_holds_something() -> None:
     with pytest.raises(DataError, match="at least 1 pair"):
         ScoreCache(pairs=0)

@@ -44,7 +44,7 @@ def test_it_is_made_once(tmp_path: Path) -> None:
     assert sum(done) == len(TEXTS)
     again = TokenCache.of(
         TEXTS,
-        tiny_bert(1),
+        tiny_bert(),
         Tokenizer.from_file(str(TOKENIZER)),
         tmp_path,
         max_tokens=24,
@@ -54,7 +54,9 @@ def test_it_is_made_once(tmp_path: Path) -> None:
     assert np.array_equal(first.data, again.data)
 
 
-def test_vectors_of_other_texts_are_refused(tmp_path: Path) -> None:
+def test_vectors_of_other_texts_or_another_encoder_are_refused(tmp_path: Path) -> None:
     cached(tmp_path)
+    with pytest.raises(DataError, match="of another encoder"):
+        TokenCache.of(TEXTS, tiny_bert(1), Tokenizer.from_file(str(TOKENIZER)), tmp_path, max_tokens=24)
     with pytest.raises(DataError, match="vectors of other texts"):
         cached(tmp_path, TEXTS[1:])

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
+from safetensors.numpy import load_file, save_file
 
 from shortlist import DataError, Encoder, ModelError
 from shortlist.models.cross_encoder import CrossEncoder
@@ -23,7 +25,7 @@ from shortlist.train.cross_encoder import (
     pad,
 )
 from shortlist.train.examples import Example
-from shortlist.train.export import export_cross_encoder
+from shortlist.train.export import export_cross_encoder, write_description
 from shortlist.train.loop import Schedule, train
 from shortlist.train.losses import softmax_over_candidates
 from tests.train.conftest import TOKENIZER, tiny_bert
@@ -121,8 +123,6 @@ def test_what_could_not_be_read_is_counted(tmp_path: Path) -> None:
 def test_a_judge_that_keeps_the_default_model_s_words_shares_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from safetensors.numpy import load_file
-
     model = CrossEncoderModel(tiny_bert(hidden=384), "maxsim")
     stored = load_file(DEFAULT / "weights.safetensors")
     steps, scale = (
@@ -178,6 +178,56 @@ def test_a_description_that_makes_no_sense_is_refused(
     (folder / "model.json").write_text(json.dumps({**values, **change}))
     with pytest.raises(ModelError, match=message):
         CrossEncoder.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dims", "message"),
+    [
+        (TensorProto.FLOAT, [], "gives score as"),
+        (TensorProto.INT64, ["B", 1], "gives score as"),
+        (TensorProto.STRING, ["B", 1], "data type 8 is not supported"),
+        (TensorProto.FLOAT, ["B", "S", 1], "gives score as"),
+    ],
+)
+def test_a_graph_that_gives_no_scores_is_refused(
+    tmp_path: Path, kind: TensorProto.DataType, dims: list[str | int | None], message: str
+) -> None:
+    folder = exported(made(), tmp_path / "model")
+    value: Any = [b"1"] if kind == TensorProto.STRING else [1]
+    constant = helper.make_tensor("score", kind, [1] * len(dims), value)
+    inputs = [
+        helper.make_tensor_value_info(n, TensorProto.INT64, ["B", "S"])
+        for n in ("input_ids", "token_type_ids")
+    ]
+    keep = [helper.make_node("Identity", [one.name], [f"{one.name}.kept"]) for one in inputs]
+    graph = helper.make_graph(
+        [*keep, helper.make_node("Constant", [], ["score"], value=constant)],
+        "odd",
+        inputs,
+        [helper.make_tensor_value_info("score", kind, dims)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    (folder / "graph.fast.onnx").write_bytes(model.SerializeToString())
+    write_description(folder, json.loads((folder / "model.json").read_text()))
+    with pytest.raises(ModelError, match=message):
+        CrossEncoder.load(folder)
+
+
+def test_positions_without_rows_are_refused(tmp_path: Path) -> None:
+    folder = exported(made(), tmp_path / "model")
+    tensors = load_file(folder / "weights.safetensors")
+    save_file(
+        {**tensors, "embeddings.position.weight": np.array(0, np.float32)}, folder / "weights.safetensors"
+    )
+    write_description(folder, json.loads((folder / "model.json").read_text()))
+    with pytest.raises(ModelError, match="max_tokens is 48"):
+        CrossEncoder.load(folder)
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    for path in ("a" * 5000, "a\0b"):
+        with pytest.raises(ModelError):
+            CrossEncoder.load(path)
 
 
 def test_texts_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_the_layout_of_plain_pairs_is_read(tmp_path: Path) -> None:
         ('{"query": 1, "passage": "p"}', "query is 1"),
         ('{"query": "q", "passage": "p", "negative": ["x"]}', "has 'negative', which is not known"),
         ('{"query": "q", "passage": "p", "negatives": "x"}', "negatives are no list of texts"),
+        ('{"query": "q", "passage": "p", "source": null}', "source is None, expected a text"),
+        ('{"query": "\\ud800", "passage": "p"}', "query is not UTF-8"),
+        (
+            '{"query": "q", "passage": "p", "scores": [1' + "0" * 400 + "]}",
+            "scores are no list of finite numbers",
+        ),
         ('{"query": "q", "passage": "p", "scores": [NaN]}', "scores are no list of finite numbers"),
         (
             '{"query": "q", "passage": "p", "scores": [1, 2]}',

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from shortlist import Collection, DataError, ModelError
 from shortlist.models.cross_encoder import CrossEncoder
@@ -16,7 +17,7 @@ from shortlist.train.base import base_folder
 from shortlist.train.examples import Example, write_examples
 from shortlist.train.judge import build, fit_first_stage, load_examples, train_cross_encoder
 from shortlist.train.loop import Schedule, Step
-from shortlist.train.recipe import CrossEncoderRecipe, CrossEncoderSettings, Examples
+from shortlist.train.recipe import CrossEncoderRecipe, Examples, JudgeSettings
 from tests.train.conftest import TOKENIZER, tiny_bert
 
 TOPICS = ("moon", "bread", "card", "garden", "shell", "train", "river", "piano")
@@ -30,12 +31,13 @@ EXAMPLES = [
     )
     for topic in TOPICS
 ]
+SETTINGS = JudgeSettings(head="cls", max_tokens=48, max_query_tokens=16, training_tokens=32)
 RECIPE = CrossEncoderRecipe(
     name="tiny judge",
     license="MIT",
     origin="a test",
     examples=Examples(("pairs.jsonl",), negatives=7),
-    model=CrossEncoderSettings(head="cls", max_tokens=48, max_query_tokens=16, training_tokens=32),
+    model=SETTINGS,
     schedule=Schedule(steps=120, batch_size=8, part_size=4, learning_rate=3e-3, bf16=False, checkpoint_s=0.0),
 )
 
@@ -59,6 +61,7 @@ def test_a_recipe_makes_a_judge_that_knows_the_answers(tmp_path: Path, base: Pat
         assert scores.argmax() == 0
     values = json.loads((folder / "model.json").read_text())
     assert (values["name"], values["license"], values["origin"]) == ("tiny judge", "MIT", "a test")
+    assert "first_stage" not in values
     assert not folder.with_name("judge.training").exists()
     with Collection.create(tmp_path / "c") as collection:
         collection.add([{"id": topic, "text": f"this is all of the {topic}"} for topic in TOPICS])
@@ -122,6 +125,7 @@ def test_beside_a_first_stage_it_learns_what_that_lacks(tmp_path: Path, base: Pa
         recipe = replace(RECIPE, model=replace(RECIPE.model, first_stage=weight))
         folder = tmp_path / f"judge{weight}"
         train_cross_encoder(recipe, base, folder, examples_in=tmp_path)
+        assert json.loads((folder / "model.json").read_text()).get("first_stage", 0.0) == weight
         judge = CrossEncoder.load(folder)
         scores = np.array([judge.score(example.query, example.passages) for example in EXAMPLES])
         leads.append(float((scores[:, 0] - scores[:, 1:].max(axis=1)).mean()))
@@ -178,22 +182,81 @@ def test_scores_that_are_wanted_must_be_there(tmp_path: Path, base: Path) -> Non
 
 
 def test_the_lowest_layers_can_be_taken_and_frozen(base: Path) -> None:
-    model = build(base, CrossEncoderSettings(layers=1, frozen_layers=1))
+    model = build(base, replace(SETTINGS, head="maxsim", layers=1, frozen_layers=1))
     assert len(model.backbone.encoder.layer) == 1
     trained = {name for name, value in model.named_parameters() if value.requires_grad}
     assert trained == {"linear.weight", "linear.bias", "scale"}
     with pytest.raises(DataError, match=r"model\.layers is 3, .* has 2"):
-        build(base, CrossEncoderSettings(layers=3))
+        build(base, replace(SETTINGS, layers=3))
     with pytest.raises(DataError, match=r"model\.frozen_layers is 3, there are 2"):
-        build(base, CrossEncoderSettings(frozen_layers=3))
+        build(base, replace(SETTINGS, frozen_layers=3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "roberta"}, "model_type is 'roberta', a judge is made of 'bert' alone"),
+        ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', a judge is made of 'gelu' alone"),
+        ({"type_vocab_size": 1}, "type_vocab_size is 1"),
+        ({"hidden_size": 312}, "hidden_size is 312, no multiple of 64"),
+        ({"max_position_embeddings": 40}, "has 40 positions, the recipe wants 48"),
+    ],
+)
+def test_a_base_that_would_run_as_another_model_is_refused_before_training(
+    tmp_path: Path, base: Path, change: dict[str, object], message: str
+) -> None:
+    config = base / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    with pytest.raises(ModelError, match=message):
+        train_cross_encoder(RECIPE, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_a_base_that_lacks_weights_is_refused(tmp_path: Path, base: Path) -> None:
+    tensors = load_file(base / "model.safetensors")
+    gone = next(name for name in tensors if "layer.1.output.dense.weight" in name)
+    save_file({name: value for name, value in tensors.items() if name != gone}, base / "model.safetensors")
+    with pytest.raises(ModelError, match=r"its weights lack .*layer\.1\.output\.dense\.weight"):
+        train_cross_encoder(RECIPE, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_another_base_is_another_training(tmp_path: Path, base: Path) -> None:
+    def stop(step: Step) -> None:
+        if step.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_cross_encoder(RECIPE, base, tmp_path / "judge", examples_in=tmp_path, progress=stop)
+    tiny_bert(1).save_pretrained(base)
+    with pytest.raises(DataError, match="a checkpoint of another training"):
+        train_cross_encoder(RECIPE, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_what_is_there_stays(tmp_path: Path, base: Path) -> None:
+    short = replace(RECIPE, schedule=replace(RECIPE.schedule, steps=1))
+    work = tmp_path / "judge.training"
+    work.mkdir()
+    (work / "mine.txt").write_text("mine")
+    train_cross_encoder(short, base, tmp_path / "judge", examples_in=tmp_path)
+    assert [path.name for path in work.iterdir()] == ["mine.txt"]
+    with pytest.raises(DataError, match="there is something at this path already"):
+        train_cross_encoder(short, base, tmp_path / "judge", examples_in=tmp_path)
+
+
+def test_scores_that_tell_every_answer_have_no_best_weight() -> None:
+    told = [Example("q", "p", ("n", "m"), (1.0, 0.5, 0.2))] * 5
+    with pytest.raises(DataError, match="they tell every answer, or none"):
+        fit_first_stage(told)
+    with pytest.raises(DataError, match="they tell every answer, or none"):
+        fit_first_stage([Example("q", "p", ("n", "m"), (1.0, 5.5, 0.2))] * 5)
 
 
 def test_a_base_is_a_folder_with_weights_or_a_package(base: Path) -> None:
-    assert base_folder(str(base)) == base
+    assert base_folder(str(base), Path()) == base
+    assert base_folder(base.name, base.parent) == base
     (base / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors"):
-        base_folder(str(base))
+        base_folder(str(base), Path())
     with pytest.raises(ModelError, match="neither a folder nor an installed package"):
-        base_folder("no-such-package-anywhere")
+        base_folder("no-such-package-anywhere", Path())
     with pytest.raises(ModelError, match="no base to train from"):
-        base_folder("")
+        base_folder("", Path())

@@ -56,6 +56,25 @@ def test_scores_are_those_of_the_first_pipeline(tmp_path: Path) -> None:
     assert again.examples == mined.examples
 
 
+def test_a_kept_collection_of_other_passages_is_refused(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    mine([*PAIRS, *EXTRA], settings("dense", count=2), keep=kept)
+    with pytest.raises(DataError, match="holds other passages than these examples"):
+        mine([*PAIRS, *EXTRA[:-1]], settings("dense", count=2), keep=kept)
+    reordered = mine([*EXTRA[::-1], *PAIRS], settings("dense", count=2), keep=kept)
+    fresh = mine([*EXTRA[::-1], *PAIRS], settings("dense", count=2))
+    assert reordered.examples == fresh.examples
+
+
+def test_the_same_window_of_two_passages_is_no_negative_of_itself() -> None:
+    opening = " ".join(TEXTS[f"garden-{number}"] for number in range(6))
+    pairs = [Example("winter pruning", f"{opening} One ending."), Example("roses", f"{opening} Another.")]
+    mined = mine([*pairs, *EXTRA], settings("dense", count=6, last=10, max_tokens=48))
+    for example in mined.examples:
+        assert example.passage not in example.negatives
+        assert len(set(example.negatives)) == len(example.negatives)
+
+
 def test_another_passage_that_answers_the_same_query_is_no_negative() -> None:
     pairs = [Example("card", text) for doc_id, text in TEXTS.items() if doc_id.startswith("bank")]
     mined = mine([*pairs, *EXTRA], settings("dense", count=4, last=12))
@@ -124,6 +143,10 @@ def test_the_same_seed_draws_the_same() -> None:
         ({"last": 60}, "ranks 1 to 60 of 50"),
         ({"first": 0}, "ranks 0 to 30"),
         ({"count": 0}, "must be at least 1, not 0"),
+        (
+            {"pipelines": (parse("rerank(bm25, dense, depth=20)"),)},
+            "scores 20 documents, 50 are to have scores",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:

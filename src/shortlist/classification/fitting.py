@@ -6,7 +6,6 @@ Shapes: N texts, L labels, H features (dense or sparse).
 from __future__ import annotations
 
 import importlib
-import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from shortlist.classification.calibration import fit_temperature, softmax
 from shortlist.errors import DataError, MissingExtraError
+from shortlist.models.cores import usable_cores
 from shortlist.protocols import Progress
 
 __all__ = ["FOLDS", "GRID", "Fitted", "assign_folds", "fit_logistic", "import_sklearn"]
@@ -183,5 +183,4 @@ class _Model:
 def _threads(threads: int | None) -> Any:
     """Let BLAS and OpenMP use so many threads, whatever they were told at the start; all cores by default."""
     import_sklearn("linear_model")  # loads what is limited
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return importlib.import_module("threadpoolctl").threadpool_limits(threads or cores)
+    return importlib.import_module("threadpoolctl").threadpool_limits(threads or usable_cores())

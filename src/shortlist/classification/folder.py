@@ -27,32 +27,20 @@ from numpy.typing import NDArray
 
 from shortlist.classification.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE
 from shortlist.classification.head import EncodedBy, Head, TrainingRecord
-from shortlist.errors import DataError, ModelError
-from shortlist.formats.paths import StrPath
+from shortlist.errors import ModelError
+from shortlist.formats.paths import StrPath, refuse_existing
 from shortlist.measures import Interval
 from shortlist.models.safety import ModelFolder, shown
 from shortlist.models.settings import integer, text
 from shortlist.models.weights import read_bytes, read_weights
 
-__all__ = ["load_head", "refuse_existing", "save_head"]
+__all__ = ["load_head", "save_head"]
 
 FORMAT = 1
 MAX_LABELS = 100_000
 MAX_COUNT = 1 << 48
 
 _JSON, _WEIGHTS = "head.json", "head.safetensors"
-
-
-def refuse_existing(path: StrPath) -> None:
-    """Refuse a path where something is, so that no training is for nothing.
-
-    Raises:
-        DataError: there is something.
-    """
-    if os.path.lexists(path):
-        raise DataError(
-            f"{path}: there is something at this path already", hint="remove it, or name another path"
-        )
 
 
 def save_head(head: Head, path: StrPath) -> None:

@@ -23,10 +23,10 @@ from shortlist.classification import (
     train_baseline,
 )
 from shortlist.classification.fitting import import_sklearn
-from shortlist.classification.folder import refuse_existing
 from shortlist.classification.labelled import refuse_rejected
 from shortlist.cli.terminal import UsageError, print_json, printable, progress_bar, say
 from shortlist.formats import Rejected
+from shortlist.formats.paths import refuse_existing
 from shortlist.models import Encoder
 from shortlist.plain_text import counted
 

@@ -162,6 +162,8 @@ def _as_json(result: Any) -> Mapping[str, object]:
     }
     if result.truncated_tokens:
         record["truncated_query_tokens"] = result.truncated_tokens
+    if result.judge_truncated_tokens:
+        record["truncated_judge_tokens"] = result.judge_truncated_tokens
     return record
 
 

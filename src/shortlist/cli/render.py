@@ -61,6 +61,9 @@ def show_result(result: Result, analyzer: Analyzer, style: Style) -> None:
     if result.truncated_tokens:
         cut = counted(result.truncated_tokens, "token")
         print(f"the query is {cut} longer than the model reads; words were compared in full", file=sys.stderr)
+    if result.judge_truncated_tokens:
+        cut = counted(result.judge_truncated_tokens, "token")
+        print(f"{cut} of what the judge was given are beyond what it reads", file=sys.stderr)
     print(
         f"{found} · {name_of(result.pipeline)} · {result.timings_ms['total']:.1f} ms ({steps})",
         file=sys.stderr,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from shortlist.classification.folder import refuse_existing
 from shortlist.cli.terminal import UsageError, print_json, say, step_bars
 from shortlist.errors import DataError, MissingExtraError
+from shortlist.formats.paths import refuse_existing
 from shortlist.plain_text import counted
 from shortlist.search import parse
 from shortlist.train.examples import read_examples, write_examples
@@ -20,9 +20,12 @@ from shortlist.train.negatives import Mining, mine
 
 __all__ = ["COMMANDS"]
 
+EXTRA = ("onnx", "safetensors", "torch", "transformers")
+
 
 def _negatives(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
+    refuse_existing(output)
     first, last = arguments.ranks
     settings = Mining(
         pipelines=tuple(parse(text) for text in arguments.pipelines),
@@ -30,7 +33,7 @@ def _negatives(arguments: argparse.Namespace) -> None:
         last=last,
         count=arguments.count,
         margin=arguments.margin,
-        depth=max(last, arguments.depth),
+        depth=arguments.depth,
         max_tokens=arguments.max_tokens,
         seed=arguments.seed,
     )
@@ -48,6 +51,12 @@ def _negatives(arguments: argparse.Namespace) -> None:
             keep=None if arguments.keep is None else Path(arguments.keep),
             threads=arguments.threads,
             steps=stack.enter_context(step_bars()),
+        )
+    if not mined.examples:
+        raise DataError(
+            f"none of {counted(len(examples), 'query', 'queries')} has its answer and {settings.count} negatives"
+            f" among the first {settings.depth}",
+            hint="lower --count, or raise --depth",
         )
     count = write_examples(output, mined.examples)
     left_out = {"without_answer": mined.without_answer, "without_negatives": mined.without_negatives}
@@ -75,13 +84,19 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
         from shortlist.train.judge import train_cross_encoder
         from shortlist.train.loop import Step
         from shortlist.train.recipe import read_recipe
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
         raise MissingExtraError(
             f"training needs {error.name}", hint="pip install 'shortlist[train]'"
         ) from error
 
     recipe = read_recipe(recipe_file)
-    base = base_folder(arguments.base or recipe.base)
+    base = (
+        base_folder(arguments.base, Path())
+        if arguments.base
+        else base_folder(recipe.base, recipe_file.parent)
+    )
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()
     with tqdm(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from shortlist.errors import DataError
 
-__all__ = ["StrPath", "existing_file", "existing_folder", "existing_path", "full_extension", "shown"]
+__all__ = [
+    "StrPath",
+    "existing_file",
+    "existing_folder",
+    "existing_path",
+    "full_extension",
+    "refuse_existing",
+    "shown",
+]
 
 StrPath = str | os.PathLike[str]
 
@@ -68,3 +76,15 @@ def existing_folder(path: StrPath) -> Path:
     if not found.is_dir():
         raise DataError(f"{shown(found)}: is a file, expected a folder", hint="name the folder it is in")
     return found
+
+
+def refuse_existing(path: StrPath) -> None:
+    """Refuse a path where something is, so that no long work is for nothing.
+
+    Raises:
+        DataError: there is something.
+    """
+    if os.path.lexists(path):
+        raise DataError(
+            f"{path}: there is something at this path already", hint="remove it, or name another path"
+        )

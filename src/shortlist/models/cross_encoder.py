@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
+from shortlist.models.cores import usable_cores
 from shortlist.models.own_folder import Description, describe, open_parts
 from shortlist.models.safety import ModelFolder, shown
 from shortlist.models.score_cache import ScoreCache
@@ -23,7 +24,7 @@ from shortlist.models.settings import MAX_TOKENS, integer, text
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.types import check_text
 
-__all__ = ["CrossEncoder", "CrossEncoderSettings", "PairScores"]
+__all__ = ["CrossEncoder", "CrossEncoderSettings", "Judged"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class CrossEncoderSettings:
 
 
 @dataclass(frozen=True)
-class PairScores:
+class Judged:
     """Hold scores ``[B]``, or of several labels ``[B, K]``, and how many tokens of each pair could not be read."""
 
     scores: NDArray[np.float64]
@@ -64,16 +65,25 @@ class CrossEncoder:
         self._tokenizer: Tokenizer = parts.tokenizer
         self._session = parts.session
         self._graph = parts.graph
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        inputs = {node.name for node in self._session.get_inputs()}
+        try:
+            inputs = {node.name for node in self._session.get_inputs()}
+            outputs = {node.name: (node.type, node.shape) for node in self._session.get_outputs()}
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{self._graph}: names its inputs or outputs in no text: {error}") from error
         if inputs != {"input_ids", "token_type_ids"} or list(outputs) != ["score"]:
             raise ModelError(
                 f"{self._graph}: takes {shown(sorted(inputs))} and gives {shown(sorted(outputs))},"
                 " expected input_ids and token_type_ids, and score"
             )
-        if outputs["score"][-1] != len(self.settings.labels):
+        kind, shape = outputs["score"]
+        if kind != "tensor(float)" or len(shape) != 2 or shape[1] != len(self.settings.labels):
             raise ModelError(
-                f"{self._graph}: gives {shown(outputs['score'])}, model.json names {len(self.settings.labels)} labels"
+                f"{self._graph}: gives score as {shown(kind)} {shown(shape)}, model.json names"
+                f" {len(self.settings.labels)} labels"
+            )
+        if self._tokenizer.overhead != 2:
+            raise ModelError(
+                f"{self._graph.parent}: its tokenizer adds {self._tokenizer.overhead} tokens to a text, expected 2"
             )
 
     @classmethod
@@ -90,7 +100,11 @@ class CrossEncoder:
         if mode not in ("fast", "exact"):
             raise ModelError(f"mode {mode!r} is neither 'fast' nor 'exact'")
         path = Path(folder)
-        if not (path / "model.json").is_file():
+        try:
+            found = (path / "model.json").is_file()
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+            raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
+        if not found:
             raise ModelError(
                 f"{path}: no model folder of a cross-encoder", hint="train one: shortlist train --help"
             )
@@ -104,7 +118,7 @@ class CrossEncoder:
         """
         return self.score_pairs([(query, text) for text in texts], threads=threads).scores
 
-    def score_pairs(self, pairs: Sequence[tuple[str, str]], *, threads: int | None = None) -> PairScores:
+    def score_pairs(self, pairs: Sequence[tuple[str, str]], *, threads: int | None = None) -> Judged:
         """Score pairs of a query and a text; counts what of each could not be read. ``threads``: default all cores.
 
         Raises:
@@ -129,7 +143,7 @@ class CrossEncoder:
         if cache is not None and missing:
             cache.put([keys[index] for index in missing], result[missing])
         scores = result[:, 0] if result.shape[1] == 1 else result
-        return PairScores(scores, tuple(row.truncated_tokens for row in rows))
+        return Judged(scores, tuple(row.truncated_tokens for row in rows))
 
     def _run(self, rows: Sequence[_Row], threads: int | None) -> NDArray[np.float64]:
         """Run the graph on tokenised pairs one by one, ``[B, K]``."""
@@ -150,7 +164,7 @@ class CrossEncoder:
 
         longest_first = sorted(range(len(rows)), key=lambda index: -len(rows[index].ids))
         ordered = [rows[index] for index in longest_first]
-        workers = min(threads or _cores(), len(rows))
+        workers = min(threads or usable_cores(), len(rows))
         result = np.empty((len(rows), shape[1]))
         if workers <= 1:
             found = list(map(run, ordered))
@@ -208,7 +222,3 @@ def _settings(description: Description) -> CrossEncoderSettings:
             f"{where}: max_query_tokens is {settings.max_query_tokens}, max_tokens {settings.max_tokens} leaves no room"
         )
     return settings
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models.backbone import Backbone, Forward
+from shortlist.models.cores import usable_cores
 from shortlist.models.folders import DEFAULT, load_folder
 from shortlist.models.pooling import normalize, pool
 from shortlist.models.settings import Settings
@@ -113,7 +114,7 @@ class Encoder:
         if threads is not None and threads < 1:
             raise DataError(f"threads must be at least 1, not {threads}")
         batches = _batches(tokenized, self._backbone.batch_tokens)
-        workers = min(threads or _cores(), len(texts))
+        workers = min(threads or usable_cores(), len(texts))
         if workers <= 1:
             for count in map(run, batches):
                 _ = progress and progress(count)
@@ -176,7 +177,3 @@ def _batches(tokenized: Sequence[Tokenized], batch_tokens: int) -> Iterator[list
         indices = list(same)
         size = max(1, batch_tokens // max(1, length))
         yield from (indices[start : start + size] for start in range(0, len(indices), size))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -117,8 +117,9 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     if shared:
         stored |= _embeddings_of_default(shared, where)
     positions = stored.get("embeddings.position.weight")
-    if positions is not None and len(positions) < max_tokens:
-        raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {len(positions)} positions")
+    if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
+        count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
+        raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {count} positions")
     weights = bind_weights(stored, folder.path / WEIGHTS, group=group, fast=mode == "fast")
     session, facts = open_graph(graph_data, folder.path / graph, weights)
     tokenizer.check_rows(facts.rows)

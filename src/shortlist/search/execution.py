@@ -22,7 +22,7 @@ from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import at_least_kth
 from shortlist.scoring.adaptive import dense_weight, signs
 from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
-from shortlist.search.scorers import LexicalScorer
+from shortlist.search.scorers import CrossScorer, LexicalScorer
 from shortlist.types import Passage, Ranking
 
 __all__ = ["Execution", "leaf_name", "timed"]
@@ -83,6 +83,13 @@ class Execution:
             spans = self._best_passages(found, positions)
         pairs = [(hit.doc_id, hit.score) for hit in ranking.hits[:k]]
         return Ranking.of(pairs, stages=by_document, spans=dict(zip(doc_ids, spans, strict=True)))
+
+    @property
+    def judge_truncated_tokens(self) -> int:
+        """How many tokens of the pairs that judges were given they could not read."""
+        return sum(
+            scorer.truncated_tokens for scorer in self._scorers.values() if isinstance(scorer, CrossScorer)
+        )
 
     def positions(self, doc_ids: Iterable[str]) -> list[int]:
         """Give the positions of documents that were ranked."""

@@ -35,7 +35,8 @@ class Result:
 
     ``pipeline`` is what ran (deepened, if ``k`` asked for more than it passes on). ``timings_ms`` has the
     time of every step and the ``total``; ``seen`` how many documents each retriever passed on;
-    ``truncated_tokens`` how many tokens of the query the model could not read (BM25 reads all).
+    ``truncated_tokens`` how many tokens of the query the encoder could not read (BM25 reads all),
+    ``judge_truncated_tokens`` how many of the pairs that cross-encoders were given, all together.
     """
 
     query: str
@@ -46,6 +47,7 @@ class Result:
     seen: Mapping[str, int]
     generation: int
     truncated_tokens: int = 0
+    judge_truncated_tokens: int = 0
 
     def __iter__(self) -> Iterator[tuple[Hit, Document]]:
         return ((hit, self.documents[hit.doc_id]) for hit in self.ranking)
@@ -113,7 +115,7 @@ class Searcher:
         rankings: dict[str, Ranking] = {}
         for query, prepared, products in self._prepared(queries, leaves(chosen), threads):
             begin = time.perf_counter()
-            result = self._search(prepared, k, chosen, allowed, products, {}, begin)
+            result = self._search(prepared, k, chosen, allowed, products, {}, begin, threads)
             rankings[query.query_id] = result.ranking
             if progress is not None:
                 progress(1)
@@ -140,7 +142,7 @@ class Searcher:
         allowed = self.snapshot.allowed(condition)
         rankings: list[dict[str, Ranking]] = [{} for _ in pipelines]
         for query, prepared, products in self._prepared(queries, needed, threads):
-            execution = self._execution(prepared, allowed, products, {})
+            execution = self._execution(prepared, allowed, products, {}, threads)
             for found, pipeline, most in zip(rankings, deep, each, strict=True):
                 found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:most])
             if progress is not None:
@@ -177,13 +179,14 @@ class Searcher:
         products: Products | None,
         timings_ms: dict[str, float],
         begin: float,
+        threads: int | None = None,
     ) -> Result:
         if any(leaf.needs_vectors for leaf in leaves(pipeline)) and not query.is_encoded:
             with timed(timings_ms, "load"):  # the first search only
                 self._encoder()
             with timed(timings_ms, "encode"):
                 _ = query.vectors
-        execution = self._execution(query, allowed, products, timings_ms)
+        execution = self._execution(query, allowed, products, timings_ms, threads)
         ranking = execution.rank(pipeline, k)
         with timed(timings_ms, "fetch"):
             ids = [hit.doc_id for hit in ranking]
@@ -198,6 +201,7 @@ class Searcher:
             execution.seen,
             self.snapshot.generation.number,
             query.truncated_tokens,
+            execution.judge_truncated_tokens,
         )
 
     def _execution(
@@ -206,6 +210,7 @@ class Searcher:
         allowed: NDArray[np.bool_],
         products: Products | None,
         timings_ms: dict[str, float],
+        threads: int | None,
     ) -> Execution:
         scales = self._settings.dense_scale, self._settings.token_scale
 
@@ -215,7 +220,7 @@ class Searcher:
             nearest = (
                 DenseScorer(self.snapshot, query, scales[0], products) if isinstance(leaf, Cross) else None
             )
-            return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, nearest)
+            return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, nearest, threads)
 
         return Execution(self.snapshot, scorer, allowed, timings_ms)
 

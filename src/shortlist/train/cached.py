@@ -64,14 +64,18 @@ class TokenCache:
         Takes ``2 * H`` bytes a token on disk. Texts are cut to ``max_tokens``; the tokenizer is changed to do so.
 
         Raises:
-            DataError: ``folder`` holds the vectors of other texts.
+            DataError: ``folder`` holds the vectors of other texts, or of another encoder.
         """
-        identity = hashlib.sha256(json.dumps([list(texts), max_tokens]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([list(texts), max_tokens, tokenizer.to_str()]).encode())
+        for value in backbone.state_dict().values():
+            digest.update(value.detach().contiguous().numpy().tobytes())
+        identity = digest.hexdigest()
         done = folder / "cache.json"
         if done.exists():
             if json.loads(done.read_text(encoding="utf-8"))["texts"] != identity:
                 raise DataError(
-                    f"{folder}: vectors of other texts", hint="choose another folder, or remove it"
+                    f"{folder}: vectors of other texts or of another encoder",
+                    hint="choose another folder, or remove it",
                 )
         else:
             folder.mkdir(parents=True, exist_ok=True)

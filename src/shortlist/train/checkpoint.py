@@ -48,6 +48,14 @@ class Checkpoint:
         )
         new.replace(self._path)
 
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Remove the checkpoint, and the folder if nothing else is in it."""
+        for name in (FILE, Path(FILE).with_suffix(".new").name):
+            (folder / name).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
     def load(self) -> list[float]:
         """Put the last checkpoint into model and optimizer; give the losses so far, none if there is no checkpoint.
 
@@ -58,7 +66,7 @@ class Checkpoint:
             return []
         try:
             with safe_open(self._path, "pt") as file:
-                identity = file.metadata().get("identity")
+                identity = (file.metadata() or {}).get("identity")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise DataError(

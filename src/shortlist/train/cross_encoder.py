@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertModel
 
-from shortlist.errors import DataError
+from shortlist.errors import DataError, ModelError
+from shortlist.models.tokenizer import Tokenizer
 from shortlist.train.examples import Example
 
 __all__ = ["CrossEncoderModel", "PairTokenizer", "Pairs", "candidate_scores", "pad"]
@@ -27,12 +27,16 @@ class Pairs(dict[str, Tensor]):
 
 
 class PairTokenizer:
-    """Make ``[CLS] query [SEP] passage [SEP]`` of texts; whatever doesn't fit is cut off the passage's end."""
+    """Make ``[CLS] query [SEP] passage [SEP]`` of texts: queries are cut to their own limit, then passages to the rest.
 
-    def __init__(self, file: Path, max_tokens: int, max_query_tokens: int = 64) -> None:
-        self._queries = Tokenizer.from_file(str(file))
-        self._queries.no_padding()
-        self._queries.no_truncation()
+    Raises:
+        ModelError: the file is no tokenizer, or doesn't surround a text with one token before and one behind it.
+    """
+
+    def __init__(self, file: Path, max_tokens: int, max_query_tokens: int) -> None:
+        self._tokenizer = Tokenizer(file, max_tokens)
+        if self._tokenizer.overhead != 2:
+            raise ModelError(f"{file}: adds {self._tokenizer.overhead} tokens to a text, expected 2")
         self.max_tokens = max_tokens
         self.max_query_tokens = max_query_tokens
 
@@ -42,14 +46,13 @@ class PairTokenizer:
 
     def rows(self, queries: Sequence[str], passages: Sequence[str]) -> list[tuple[list[int], int]]:
         """Give each pair's ids, and where the passage begins in them."""
-        first = self._queries.encode_batch(list(queries))
-        second = self._queries.encode_batch(list(passages))
+        first, second = self._tokenizer(list(queries)), self._tokenizer(list(passages))
         rows = []
         for query, passage in zip(first, second, strict=True):
-            ids, end = query.ids, query.ids[-1:]
+            ids, end = list(query.ids), list(query.ids[-1:])
             if len(ids) > self.max_query_tokens:
                 ids = [*ids[: self.max_query_tokens - 1], *end]
-            body = passage.ids[1:-1][: self.max_tokens - len(ids) - 1]
+            body = list(passage.ids[1:-1])[: self.max_tokens - len(ids) - 1]
             rows.append(([*ids, *body, *end], len(ids)))
         return rows
 
@@ -92,21 +95,18 @@ class CrossEncoderModel(nn.Module):
     def forward(self, pairs: Pairs) -> Tensor:
         """Give the scores, ``[B]``, or of several labels ``[B, K]``."""
         hidden = self.backbone(**pairs).last_hidden_state.float()
-        scores: Tensor = self.linear(hidden[:, 0])
-        if self.head == "maxsim":
-            scores = scores + self.scale * joint_maxsim(hidden, pairs)[:, None]
+        with torch.autocast("cpu", enabled=False):  # bfloat16 has three digits, a logit of 20 wants more
+            scores: Tensor = self.linear(hidden[:, 0])
+            if self.head == "maxsim":
+                scores = scores + self.scale * joint_maxsim(hidden, pairs)[:, None]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
 def joint_maxsim(hidden: Tensor, pairs: Pairs) -> Tensor:
-    """Give, ``[B]``, the mean over the query's tokens of the best cosine with one of the passage's, of ``[B, S, H]``.
-
-    In float32: a similarity of bfloat16 has three digits, and is to be multiplied by twenty.
-    """
+    """Give the mean over the query's tokens of the best cosine with one of the passage's: ``[B]`` of ``[B, S, H]``."""
     known, passage = pairs["attention_mask"].bool(), pairs["token_type_ids"].bool()
     vectors = nn.functional.normalize(hidden, dim=-1)
-    with torch.autocast("cpu", enabled=False):
-        similarity = vectors @ vectors.transpose(1, 2)
+    similarity = vectors @ vectors.transpose(1, 2)
     best = similarity.masked_fill(~passage[:, None, :], -1.0).amax(dim=2)
     query = (known & ~passage).float()
     return (best * query).sum(dim=1) / query.sum(dim=1)

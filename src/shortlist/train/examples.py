@@ -7,7 +7,6 @@ passage's, then each negative's, from whoever is to be learned from or corrected
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shortlist.errors import DataError
+from shortlist.types import check_text
 
 __all__ = ["Example", "read_examples", "write_examples"]
 
@@ -93,14 +93,18 @@ def _example(line: str, place: str) -> Example:
         raise DataError(
             f"{place}: has {unknown[0]!r}, which is not known", hint=f"known: {', '.join(sorted(_KNOWN))}"
         )
-    for name in ("query", "passage"):
-        if not isinstance(values.get(name), str):
-            raise DataError(f"{place}: {name} is {values.get(name)!r}, expected a text")
+    for name, default in (("query", None), ("passage", None), ("source", "")):
+        value = values.get(name, default)
+        if not isinstance(value, str):
+            raise DataError(f"{place}: {name} is {value!r}, expected a text")
+        check_text(value, f"{place}: {name}")
     negatives, scores = values.get("negatives", []), values.get("scores", [])
     if not isinstance(negatives, list) or not all(isinstance(text, str) for text in negatives):
         raise DataError(f"{place}: negatives are no list of texts")
+    for negative in negatives:
+        check_text(negative, f"{place}: a negative")
     if not isinstance(scores, list) or not all(
-        type(score) in (int, float) and math.isfinite(score) for score in scores
+        type(score) in (int, float) and abs(score) <= 1e30 for score in scores
     ):
         raise DataError(f"{place}: scores are no list of finite numbers")
     try:
@@ -109,7 +113,7 @@ def _example(line: str, place: str) -> Example:
             values["passage"],
             tuple(negatives),
             tuple(map(float, scores)),
-            str(values.get("source", "")),
+            values.get("source", ""),
         )
     except DataError as error:
         raise DataError(f"{place}: {error}") from None

@@ -9,24 +9,30 @@ it can be weak where they are strong, and what it doesn't know of a new domain d
 from __future__ import annotations
 
 import hashlib
+import json
 import random
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import BertModel
 
-from shortlist.errors import DataError
+from shortlist.errors import DataError, ModelError
+from shortlist.formats.paths import refuse_existing
+from shortlist.models.cross_encoder import CrossEncoder
+from shortlist.train.base import BASE_FILES
+from shortlist.train.bert_graph import GROUP
+from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores
 from shortlist.train.examples import Example, read_examples
 from shortlist.train.export import export_cross_encoder
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import kl_divergence, margin_mse, softmax_over_candidates
-from shortlist.train.recipe import CrossEncoderRecipe, CrossEncoderSettings, Examples
+from shortlist.train.recipe import CrossEncoderRecipe, Examples, JudgeSettings
 
 __all__ = ["Trained", "fit_first_stage", "load_examples", "train_cross_encoder"]
 
@@ -58,8 +64,10 @@ def train_cross_encoder(
     until the model is whole.
 
     Raises:
-        DataError: the examples can't be used, or a checkpoint there is of another recipe.
+        DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
+        ModelError: the base is no BERT that a model folder can be made of.
     """
+    refuse_existing(folder)
     examples, left_out = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
     settings = recipe.model
     weight = settings.first_stage
@@ -81,8 +89,30 @@ def train_cross_encoder(
         return margin_mse(scores, given) if settings.loss == "margin-mse" else kl_divergence(scores, given)
 
     work = folder.with_name(f"{folder.name}.training")
-    texts = hashlib.sha256(repr(examples).encode()).hexdigest()
-    identity = {"model": asdict(recipe.model), "first_stage": weight, "texts": texts}
+    identity = {
+        "model": asdict(settings),
+        "first_stage": weight,
+        "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
+        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
+    }
+    details: dict[str, Any] = {"license": recipe.license, "origin": recipe.origin}
+    if weight:
+        details["first_stage"] = weight
+
+    def export(place: Path) -> None:
+        export_cross_encoder(
+            model,
+            base / "tokenizer.json",
+            place,
+            name=recipe.name,
+            max_tokens=settings.max_tokens,
+            max_query_tokens=settings.max_query_tokens,
+            details={key: value for key, value in details.items() if value},
+        )
+        CrossEncoder.load(place)
+
+    made = work / "model"
+    export(made)  # what can't be made a model of is found before hours of training
     last = train(
         model,
         examples,
@@ -93,34 +123,33 @@ def train_cross_encoder(
         identity=identity,
         progress=progress,
     )
-    details = {"license": recipe.license, "origin": recipe.origin}
-    export_cross_encoder(
-        model,
-        base / "tokenizer.json",
-        folder,
-        name=recipe.name,
-        max_tokens=settings.max_tokens,
-        max_query_tokens=settings.max_query_tokens,
-        details={key: value for key, value in details.items() if value},
-    )
-    shutil.rmtree(work)
+    export(made)
+    refuse_existing(folder)
+    made.rename(folder)
+    Checkpoint.remove(work)
     return Trained(len(examples), left_out, weight, last)
 
 
-def build(base: Path, settings: CrossEncoderSettings) -> CrossEncoderModel:
+def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
     """Make the model that training starts from.
 
-    Without dropout: drawing its masks takes longer than all products of a step on a CPU (4.0 s of 5.4 s for 80 pairs),
-    as attention then takes a slower path too, and a short training on much data doesn't need it.
+    Without dropout: drawing its masks takes longer than all else of a step on a CPU (docs/decisions/0008-judges.md),
+    and a short training on much data doesn't need it.
     """
-    backbone = BertModel.from_pretrained(
+    _check_base(base, settings)
+    loaded: Any = BertModel.from_pretrained(
         base,
         add_pooling_layer=False,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         local_files_only=True,
         use_safetensors=True,
+        output_loading_info=True,
     )
+    backbone: BertModel = loaded[0]
+    info: dict[str, Any] = loaded[1]
+    if info["missing_keys"]:
+        raise ModelError(f"{base}: its weights lack {min(info['missing_keys'])}")
     if settings.layers is not None:
         if not 1 <= settings.layers <= len(backbone.encoder.layer):
             raise DataError(f"model.layers is {settings.layers}, {base} has {len(backbone.encoder.layer)}")
@@ -133,6 +162,32 @@ def build(base: Path, settings: CrossEncoderSettings) -> CrossEncoderModel:
     model = CrossEncoderModel(backbone, settings.head, scale=settings.scale)
     model.freeze(settings.frozen_layers)
     return model
+
+
+def _check_base(base: Path, settings: JudgeSettings) -> None:
+    """Refuse a base that our graphs don't draw: it would be trained as one function and run as another.
+
+    Raises:
+        ModelError: it is no BERT, or one with other activations, sizes or types of tokens.
+    """
+    where = base / "config.json"
+    try:
+        config = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{where}: can't be read: {error}") from error
+    wanted = {"model_type": ("bert",), "hidden_act": ("gelu",), "type_vocab_size": (2,)}
+    wanted |= {"position_embedding_type": ("absolute",), "is_decoder": (False,)}
+    for key, allowed in wanted.items():
+        if config.get(key, allowed[0]) not in allowed:
+            raise ModelError(f"{where}: {key} is {config[key]!r}, a judge is made of {allowed[0]!r} alone")
+    for key in ("hidden_size", "intermediate_size"):
+        if int(config[key]) % GROUP:
+            raise ModelError(f"{where}: {key} is {config[key]}, no multiple of {GROUP}")
+    longest = max(settings.max_tokens, settings.training_tokens)
+    if config["max_position_embeddings"] < longest:
+        raise ModelError(
+            f"{where}: has {config['max_position_embeddings']} positions, the recipe wants {longest}"
+        )
 
 
 def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Example], int]:
@@ -168,10 +223,20 @@ def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Exa
 
 
 def fit_first_stage(examples: Sequence[Example]) -> float:
-    """Give the weight at which the examples' scores alone make their answers likeliest, by a softmax over each."""
+    """Give the weight at which the examples' scores alone make their answers likeliest, by a softmax over each.
+
+    Raises:
+        DataError: there is none: the scores tell every answer, or nothing at all.
+    """
     scores = np.array([example.scores for example in examples])
     leads = scores - scores[:, :1]  # of the answer over itself, and of the others over it
     losses = [
         float(np.log(np.exp(np.minimum(weight * leads, 700)).sum(axis=1)).mean()) for weight in _WEIGHTS
     ]
-    return float(_WEIGHTS[int(np.argmin(losses))])
+    best = int(np.argmin(losses))
+    if best in (0, len(_WEIGHTS) - 1):
+        raise DataError(
+            "no weight of the examples' scores fits best: they tell every answer, or none",
+            hint="mine without a margin, or give model.first_stage as a number",
+        )
+    return float(_WEIGHTS[best])

@@ -46,6 +46,28 @@ class Schedule:
     checkpoint_s: float = 120.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("steps", self.steps),
+            ("batch_size", self.batch_size),
+            ("part_size", self.part_size),
+        ):
+            if value < 1:
+                raise DataError(f"schedule.{name} must be at least 1, not {value}")
+        for name, rate in (
+            ("learning_rate", self.learning_rate),
+            ("head_learning_rate", self.head_learning_rate),
+            ("weight_decay", self.weight_decay),
+            ("checkpoint_s", self.checkpoint_s),
+            ("seed", self.seed),
+        ):
+            if not 0 <= rate < math.inf:
+                raise DataError(f"schedule.{name} must be a number from 0, not {rate}")
+        if not 0 <= self.warm_up <= 1:
+            raise DataError(f"schedule.warm_up must be a share from 0 to 1, not {self.warm_up}")
+        if not self.clip > 0:
+            raise DataError(f"schedule.clip must be above 0, not {self.clip}")
+
     def factor(self, step: int) -> float:
         """Give the share of the learning rate in force at a step, counted from 0."""
         rising = self.warm_up * self.steps
@@ -96,7 +118,7 @@ def train(
         ],
         lr=0.0,
     )
-    known = {**asdict(schedule), **(identity or {}), "examples": len(examples)}
+    known = {**asdict(schedule), **(identity or {}), "example_count": len(examples)}
     del known["checkpoint_s"], known["part_size"]
     checkpoint = Checkpoint(folder, known, model, optimizer)
     losses = checkpoint.load()

@@ -10,13 +10,17 @@ Source: Karpukhin et al. 2020 (negatives from BM25), Xiong et al. 2021 (from the
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+
+import numpy as np
 
 from shortlist.api import Collection
 from shortlist.errors import DataError
@@ -24,7 +28,7 @@ from shortlist.indexing.passages import split_passages
 from shortlist.models.folders import DEFAULT
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.protocols import Steps
-from shortlist.search import Pipeline
+from shortlist.search import Pipeline, Rerank
 from shortlist.train.examples import Example
 from shortlist.types import Document, Query, Ranking, passage_text
 
@@ -59,6 +63,12 @@ class Mining:
             )
         if self.count < 1:
             raise DataError(f"the number of negatives must be at least 1, not {self.count}")
+        scored = self.pipelines[0]
+        if isinstance(scored, Rerank) and scored.depth < self.depth:
+            raise DataError(
+                f"{scored} scores {scored.depth} documents, {self.depth} are to have scores",
+                hint="lower the depth, or raise the pipeline's",
+            )
 
 
 @dataclass
@@ -85,20 +95,16 @@ def mine(
     within ``depth``, or that have fewer negatives than asked for, are counted and left out. ``keep`` is where the
     collection of all passages stays, or lies from before.
     """
-    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder:
-        path = keep or Path(folder) / "passages.shortlist"
-        windows, documents = _windows(examples, settings.max_tokens, model)
-        if path.exists():
-            collection = Collection.open(path, model=model)
-        else:
-            progress = steps("indexing passages", len(documents)) if steps else None
-            collection, _ = Collection.build(path, documents, model=model, threads=threads, progress=progress)
-        with collection:
-            queries = [Query(str(number), example.query) for number, example in enumerate(examples)]
-            progress = steps("searching", len(queries)) if steps else None
-            runs = collection.run_all(
-                queries, settings.pipelines, settings.depth, threads=threads, progress=progress
-            )
+    windows, documents = _windows(examples, settings.max_tokens, model)
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
+        collection = stack.enter_context(
+            _indexed(keep or Path(folder) / "passages.shortlist", documents, model, threads, steps)
+        )
+        queries = [Query(str(number), example.query) for number, example in enumerate(examples)]
+        progress = steps("searching", len(queries)) if steps else None
+        runs = collection.run_all(
+            queries, settings.pipelines, settings.depth, threads=threads, progress=progress
+        )
     answers: dict[str, set[str]] = {}
     for example in examples:
         answers.setdefault(example.query, set()).update(windows[example.passage])
@@ -126,22 +132,54 @@ def mine(
     return mined
 
 
+def _indexed(
+    path: Path, documents: Sequence[Document], model: Path | None, threads: int | None, steps: Steps | None
+) -> Collection:
+    """Index the windows, or open the collection that holds them from before.
+
+    Raises:
+        DataError: the collection there holds other passages.
+    """
+    if path.exists():
+        collection = Collection.open(path, model=model)
+        if not collection.info().unfinished:
+            with collection.store.snapshot() as snapshot:
+                live = np.flatnonzero(snapshot.live)
+                known = set(snapshot.doc_ids(live.tolist()))
+            if known != {document.doc_id for document in documents}:
+                collection.close()
+                raise DataError(
+                    f"{path}: holds other passages than these examples",
+                    hint="remove it, or name another folder",
+                )
+            return collection
+        collection.close()
+    progress = steps("indexing passages", len(documents)) if steps else None
+    collection, _ = Collection.build(path, documents, model=model, threads=threads, progress=progress)
+    return collection
+
+
 def _windows(
     examples: Sequence[Example], max_tokens: int, model: Path | None
 ) -> tuple[dict[str, list[str]], list[Document]]:
-    """Cut every distinct passage into windows; give the ids of each passage's, and all as documents."""
+    """Cut every passage into windows; give the ids of each passage's, and every distinct window as a document.
+
+    A window's id is its text's checksum: the same text in two passages is one document, and can't be an answer and a
+    negative at once.
+    """
     tokenizer = Tokenizer((model or DEFAULT) / "tokenizer.json", max_tokens, trusted=model is None)
     windows: dict[str, list[str]] = {}
-    documents: list[Document] = []
-    for example in examples:
-        for text in example.passages:
-            if text not in windows:
-                whole = Document("", text)
-                windows[text] = []
-                for passage in split_passages(whole, tokenizer):
-                    windows[text].append(f"p{len(documents):08d}")
-                    documents.append(Document(windows[text][-1], passage_text(whole, passage)))
-    return windows, documents
+    documents: dict[str, Document] = {}
+    for text in (text for example in examples for text in example.passages):
+        if text not in windows:
+            whole = Document("", text)
+            windows[text] = []
+            for passage in split_passages(whole, tokenizer):
+                window = passage_text(whole, passage)
+                doc_id = hashlib.blake2b(window.encode(), digest_size=16).hexdigest()
+                windows[text].append(doc_id)
+                documents.setdefault(doc_id, Document(doc_id, window))
+    return windows, list(documents.values())
 
 
 def _negatives(

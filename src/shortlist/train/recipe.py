@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from shortlist.errors import DataError
 from shortlist.train.loop import Schedule
 
-__all__ = ["CrossEncoderRecipe", "CrossEncoderSettings", "Examples", "read_recipe"]
+__all__ = ["CrossEncoderRecipe", "Examples", "JudgeSettings", "read_recipe"]
 
 
 LOSSES = ("softmax", "kl", "margin-mse")
@@ -43,7 +43,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class CrossEncoderSettings:
+class JudgeSettings:
     """Say how a cross-encoder is built and what it is told.
 
     ``head`` and ``scale`` are those of CrossEncoderModel; its lowest ``frozen_layers`` and the embeddings stay as they
@@ -77,10 +77,13 @@ class CrossEncoderSettings:
             raise DataError(f"model.loss {self.loss!r} learns the scores that model.first_stage would add")
         if isinstance(self.first_stage, str) and self.first_stage != "fit":
             raise DataError(f"model.first_stage must be a number or 'fit', not {self.first_stage!r}")
-        if not 8 <= self.max_query_tokens + 2 <= self.max_tokens:
-            raise DataError(
-                f"model.max_query_tokens is {self.max_query_tokens}, of {self.max_tokens} tokens that leaves no room"
-            )
+        if not isinstance(self.first_stage, str) and not 0 <= self.first_stage < 1e6:
+            raise DataError(f"model.first_stage must be a number from 0, not {self.first_stage}")
+        for name, most in (("max_tokens", self.max_tokens), ("training_tokens", self.training_tokens)):
+            if not 8 <= self.max_query_tokens + 2 <= most:
+                raise DataError(
+                    f"model.max_query_tokens is {self.max_query_tokens}, of {name} {most} that leaves no room"
+                )
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class CrossEncoderRecipe:
     name: str
     examples: Examples
     schedule: Schedule
-    model: CrossEncoderSettings = field(default_factory=CrossEncoderSettings)
+    model: JudgeSettings = field(default_factory=JudgeSettings)
     base: str = ""
     license: str = ""
     origin: str = ""
