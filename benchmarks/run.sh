@@ -23,4 +23,5 @@ done
 for script in comparison_speed significance; do "$bin/python" "benchmarks/$script.py" --keep "$kept/squad_dev"; done
 "$bin/python" benchmarks/similarity.py
 "$bin/python" benchmarks/classification.py
+"$bin/python" benchmarks/training_speed.py
 "$bin/python" benchmarks/tables.py

@@ -248,6 +248,22 @@ def statistics() -> list[str]:
     ]
 
 
+def training() -> list[str]:
+    record = load("training-speed")
+    found = record["results"]
+    lines = [
+        f"**Training a cross-encoder**: {found['pairs']} pairs of {found['tokens a pair']} tokens a step, forward and",
+        f"backward in bfloat16, {found['threads']} threads ({note('training_speed.py', record)}, {record['machine']}).",
+        "",
+        "| | a step | pairs a second |",
+        "|---|---|---|",
+    ]
+    for name, values in found.items():
+        if isinstance(values, dict):
+            lines.append(f"| {name} | {values['step, seconds']:.2f} s | {values['pairs a second']} |")
+    return lines
+
+
 def similarity() -> list[str]:
     record = load("similarity")
     systems = [name for name in record["results"]["stsb"] if name not in ("pairs", "measure")]
@@ -280,7 +296,8 @@ def main() -> int:
         README: filled(README, [comparison()]),
         DETAILS: filled(
             DETAILS,
-            [machine(), quality(), adaptive(), advice(), statistics(), classification(), similarity(), encoders(),
+            [machine(), quality(), adaptive(), advice(), statistics(), classification(), training(), similarity(),
+             encoders(),
              speed(), durability(), size()],
         ),
     }  # fmt: skip
