@@ -210,7 +210,8 @@ class TestBadOptions:
             ("fuse(bm25", "pipeline 'fuse(bm25' can't be read", "short names: bm25"),
             ("bm25(depth=0)", "depth must be a whole number from 1, not 0", None),
             ("fuse(bm25)", "fuse needs two stages or more", None),
-            ("cross", "there is no stage 'cross'", "short names"),
+            ("nothing", "there is no stage 'nothing'", "short names"),
+            ("cross", "cross needs the folder of a cross-encoder", "write cross(model='FOLDER')"),
         ],
     )
     @pytest.mark.parametrize("command", ["search", "run"])
