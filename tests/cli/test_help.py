@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shortlist import __version__
-from shortlist.cli import classification
+from shortlist.cli import classification, training
 from shortlist.cli.commands import COMMANDS as OWN
 from shortlist.cli.main import _MODULES, build_parser
 
@@ -49,9 +49,11 @@ def test_every_command_is_there_and_only_those() -> None:
     expected = {
         "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
         "similarity", "duplicates", "classify", "evaluate", "compare", "tune", "advise",
+        "train",
     }  # fmt: skip
     assert set(below(build_parser())) == set(COMMANDS) == expected
-    assert {f"classify {part}" for part in classification.PARTS} == {
+    parts = {"classify": classification.PARTS, "train": training.PARTS}
+    assert {f"{name} {part}" for name, found in parts.items() for part in found} == {
         name for name in parsers() if " " in name
     }
 
@@ -114,6 +116,7 @@ def test_help_answers_at_once() -> None:
         ["search"],
         ["similarity", "-h"],
         ["classify", "train"],
+        ["train", "negatives", "--help"],
     ],
 )
 def test_nothing_heavy_is_imported_before_a_command_runs(words: list[str]) -> None:
@@ -124,7 +127,7 @@ try:
     main({words!r})
 except SystemExit:
     pass
-heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm", "sklearn"}} & set(sys.modules)
+heavy = {{"numpy", "onnxruntime", "tokenizers", "sqlite3", "Stemmer", "tqdm", "sklearn", "torch"}} & set(sys.modules)
 sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
     done = subprocess.run(
@@ -161,6 +164,8 @@ sys.exit(f"imported: {{heavy}}" if heavy else 0)
         (["classify", "train", "f", "-o", "h", "--seed", "x"], "must be a whole number of up to 12 digits"),
         (["classify", "predict", "h", "x", "--threshold", "2"], "must be between 0 and 1, not 2"),
         (["classify", "predict", "h", "x", "--threshold", "nan"], "must be between 0 and 1, not nan"),
+        (["train", "negatives", "f"], "the following arguments are required: -o/--output"),
+        (["train", "cross-encoder", "-o", "f"], "the following arguments are required: RECIPE"),
         (["info", "c", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

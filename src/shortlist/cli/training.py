@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
-from shortlist.cli.terminal import UsageError, print_json, say, step_bars
+from shortlist.cli.terminal import print_json, say, step_bars
 from shortlist.errors import DataError, MissingExtraError
 from shortlist.formats.paths import refuse_existing
 from shortlist.plain_text import counted
@@ -18,7 +19,7 @@ from shortlist.search import parse
 from shortlist.train.examples import read_examples, write_examples
 from shortlist.train.negatives import Mining, mine
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "PARTS"]
 
 EXTRA = ("onnx", "safetensors", "torch", "transformers")
 
@@ -126,14 +127,14 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
     say(f"wrote {folder}")
 
 
-_PARTS = {"negatives": _negatives, "cross-encoder": _cross_encoder}
+PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "negatives": _negatives,
+    "cross-encoder": _cross_encoder,
+}
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    part = _PARTS.get(arguments.part)
-    if part is None:
-        raise UsageError(f"there is nothing named {arguments.part!r} to train")
-    part(arguments)
+    PARTS[arguments.part](arguments)
 
 
 COMMANDS = {"train": _train}

@@ -75,7 +75,7 @@ def describe(folder: ModelFolder, architecture: str) -> Description:
             hint="upgrade shortlist, or export the model again",
         )
     refuse_code(folder)
-    if values.get("architecture") != architecture:
+    if values.get("architecture", "bert") != architecture:  # early folders of encoders name none
         kind = _KINDS.get(str(values.get("architecture")), shown(values.get("architecture")))
         raise ModelError(f"{folder.path}: is {kind}, expected {_KINDS[architecture]}")
     # model.json names every file's checksum, so its own stands for the whole folder.
