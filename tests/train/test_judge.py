@@ -51,9 +51,13 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_recipe_makes_a_judge_that_knows_the_answers(tmp_path: Path, base: Path) -> None:
+def test_a_recipe_makes_a_judge_that_knows_the_answers(
+    tmp_path: Path, base: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "judge"
     found = train_cross_encoder(RECIPE, base, folder, examples_in=tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     assert (found.examples, found.left_out, found.first_stage) == (8, 0, 0)
     judge = CrossEncoder.load(folder)
     for example in EXAMPLES:

@@ -106,7 +106,8 @@ class CrossEncoder:
             raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
         if not found:
             raise ModelError(
-                f"{path}: no model folder of a cross-encoder", hint="train one: shortlist train --help"
+                f"{path}: no model folder of a cross-encoder",
+                hint="train one: shortlist train cross-encoder --help",
             )
         return cls(describe(ModelFolder(path), "cross_encoder"), mode, cache)
 

@@ -60,7 +60,8 @@ def read_examples(path: str | os.PathLike[str]) -> Iterator[Example]:
                 if line.strip():
                     yield _example(line, f"{file}:{number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: can't be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{file}: can't be read: {reason or error}") from error
 
 
 def write_examples(path: str | os.PathLike[str], examples: Iterable[Example]) -> int:

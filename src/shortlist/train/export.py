@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from transformers import BertModel
 
 from shortlist.models.own_folder import DEFAULT, SHARED, WEIGHTS
@@ -95,7 +95,7 @@ def export_cross_encoder(
     if shared:
         tensors = {key: value for key, value in tensors.items() if not key.startswith(SHARED)}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep it from everybody else
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     for mode in ("fast", "exact"):
         graph = draw_cross_encoder(shape, fast=mode == "fast", head=model.head, labels=len(labels))

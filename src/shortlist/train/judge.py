@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import BertModel
+from transformers.utils import logging as transformers_logging
 
 from shortlist.errors import DataError, ModelError
 from shortlist.formats.paths import refuse_existing
@@ -137,15 +139,16 @@ def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
     and a short training on much data doesn't need it.
     """
     _check_base(base, settings)
-    loaded: Any = BertModel.from_pretrained(
-        base,
-        add_pooling_layer=False,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    with _quiet():
+        loaded: Any = BertModel.from_pretrained(
+            base,
+            add_pooling_layer=False,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     backbone: BertModel = loaded[0]
     info: dict[str, Any] = loaded[1]
     if info["missing_keys"]:
@@ -162,6 +165,21 @@ def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
     model = CrossEncoderModel(backbone, settings.head, scale=settings.scale)
     model.freeze(settings.frozen_layers)
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from reporting on stderr what it loads; what is missing is looked at here."""
+    library: Any = transformers_logging  # without types
+    before, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(before)
+        if bars:
+            library.enable_progress_bar()
 
 
 def _check_base(base: Path, settings: JudgeSettings) -> None:
