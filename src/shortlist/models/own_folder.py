@@ -50,12 +50,11 @@ class Description:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Hold an open model: ``tensors`` are those of its weights file."""
+    """Hold an open model."""
 
     tokenizer: Tokenizer
     session: onnxruntime.InferenceSession
     graph: Path
-    tensors: Mapping[str, NDArray[Any]]
 
 
 def describe(folder: ModelFolder, architecture: str) -> Description:
@@ -123,7 +122,7 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     weights = bind_weights(stored, folder.path / WEIGHTS, group=group, fast=mode == "fast")
     session, facts = open_graph(graph_data, folder.path / graph, weights)
     tokenizer.check_rows(facts.rows)
-    return Parts(tokenizer, session, folder.path / graph, stored)
+    return Parts(tokenizer, session, folder.path / graph)
 
 
 def _embeddings_of_default(sha256: str, where: Path) -> dict[str, NDArray[np.int8]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from shortlist.errors import DataError, ModelError
+from shortlist.models.pairs import tokenize_pairs
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.train.examples import Example
 
@@ -37,7 +38,6 @@ class PairTokenizer:
         self._tokenizer = Tokenizer(file, max_tokens)
         if self._tokenizer.overhead != 2:
             raise ModelError(f"{file}: adds {self._tokenizer.overhead} tokens to a text, expected 2")
-        self.max_tokens = max_tokens
         self.max_query_tokens = max_query_tokens
 
     def __call__(self, queries: Sequence[str], passages: Sequence[str]) -> Pairs:
@@ -46,15 +46,8 @@ class PairTokenizer:
 
     def rows(self, queries: Sequence[str], passages: Sequence[str]) -> list[tuple[list[int], int]]:
         """Give each pair's ids, and where the passage begins in them."""
-        first, second = self._tokenizer(list(queries)), self._tokenizer(list(passages))
-        rows = []
-        for query, passage in zip(first, second, strict=True):
-            ids, end = list(query.ids), list(query.ids[-1:])
-            if len(ids) > self.max_query_tokens:
-                ids = [*ids[: self.max_query_tokens - 1], *end]
-            body = list(passage.ids[1:-1])[: self.max_tokens - len(ids) - 1]
-            rows.append(([*ids, *body, *end], len(ids)))
-        return rows
+        pairs = list(zip(queries, passages, strict=True))
+        return [(row.ids, row.first) for row in tokenize_pairs(self._tokenizer, pairs, self.max_query_tokens)]
 
 
 class CrossEncoderModel(nn.Module):

@@ -20,7 +20,7 @@ from shortlist.models.weights import read_bytes, read_weights
 from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder
 from shortlist.train.cross_encoder import CrossEncoderModel
 
-__all__ = ["export_cross_encoder", "group_quantize"]
+__all__ = ["bert_tensors", "export_cross_encoder", "group_quantize", "write_description"]
 
 Float = NDArray[np.float32]
 
