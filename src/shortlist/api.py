@@ -19,6 +19,7 @@ from shortlist.collection.check import find_problems
 from shortlist.collection.format_1 import upgrading
 from shortlist.collection.generation import MAX_NAME
 from shortlist.errors import (
+    CollectionError,
     CollectionExistsError,
     CollectionNotFoundError,
     DataError,
@@ -28,10 +29,12 @@ from shortlist.errors import (
 )
 from shortlist.formats import Source, open_source
 from shortlist.indexing import Indexer, Repair, Report, repair
+from shortlist.indexing.token_pooling import MOST as MOST_POOLED
 from shortlist.models import Encoder
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.encoder import Mode
 from shortlist.models.folders import DEFAULT, fingerprint
+from shortlist.models.own_folder import JUDGES
 from shortlist.models.score_cache import ScoreCache
 from shortlist.protocols import Progress
 from shortlist.scoring import MAX_DIMENSIONS
@@ -60,6 +63,7 @@ class Info:
     model: str
     fingerprint: str
     mode: str
+    token_pooling: int
     default_pipeline: str
     format: int
     unfinished: str
@@ -101,19 +105,21 @@ class Collection:
         mode: Mode = "fast",
         language: str = "english",
         token_vectors: bool = True,
+        token_pooling: int = 1,
     ) -> Collection:
         """Create an empty collection in a folder of its own.
 
         ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
-        the space and has no late interaction. None of these can be changed later.
+        the space and has no late interaction; ``token_pooling`` from 2 to 4 joins as many token vectors that say nearly
+        the same into one. None of these can be changed later.
 
         Raises:
             CollectionExistsError: there is something at ``path`` already.
             ModelError: the model can't be used.
-            CollectionError: there is no stemmer for ``language``.
+            CollectionError: there is no stemmer for ``language``, or ``token_pooling`` is out of range.
         """
-        encoder, settings = _settings(model, mode, language, token_vectors)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
         return cls(Store.create(Path(path), settings), encoder, None if model is None else Path(model))
 
     @classmethod
@@ -126,6 +132,7 @@ class Collection:
         mode: Mode = "fast",
         language: str = "english",
         token_vectors: bool = True,
+        token_pooling: int = 1,
         strict: bool = False,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -140,7 +147,7 @@ class Collection:
             CollectionStorageError: the disk has no room for what is to come, or refuses a file.
         """
         source = open_source(documents)
-        encoder, settings = _settings(model, mode, language, token_vectors)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
         folder = None if model is None else Path(model)
         try:
             store = Store.create(Path(path), settings, unfinished=source.name)
@@ -418,6 +425,7 @@ class Collection:
                 model=settings.model or settings.model_name,
                 fingerprint=settings.fingerprint,
                 mode=settings.mode,
+                token_pooling=settings.token_pooling,
                 default_pipeline=name_of(default_pipeline(settings)),
                 format=FORMAT,
                 unfinished=snapshot.generation.unfinished,
@@ -500,7 +508,7 @@ class Collection:
 
     def _judge(self, name: str) -> CrossEncoder:
         """Give a cross-encoder, loaded when first needed, in the mode of the collection's encoder."""
-        name = os.path.realpath(name)
+        name = os.path.realpath(JUDGES.get(name, name))
         with self._judges_lock:
             if name not in self._judges:
                 self._judges[name] = CrossEncoder.load(
@@ -532,10 +540,12 @@ os.register_at_fork(after_in_child=_start_afresh_in_child)
 
 
 def _settings(
-    model: str | os.PathLike[str] | None, mode: Mode, language: str, token_vectors: bool
+    model: str | os.PathLike[str] | None, mode: Mode, language: str, token_vectors: bool, token_pooling: int
 ) -> tuple[Encoder, StoreSettings]:
     """Load the encoder of a new collection and say what is fixed by it."""
     Analyzer(language)
+    if isinstance(token_pooling, bool) or token_pooling not in range(1, MOST_POOLED + 1):
+        raise CollectionError(f"token_pooling must be from 1 to {MOST_POOLED}, not {token_pooling!r}")
     encoder = Encoder.load(model, mode=mode)
     about = encoder.settings
     if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
@@ -553,6 +563,7 @@ def _settings(
         dense_scale=about.dense_scale,
         token_dimensions=about.token_dimensions if token_vectors else 0,
         token_scale=about.token_scale,
+        token_pooling=token_pooling if token_vectors else 1,
     )
 
 

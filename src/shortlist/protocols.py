@@ -47,7 +47,12 @@ class JudgedPairs(Protocol):
 
 
 class ScoresPairs(Protocol):
-    """Score pairs of a query and a text that are read together."""
+    """Score pairs of a query and a text that are read together; none is above ``highest``, which may be infinite."""
+
+    @property
+    def highest(self) -> float:
+        """The most that a pair can score."""
+        ...
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]], *, threads: int | None = ...) -> JudgedPairs:
         """Score each pair."""

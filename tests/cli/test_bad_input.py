@@ -211,7 +211,11 @@ class TestBadOptions:
             ("bm25(depth=0)", "depth must be a whole number from 1, not 0", None),
             ("fuse(bm25)", "fuse needs two stages or more", None),
             ("nothing", "there is no stage 'nothing'", "short names"),
-            ("cross", "cross needs the folder of a cross-encoder", "write cross(model='FOLDER')"),
+            (
+                "cross(model='')",
+                "cross needs the folder of a cross-encoder",
+                "write cross, or cross(model='FOLDER')",
+            ),
         ],
     )
     @pytest.mark.parametrize("command", ["search", "run"])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,3 +69,40 @@ def test_threads_share_it() -> None:
 def test_it_holds_something() -> None:
     with pytest.raises(DataError, match="at least 1 pair"):
         ScoreCache(pairs=0)
+
+
+def test_a_file_keeps_what_memory_forgot_and_other_processes_found(tmp_path: Path) -> None:
+    file = tmp_path / "scores.sqlite"
+    first = ScoreCache(pairs=2, file=file)
+    first.put(keys(1200), scores(1200, 2))
+    assert len(first) == 2
+    second = ScoreCache(file=file)
+    for cache in (first, second):
+        found = cache.get([*keys(1200), ScoreCache.key("other", "query 1", "text")])
+        assert found[-1] is None
+        assert (
+            b"".join(value.tobytes() for value in found[:-1] if value is not None)
+            == scores(1200, 2).tobytes()
+        )
+    second.put(keys(1), scores(1) + 7)
+    third = ScoreCache(file=file)
+    (value,) = third.get(keys(1))
+    assert value is not None
+    assert value.tolist() == [7.0]
+    for cache in (first, second, third):
+        cache.close()
+
+
+def test_a_file_that_is_no_cache_is_refused_and_left_alone(tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
+    text.write_text("not a database, but long enough to be taken for one" * 20)
+    with closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("CREATE TABLE mine (id)")
+    before = other.read_bytes()
+    with pytest.raises(DataError, match="can't be used as a cache of scores"):
+        ScoreCache(file=text)
+    with pytest.raises(DataError, match="a database, but no cache of scores"):
+        ScoreCache(file=other)
+    with pytest.raises(DataError, match="can't be used as a cache of scores"):
+        ScoreCache(file=tmp_path / "nowhere" / "scores")
+    assert other.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
 
@@ -81,23 +82,51 @@ class Oracle:
         }
 
     def late_by_passage(self, query: str) -> dict[str, list[float]]:
-        """Give the mean over query tokens of the best match, in int8 steps of the model."""
+        """Give the mean over query tokens of the best match, documents in int8 steps of the model."""
         scale = self._encoder.settings.token_scale
 
         def steps(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[list[int]]:
             rounded = np.clip(np.rint(values * np.float32(1 / scale)), -127, 127)
             return rounded.astype(np.int64).tolist()  # type: ignore[no-any-return]
 
-        asked = np.array(steps(self._encoder.views([query], prompt="query").tokens[0]))
+        (vectors,) = self._encoder.queries([query])
+        own = [np.float32(np.abs(row).max() / 127) for row in vectors.tokens]
+        asked = [np.rint(row / step).astype(np.int64) for row, step in zip(vectors.tokens, own, strict=True)]
         return {
             doc_id: [
-                sum(max(column) for column in (np.array(steps(tokens)) @ asked.T).T.tolist())
+                sum(
+                    max((np.array(steps(tokens)) @ row).tolist()) * float(step)
+                    for row, step in zip(asked, own, strict=True)
+                )
                 / len(asked)
-                * scale**2
+                * scale
                 for tokens in views.tokens
             ]
             for doc_id, views in self._views.items()
         }
+
+    def poly_by_passage(self, query: str) -> dict[str, list[float]]:
+        """Give each passage's mean similarity with the codes, weighed by their softmax (equation 5 of the paper)."""
+        scale = self._encoder.settings.dense_scale
+        (vectors,) = self._encoder.queries([query])
+        assert vectors.codes is not None
+        own = [float(np.float32(np.abs(row).max() / 127)) for row in vectors.codes]
+        asked = [
+            np.rint(row / np.float32(step)).astype(np.int64)
+            for row, step in zip(vectors.codes, own, strict=True)
+        ]
+        found: dict[str, list[float]] = {}
+        for doc_id, views in self._views.items():
+            found[doc_id] = []
+            for row in views.dense.data:
+                stored = np.clip(np.rint(row * np.float32(1 / scale)), -127, 127).astype(np.int64)
+                similar = [int(one @ stored) * step * scale for one, step in zip(asked, own, strict=True)]
+                weights = [math.exp(vectors.sharpness * one) for one in similar]
+                found[doc_id].append(math.fsum(map(operator.mul, weights, similar)) / math.fsum(weights))
+        return found
+
+    def poly(self, query: str) -> Scores:
+        return {doc_id: max(scores) for doc_id, scores in self.poly_by_passage(query).items()}
 
     def dense(self, query: str) -> Scores:
         return {doc_id: max(scores) for doc_id, scores in self.dense_by_passage(query).items()}

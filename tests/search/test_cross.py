@@ -124,7 +124,7 @@ def test_the_text_form_keeps_all_settings() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cross", "cross needs the folder of a cross-encoder"),
+        ("cross(model='')", "cross needs the folder of a cross-encoder"),
         ("cross(model=3)", "cross needs the folder of a cross-encoder, not 3"),
         ("cross(model='m', passages=0)", "passages must be a whole number from 1"),
         ("cross(model='m', budget=True)", "budget must be a whole number from 1"),

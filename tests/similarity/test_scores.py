@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models import Encoder, Views
+from shortlist.models.folders import Loaded
 from shortlist.similarity import Measured, Pair, PairScores, score_pairs
 from shortlist.vectors import quantize
 
@@ -158,9 +159,8 @@ class Changed(Encoder):
     """An encoder whose vectors have another length, whose settings say otherwise, and that remembers texts."""
 
     def __init__(self, encoder: Encoder, *, length: float = 1, **changes: Any) -> None:
-        super().__init__(
-            replace(encoder.settings, **changes), encoder.tokenizer, encoder._backbone, encoder.mode
-        )
+        changed = replace(encoder.settings, **changes)
+        super().__init__(Loaded(changed, encoder.tokenizer, encoder._backbone, encoder.heads), encoder.mode)
         self._length = length
         self.texts: list[str] = []
 

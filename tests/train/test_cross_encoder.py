@@ -133,9 +133,9 @@ def test_a_judge_that_keeps_the_default_model_s_words_shares_them(
     model.backbone.embeddings.word_embeddings.weight.data = torch.tensor(words)
     shared = exported(model.eval(), tmp_path / "shared")
     with monkeypatch.context() as patch:
-        patch.setattr(export_module, "_shared", lambda _: "")
+        patch.setattr(export_module, "_without_shared", lambda tensors: (tensors, ""))
         own = exported(model, tmp_path / "own")
-    assert "embeddings" not in json.loads((own / "model.json").read_text())
+    assert "shared_weights" not in json.loads((own / "model.json").read_text())
     assert "embeddings.word.weight.i8" not in load_file(shared / "weights.safetensors")
     sizes = [(folder / "weights.safetensors").stat().st_size for folder in (own, shared)]
     assert sizes[0] - sizes[1] > 11_000_000
@@ -143,8 +143,8 @@ def test_a_judge_that_keeps_the_default_model_s_words_shares_them(
     assert scores[0].tobytes() == scores[1].tobytes()
 
     values = json.loads((shared / "model.json").read_text())
-    (shared / "model.json").write_text(json.dumps({**values, "embeddings": "0" * 64}))
-    with pytest.raises(ModelError, match="word embeddings from another default model"):
+    (shared / "model.json").write_text(json.dumps({**values, "shared_weights": "0" * 64}))
+    with pytest.raises(ModelError, match="weights from another default model"):
         CrossEncoder.load(shared)
 
 
@@ -255,10 +255,12 @@ def test_candidates_are_scored_as_one_by_one() -> None:
 def test_joint_maxsim_is_its_definition() -> None:
     hidden = torch.randn(2, 7, 8)
     pairs = pad([([1] * 7, 3), ([1] * 5, 2)])
-    found = joint_maxsim(hidden, pairs).tolist()
+    weights = torch.rand(2, 7) + 0.1
+    found = joint_maxsim(hidden, weights, pairs).tolist()
     for index, (length, first) in enumerate(((7, 3), (5, 2))):
         vectors = torch.nn.functional.normalize(hidden[index, :length], dim=1)
-        expected = (vectors[:first] @ vectors[first:].T).max(dim=1).values.mean()
+        best = (vectors[:first] @ vectors[first:].T).max(dim=1).values
+        expected = (best * weights[index, :first]).sum() / weights[index, :first].sum()
         assert found[index] == pytest.approx(float(expected), abs=1e-5)
 
 
@@ -266,9 +268,8 @@ def test_a_maxsim_head_starts_from_what_the_encoder_knows() -> None:
     model = CrossEncoderModel(tiny_bert(), "maxsim").eval()
     pairs = PairTokenizer(TOKENIZER, 48, 16)(["the moon"], ["the moon turns"])
     hidden = model.backbone(**pairs).last_hidden_state
-    assert float(model(pairs).detach()) == pytest.approx(
-        20 * float(joint_maxsim(hidden, pairs).detach()), abs=1e-4
-    )
+    expected = joint_maxsim(hidden, torch.ones(hidden.shape[:2]), pairs)
+    assert float(model(pairs).detach()) == pytest.approx(20 * float(expected.detach()), abs=1e-4)
 
 
 def test_several_labels_have_no_maxsim_head() -> None:

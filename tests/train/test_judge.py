@@ -15,7 +15,8 @@ from shortlist import Collection, DataError, ModelError
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.train.base import base_folder
 from shortlist.train.examples import Example, write_examples
-from shortlist.train.judge import build, fit_first_stage, load_examples, train_cross_encoder
+from shortlist.train.judge import build, train_cross_encoder
+from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Schedule, Step
 from shortlist.train.recipe import CrossEncoderRecipe, Examples, JudgeSettings
 from tests.train.conftest import TOKENIZER, tiny_bert

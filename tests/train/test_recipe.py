@@ -39,7 +39,7 @@ LEAST = 'name = "x"\n[examples]\nfiles = ["a.jsonl"]\n[schedule]\nsteps = 1\n'
 def read(tmp_path: Path, text: str) -> CrossEncoderRecipe:
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
-    return read_recipe(path)
+    return read_recipe(path, CrossEncoderRecipe)
 
 
 def test_a_recipe_is_what_it_says(tmp_path: Path) -> None:
@@ -138,4 +138,4 @@ def test_the_recipe_and_the_commands_of_the_page_on_training_are_right(tmp_path:
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.toml: can't be read"):
-        read_recipe(tmp_path / "none.toml")
+        read_recipe(tmp_path / "none.toml", CrossEncoderRecipe)

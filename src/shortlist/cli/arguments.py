@@ -99,6 +99,10 @@ def _writing_commands(commands: Commands) -> None:
     index.add_argument(
         "--no-tokens", action="store_true", help="leave token vectors out: smaller, no late interaction"
     )
+    index.add_argument(
+        "--pool-tokens", type=int, choices=range(1, 5), default=1, metavar="N",
+        help="join N token vectors that say nearly the same into one, 1 to 4 (default: 1, all of them)",
+    )  # fmt: skip
 
     delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
     delete.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
@@ -376,7 +380,10 @@ def _classification_commands(commands: Commands) -> None:
 def _training_commands(commands: Commands) -> None:
     train = _command(commands, "train", "train models on your own data")
     parts = train.add_subparsers(
-        dest="part", required=True, metavar="PART", help="negatives or cross-encoder"
+        dest="part",
+        required=True,
+        metavar="PART",
+        help="negatives, distill, or what to train: bi-encoder, cross-encoder, late-interaction, poly-encoder",
     )
     negatives = _command(
         parts, "negatives", "find passages that look like answers and are none", part_of_another=True
@@ -407,15 +414,62 @@ def _training_commands(commands: Commands) -> None:
         help="longer passages are cut into windows (default: 192)",
     )  # fmt: skip
     negatives.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
+    negatives.add_argument(
+        "--judge", metavar="FOLDER", help="leave out what this cross-encoder takes for an answer too"
+    )
+    negatives.add_argument(
+        "--judge-margin", type=_number, default=0.0, metavar="LOGIT",
+        help="how far below the answer's score a negative's must be (default: 0)",
+    )  # fmt: skip
     negatives.add_argument("--keep", metavar="FOLDER", help="keep the passages' collection, or use it again")
     judge = _command(parts, "cross-encoder", "train a cross-encoder by a recipe", part_of_another=True)
-    judge.add_argument("recipe", metavar="RECIPE", help="a TOML file (docs/training.md)")
-    judge.add_argument("-o", "--output", metavar="FOLDER", required=True, help="the model folder to write")
-    judge.add_argument(
-        "--base", metavar="FOLDER", help="the transformer to start from (default: the recipe's)"
+    bi = _command(parts, "bi-encoder", "train an encoder of one vector a text", part_of_another=True)
+    late = _command(
+        parts,
+        "late-interaction",
+        "train token vectors on an encoder that stays as it is",
+        part_of_another=True,
     )
+    poly = _command(
+        parts,
+        "poly-encoder",
+        "train a poly-encoder's codes on an encoder that stays as it is",
+        part_of_another=True,
+    )
+    distill = _command(
+        parts, "distill", "let a cross-encoder score examples, for others to learn from", part_of_another=True
+    )
+    distill.add_argument("files", metavar="FILE", nargs="+", help="JSON lines of examples with negatives")
+    distill.add_argument("-o", "--output", metavar="FILE", required=True, help="the JSON lines to write")
+    distill.add_argument(
+        "--teacher", metavar="FOLDER", default="judge",
+        help="a cross-encoder's model folder, or judge or judge-small (default: judge)",
+    )  # fmt: skip
+    distill.add_argument(
+        "--beside", type=_number, default=0.0, metavar="WEIGHT",
+        help="add so many times the score that a passage has: what the teacher learned beside (default: 0)",
+    )  # fmt: skip
+    distill.add_argument(
+        "--cache", metavar="FILE", help="keep scores in this file: a run that was killed goes on from there"
+    )
+    for parser in (judge, bi, late, poly):
+        parser.add_argument("recipe", metavar="RECIPE", help="a TOML file (docs/training.md)")
+        parser.add_argument(
+            "-o", "--output", metavar="FOLDER", required=True, help="the model folder to write"
+        )
+        parser.add_argument(
+            "--base", metavar="FOLDER", help="the transformer to start from (default: the recipe's)"
+        )
+    for parser in (late, poly):
+        parser.add_argument(
+            "--beside", metavar="FOLDER",
+            help="a model folder with the same transformer whose other heads are taken over",
+        )  # fmt: skip
+        parser.add_argument(
+            "--cache", metavar="FOLDER", help="keep what the transformer gives, or use it again"
+        )
     negatives.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
-    for parser in (negatives, judge):
+    for parser in (negatives, distill, judge, bi, late, poly):
         parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
 
 

@@ -46,6 +46,7 @@ def _index(arguments: argparse.Namespace) -> None:
             mode=arguments.mode,
             language=arguments.language,
             token_vectors=not arguments.no_tokens,
+            token_pooling=arguments.pool_tokens,
             strict=arguments.strict,
             threads=arguments.threads,
             progress=progress,
@@ -281,9 +282,9 @@ def _info(arguments: argparse.Namespace) -> None:
         else ""
     )
     print(f"documents    {info.documents:,} in generation {info.generation}{waiting}")
-    print(
-        f"passages     {info.passages:,}; {info.token_vectors:,} token vectors; {counted(info.segments, 'segment')}"
-    )
+    pooled = f", pooled by {info.token_pooling}" if info.token_pooling > 1 else ""
+    vectors = f"{info.token_vectors:,} token vectors{pooled}"
+    print(f"passages     {info.passages:,}; {vectors}; {counted(info.segments, 'segment')}")
     print(f"size         {size(total)}, {total / max(1, info.documents):,.0f} bytes a document")
     for name, value in sorted(info.size_bytes.items(), key=lambda item: -item[1])[:4]:
         print(f"             {size(value):>9}  {name}")

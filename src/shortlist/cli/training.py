@@ -1,24 +1,38 @@
-"""What ``train`` does: mine hard negatives, train a cross-encoder by a recipe."""
+"""What ``train`` does: mine hard negatives, let a teacher score them, train by recipes."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from shortlist.cli.terminal import print_json, say, step_bars
 from shortlist.errors import DataError, MissingExtraError
 from shortlist.formats.paths import refuse_existing
+from shortlist.models.cross_encoder import CrossEncoder
+from shortlist.models.own_folder import JUDGES
+from shortlist.models.score_cache import ScoreCache
 from shortlist.plain_text import counted
 from shortlist.search import parse
+from shortlist.train.distill import distill
 from shortlist.train.examples import read_examples, write_examples
 from shortlist.train.negatives import Mining, mine
 
+if TYPE_CHECKING:
+    from shortlist.train.bi_encoder import TrainedBiEncoder
+    from shortlist.train.heads import TrainedHead
+    from shortlist.train.loop import Step
+
 __all__ = ["COMMANDS", "PARTS"]
+
+LINE_S = 60.0
+"""How often progress is told where no bar can be drawn."""
 
 EXTRA = ("onnx", "safetensors", "torch", "transformers")
 
@@ -35,6 +49,7 @@ def _negatives(arguments: argparse.Namespace) -> None:
         margin=arguments.margin,
         depth=arguments.depth,
         max_tokens=arguments.max_tokens,
+        judge_margin=arguments.judge_margin,
         seed=arguments.seed,
     )
     if not output.parent.is_dir():
@@ -49,6 +64,7 @@ def _negatives(arguments: argparse.Namespace) -> None:
             settings,
             model=None if arguments.model is None else Path(arguments.model),
             keep=None if arguments.keep is None else Path(arguments.keep),
+            judge=None if arguments.judge is None else _judge(arguments.judge),
             threads=arguments.threads,
             steps=steps,
         )
@@ -74,16 +90,39 @@ def _negatives(arguments: argparse.Namespace) -> None:
     say(f"wrote {output}")
 
 
-def _cross_encoder(arguments: argparse.Namespace) -> None:
-    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
-    refuse_existing(folder)
-    try:
-        import torch
+def _judge(name: str, cache: ScoreCache | None = None) -> CrossEncoder:
+    return CrossEncoder.load(JUDGES.get(name, Path(name)), cache=cache)
 
-        from shortlist.train.base import base_folder
-        from shortlist.train.judge import train_cross_encoder
-        from shortlist.train.loop import Step
-        from shortlist.train.recipe import read_recipe
+
+def _distill(arguments: argparse.Namespace) -> None:
+    output = Path(arguments.output)
+    refuse_existing(output)
+    if not output.parent.is_dir():
+        raise DataError(f"{output.parent}: no such folder")
+    examples = [example for file in arguments.files for example in read_examples(file)]
+    if not examples:
+        raise DataError(f"{arguments.files[0]}: no example in it")
+    begin = time.perf_counter()
+    with closing(ScoreCache(file=arguments.cache)) as cache, step_bars() as steps:
+        teacher = _judge(arguments.teacher, cache)
+        progress = steps("scoring", len(examples))
+        count = write_examples(
+            output,
+            distill(examples, teacher, beside=arguments.beside, threads=arguments.threads, progress=progress),
+        )
+    seconds = time.perf_counter() - begin
+    if arguments.json:
+        print_json({"examples": count, "seconds": round(seconds, 3)})
+        return
+    say(f"{counted(count, 'example')} scored by {teacher.settings.name} in {seconds:.0f} s")
+    say(f"wrote {output}")
+
+
+@contextmanager
+def _training_extra() -> Iterator[None]:
+    """Say what to install where a library of the extra is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name not in EXTRA:
             raise
@@ -91,22 +130,47 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
             f"training needs {error.name}", hint="pip install 'shortlist[train]'"
         ) from error
 
-    recipe = read_recipe(recipe_file)
-    base = (
-        base_folder(arguments.base, Path())
-        if arguments.base
-        else base_folder(recipe.base, recipe_file.parent)
-    )
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    begin = time.perf_counter()
-    with tqdm(
-        total=recipe.schedule.steps, unit=" steps", disable=None, leave=False, dynamic_ncols=True
-    ) as bar:
+
+def _base(arguments: argparse.Namespace, named: str) -> Path:
+    from shortlist.train.base import base_folder
+
+    if arguments.base:
+        return base_folder(arguments.base, Path())
+    return base_folder(named, Path(arguments.recipe).parent)
+
+
+@contextmanager
+def _training_bar(steps: int) -> Iterator[Callable[[Step], object]]:
+    """Show steps, loss and the time left: as a bar in a terminal, as a line a minute in a log."""
+    with tqdm(total=steps, unit=" steps", disable=None, leave=False, dynamic_ncols=True) as bar:
+        said = time.monotonic()
 
         def progress(step: Step) -> None:
+            nonlocal said
             bar.update(step.number - bar.n)
             bar.set_postfix_str(f"loss {step.loss:.3f}", refresh=False)
+            if bar.disable and time.monotonic() - said >= LINE_S:
+                said = time.monotonic()
+                left = f"{step.remaining_s / 60:.0f} min left"
+                say(f"step {step.number:,} of {step.steps:,}, loss {step.loss:.3f}, {left}")
 
+        yield progress
+
+
+def _cross_encoder(arguments: argparse.Namespace) -> None:
+    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
+    refuse_existing(folder)
+    with _training_extra():
+        import torch
+
+        from shortlist.train.judge import train_cross_encoder
+        from shortlist.train.recipe import CrossEncoderRecipe, read_recipe
+
+    recipe = read_recipe(recipe_file, CrossEncoderRecipe)
+    base = _base(arguments, recipe.base)
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    begin = time.perf_counter()
+    with _training_bar(recipe.schedule.steps) as progress:
         found = train_cross_encoder(recipe, base, folder, examples_in=recipe_file.parent, progress=progress)
     seconds = time.perf_counter() - begin
     if arguments.json:
@@ -126,9 +190,86 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
     say(f"wrote {folder}")
 
 
+def _late_interaction(arguments: argparse.Namespace) -> None:
+    with _training_extra():
+        from shortlist.train.heads import train_late_interaction
+        from shortlist.train.recipe import LateRecipe
+    _head(arguments, LateRecipe, train_late_interaction)
+
+
+def _poly_encoder(arguments: argparse.Namespace) -> None:
+    with _training_extra():
+        from shortlist.train.heads import train_poly_encoder
+        from shortlist.train.recipe import PolyRecipe
+    _head(arguments, PolyRecipe, train_poly_encoder)
+
+
+def _bi_encoder(arguments: argparse.Namespace) -> None:
+    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
+    refuse_existing(folder)
+    with _training_extra():
+        import torch
+
+        from shortlist.train.bi_encoder import train_bi_encoder
+        from shortlist.train.recipe import BiEncoderRecipe, read_recipe
+
+    recipe = read_recipe(recipe_file, BiEncoderRecipe)
+    base = _base(arguments, recipe.base)
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    begin = time.perf_counter()
+    with _training_bar(recipe.schedule.steps) as progress:
+        found = train_bi_encoder(recipe, base, folder, examples_in=recipe_file.parent, progress=progress)
+    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
+
+
+def _head(arguments: argparse.Namespace, kind: type[Any], train: Callable[..., TrainedHead]) -> None:
+    import torch
+
+    from shortlist.train.recipe import read_recipe
+
+    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
+    refuse_existing(folder)
+    recipe = read_recipe(recipe_file, kind)
+    base = _base(arguments, recipe.base)
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
+    begin = time.perf_counter()
+    beside = None if arguments.beside is None else Path(arguments.beside)
+    with step_bars() as steps, _training_bar(recipe.schedule.steps) as progress:
+        found = train(
+            recipe,
+            base,
+            folder,
+            examples_in=recipe_file.parent,
+            cache=None if arguments.cache is None else Path(arguments.cache),
+            beside=beside,
+            steps=steps,
+            progress=progress,
+        )
+    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
+
+
+def _show_trained(
+    arguments: argparse.Namespace, found: TrainedHead | TrainedBiEncoder, recipe: Any, seconds: float
+) -> None:
+    if arguments.json:
+        print_json({**asdict(found), "seconds": round(seconds, 3), "model": arguments.output})
+        return
+    if found.left_out:
+        say(
+            f"{counted(found.left_out, 'example')} left out: fewer than {recipe.examples.negatives} negatives"
+        )
+    steps = counted(recipe.schedule.steps, "step")
+    say(f"{counted(found.examples, 'example')}, {steps} in {seconds:.0f} s, loss {found.loss:.3f}")
+    say(f"wrote {arguments.output}")
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "negatives": _negatives,
+    "distill": _distill,
     "cross-encoder": _cross_encoder,
+    "bi-encoder": _bi_encoder,
+    "late-interaction": _late_interaction,
+    "poly-encoder": _poly_encoder,
 }
 
 

@@ -50,7 +50,8 @@ class StoreSettings:
     """Hold what is fixed when a collection is created.
 
     ``model`` is the folder of the encoder, empty for the one that comes with shortlist; ``fingerprint`` is
-    its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view.
+    its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view; of a
+    passage's tokens one in ``token_pooling`` has a vector.
     """
 
     language: str
@@ -63,6 +64,7 @@ class StoreSettings:
     dense_scale: float
     token_dimensions: int
     token_scale: float
+    token_pooling: int = 1
 
 
 @dataclass(frozen=True, eq=False)

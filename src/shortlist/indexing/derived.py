@@ -20,9 +20,11 @@ from shortlist.collection import (
     keys_of,
 )
 from shortlist.indexing.passages import fit_title, split_passages
+from shortlist.indexing.token_pooling import pool_tokens
 from shortlist.models import Encoder
 from shortlist.protocols import Progress
 from shortlist.types import Document, Passage, passage_text
+from shortlist.vectors import quantize
 
 __all__ = ["derive"]
 
@@ -78,8 +80,9 @@ def derive(
             derived.truncated_tokens += sum(found.truncated_tokens)
             dense = found.dense.quantized(settings.dense_scale).data
             if settings.token_dimensions:
-                tokens = found.tokens.quantized(settings.token_scale).data
-                yield Views(dense, tokens, np.diff(found.tokens.offsets))
+                kept = [pool_tokens(tokens, settings.token_pooling) for tokens in found.tokens]
+                tokens = quantize(np.concatenate(kept), settings.token_scale)
+                yield Views(dense, tokens, np.array([len(one) for one in kept], np.int64))
             else:
                 yield Views(dense, np.empty((0, 0), np.int8), np.zeros(len(part), np.int64))
             remaining.subtract(number for number, _ in part)

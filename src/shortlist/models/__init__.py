@@ -1,5 +1,5 @@
 """Inference: texts to vectors on ONNX Runtime, without torch and without a network."""
 
-from shortlist.models.encoder import Encoder, Views
+from shortlist.models.encoder import Encoder, QueryVectors, Views
 
-__all__ = ["Encoder", "Views"]
+__all__ = ["Encoder", "QueryVectors", "Views"]

@@ -6,6 +6,7 @@ Shapes: B pairs, K labels. Every pair runs by itself: there is no padding, and a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ class CrossEncoderSettings:
 
     ``max_tokens`` counts those of a pair with its special tokens, ``max_query_tokens`` those of the query with its own.
     ``labels`` names what its scores mean, in order: one, if it scores how well a passage answers; or several classes.
+    Scores beyond ``score_range`` are brought to its ends: to know the most that a passage can score lets a search stop
+    early, and a judge's wildest opinions are seldom its best.
     """
 
     name: str
@@ -41,6 +44,7 @@ class CrossEncoderSettings:
     max_query_tokens: int
     labels: tuple[str, ...]
     fingerprint: str
+    score_range: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,11 @@ class CrossEncoder:
         scores = result[:, 0] if result.shape[1] == 1 else result
         return Judged(scores, tuple(row.truncated_tokens for row in rows))
 
+    @property
+    def highest(self) -> float:
+        """The most that a pair can score; infinite if the model says nothing of it."""
+        return self.settings.score_range[1]
+
     def _run(self, rows: Sequence[PairTokens], threads: int | None) -> NDArray[np.float64]:
         """Run the graph on tokenised pairs one by one, ``[B, K]``."""
         shape = (1, len(self.settings.labels))
@@ -177,7 +186,7 @@ class CrossEncoder:
             result[index] = scores
         if not np.isfinite(result).all():
             raise DataError(f"model {self.settings.name} gave NaN or infinity for a pair")
-        return result
+        return np.clip(result, *self.settings.score_range)
 
 
 def _settings(description: Description) -> CrossEncoderSettings:
@@ -192,6 +201,7 @@ def _settings(description: Description) -> CrossEncoderSettings:
             max_query_tokens=integer(values, "max_query_tokens", where, 3, MAX_TOKENS),
             labels=tuple(text(label, "a label", where, 200) for label in labels),
             fingerprint=description.fingerprint,
+            score_range=_score_range(values.get("score_range"), where),
         )
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
@@ -200,3 +210,13 @@ def _settings(description: Description) -> CrossEncoderSettings:
             f"{where}: max_query_tokens is {settings.max_query_tokens}, max_tokens {settings.max_tokens} leaves no room"
         )
     return settings
+
+
+def _score_range(value: object, where: Path) -> tuple[float, float]:
+    """Give two finite numbers, the lower one first; none mean no range."""
+    if value is None:
+        return -math.inf, math.inf
+    fits = isinstance(value, list) and len(value) == 2 and all(type(one) in (int, float) for one in value)
+    if not fits or not -1e9 < value[0] < value[1] < 1e9:  # type: ignore[index]
+        raise ModelError(f"{where}: score_range is {shown(value)}, expected two numbers, the lower one first")
+    return float(value[0]), float(value[1])  # type: ignore[index]

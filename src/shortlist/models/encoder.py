@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
-from shortlist.models.backbone import Backbone, Forward
+from shortlist.models.backbone import Forward
 from shortlist.models.cores import usable_cores
-from shortlist.models.folders import DEFAULT, load_folder
+from shortlist.models.folders import DEFAULT, Loaded, load_folder
 from shortlist.models.pooling import normalize, pool
-from shortlist.models.settings import Settings
-from shortlist.models.tokenizer import Tokenized, Tokenizer
+from shortlist.models.tokenizer import Tokenized
 from shortlist.types import check_text
 from shortlist.vectors import DenseVectors, TokenVectors
 
-__all__ = ["Encoder", "Mode", "Views"]
+__all__ = ["Encoder", "Mode", "QueryVectors", "Views"]
 
 Mode = Literal["fast", "exact"]
 
@@ -41,6 +40,22 @@ class Views:
     truncated_tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class QueryVectors:
+    """Hold what a model makes of a query: ``dense [H]``, ``tokens [Q, D]``, and ``codes [m, H]`` of a poly-encoder.
+
+    Token vectors are as long as each token weighs in late interaction, 1 on the mean over the query. ``codes`` is
+    ``None`` if the model has no such head; ``sharpness`` belongs to them (scoring/poly.py). ``truncated_tokens`` counts
+    what lay beyond the model's limit.
+    """
+
+    dense: NDArray[np.float32]
+    tokens: NDArray[np.float32]
+    codes: NDArray[np.float32] | None = None
+    sharpness: float = 1.0
+    truncated_tokens: int = 0
+
+
 class Encoder:
     """Turn texts into vectors.
 
@@ -53,11 +68,13 @@ class Encoder:
     (2, 384)
     """
 
-    def __init__(self, settings: Settings, tokenizer: Tokenizer, backbone: Backbone, mode: Mode) -> None:
-        self.settings = settings
-        self.tokenizer = tokenizer
+    def __init__(self, loaded: Loaded, mode: Mode, queries: Encoder | None = None) -> None:
+        self.settings = loaded.settings
+        self.heads = loaded.heads
+        self.tokenizer = loaded.tokenizer
         self.mode = mode
-        self._backbone = backbone
+        self._backbone = loaded.backbone
+        self._queries = queries
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None, *, mode: Mode = "fast") -> Encoder:
@@ -71,7 +88,9 @@ class Encoder:
         """
         if mode not in ("fast", "exact"):
             raise ModelError(f"mode {mode!r} is neither 'fast' nor 'exact'")
-        return cls(*load_folder(DEFAULT if folder is None else Path(folder), mode), mode)
+        loaded = load_folder(DEFAULT if folder is None else Path(folder), mode)
+        queries = None if loaded.queries is None else cls(loaded.queries, mode)
+        return cls(loaded, mode, queries)
 
     def encode(
         self, texts: Sequence[str], *, prompt: str = "document", threads: int | None = None
@@ -102,19 +121,67 @@ class Encoder:
         Raises:
             DataError: a text is not a string, or the model gave NaN for it.
         """
+        if prompt == "query" and self._queries is not None:
+            return self._queries.views(texts, prompt=prompt, threads=threads, progress=progress)
         tokenized = self._tokenize(texts, prompt)
         results: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [_NOTHING] * len(texts)
 
-        def run(batch: list[int]) -> int:
-            forward = self._backbone(np.array([tokenized[index].ids for index in batch], dtype=np.int64))
+        def keep(batch: list[int], forward: Forward) -> None:
             for index, pooled, tokens in zip(batch, self._pool(forward), self._tokens(forward), strict=True):
                 results[index] = pooled, tokens
+
+        self._run(tokenized, keep, threads, progress)
+        return self._assemble(results, tokenized)
+
+    def queries(self, texts: Sequence[str], *, threads: int | None = None) -> list[QueryVectors]:
+        """Give all that pipelines compare with documents, of queries: with the prompt and the heads for them.
+
+        Raises:
+            DataError: a text is not a string, or the model gave NaN for it.
+        """
+        if self._queries is not None:
+            return self._queries.queries(texts, threads=threads)
+        tokenized = self._tokenize(texts, "query")
+        results: list[QueryVectors | None] = [None] * len(texts)
+        weigh, poly = self.heads.token_weights, self.heads.poly
+
+        def keep(batch: list[int], forward: Forward) -> None:
+            found = zip(batch, self._pool(forward), self._tokens(forward), forward.hidden, strict=True)
+            for index, pooled, tokens, hidden in found:
+                results[index] = QueryVectors(
+                    pooled,
+                    tokens if weigh is None else tokens * weigh(hidden)[:, None],
+                    None if poly is None else poly(hidden),
+                    1.0 if poly is None else poly.sharpness,
+                    tokenized[index].truncated_tokens,
+                )
+
+        self._run(tokenized, keep, threads, None)
+        known = [one for one in results if one is not None]
+        for one in known:
+            if not all(
+                np.isfinite(part).all() for part in (one.dense, one.tokens, one.codes) if part is not None
+            ):
+                raise DataError(f"model {self.settings.name} gave NaN or infinity for a query")
+        return known
+
+    def _run(
+        self,
+        tokenized: Sequence[Tokenized],
+        keep: Callable[[list[int], Forward], None],
+        threads: int | None,
+        progress: Callable[[int], object] | None,
+    ) -> None:
+        """Run all texts, those of one length together, and hand on what comes out."""
+
+        def run(batch: list[int]) -> int:
+            keep(batch, self._backbone(np.array([tokenized[index].ids for index in batch], dtype=np.int64)))
             return len(batch)
 
         if threads is not None and threads < 1:
             raise DataError(f"threads must be at least 1, not {threads}")
         batches = _batches(tokenized, self._backbone.batch_tokens)
-        workers = min(threads or usable_cores(), len(texts))
+        workers = min(threads or usable_cores(), len(tokenized))
         if workers <= 1:
             for count in map(run, batches):
                 _ = progress and progress(count)
@@ -122,7 +189,6 @@ class Encoder:
             with ThreadPoolExecutor(workers) as pool:
                 for count in pool.map(run, batches):
                     _ = progress and progress(count)
-        return self._assemble(results, tokenized)
 
     def _tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         if isinstance(texts, str):
@@ -142,6 +208,8 @@ class Encoder:
         return normalize(pooled) if self.settings.similarity == "cosine" else pooled
 
     def _tokens(self, forward: Forward) -> NDArray[np.float32]:
+        if not self.settings.token_dimensions:
+            return forward.hidden[..., :0]
         return normalize(forward.hidden) if forward.late is None else forward.late
 
     def _assemble(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
-from shortlist.models.own_folder import DEFAULT, describe, open_parts
+from shortlist.models.heads import FILE, Heads
+from shortlist.models.own_folder import DEFAULT, Description, describe, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
     GRAPH_BYTES,
@@ -30,7 +32,7 @@ from shortlist.models.safety import (
 from shortlist.models.settings import MAX_DIMENSIONS, MAX_TOKENS, Settings, integer, scale, text, texts
 from shortlist.models.tokenizer import Tokenizer
 
-__all__ = ["DEFAULT", "fingerprint", "load_folder"]
+__all__ = ["DEFAULT", "Loaded", "fingerprint", "load_folder"]
 
 BATCH_TOKENS = 512  # more buys nothing on a CPU and costs cache: docs/decisions/0002-no-padding.md
 
@@ -49,7 +51,18 @@ _OLD_POOLING = {
 }
 
 
-def load_folder(path: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Hold an encoder's parts; ``queries`` are those of another one that reads the queries, if there is one."""
+
+    settings: Settings
+    tokenizer: Tokenizer
+    backbone: Backbone
+    heads: Heads
+    queries: Loaded | None = None
+
+
+def load_folder(path: Path, mode: str) -> Loaded:
     """Load an encoder's parts from a model folder of either kind.
 
     Raises:
@@ -58,7 +71,7 @@ def load_folder(path: Path, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
     folder = _existing(path)
     if folder.has("model.json"):
         return _load_own(folder, mode)
-    return _load_sentence_transformers(folder, mode)
+    return Loaded(*_load_sentence_transformers(folder, mode), Heads())
 
 
 def fingerprint(path: Path) -> str:
@@ -93,7 +106,7 @@ def _digest(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Backbone]:
+def _load_own(folder: ModelFolder, mode: str) -> Loaded:
     description = describe(folder, "bert")
     where, values = description.where, description.values
     try:
@@ -119,7 +132,31 @@ def _load_own(folder: ModelFolder, mode: str) -> tuple[Settings, Tokenizer, Back
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
             f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
         )
-    return settings, parts.tokenizer, backbone
+    heads = Heads.of(parts.heads, settings.dimensions, folder.path / FILE)
+    queries = _query_encoder(description, settings, mode) if values.get("query_encoder") else None
+    return Loaded(settings, parts.tokenizer, backbone, heads, queries)
+
+
+def _query_encoder(description: Description, settings: Settings, mode: str) -> Loaded:
+    """Load the encoder of queries from its folder in the folder, if it is the one that was meant and fits."""
+    where, values = description.where, description.values
+    name = text(values["query_encoder"], "query_encoder", where, 200)
+    folder = description.folder
+    if not folder.contains(name) or name != Path(name).name:
+        raise ModelError(f"{where}: query_encoder {shown(name)} is no folder beside it")
+    inner = ModelFolder(folder.path / name)
+    if not inner.has("model.json"):
+        raise ModelError(f"{folder.path / name}: no model.json")
+    if _digest(inner.read("model.json")) != values.get("query_encoder_sha256"):
+        raise ModelError(f"{inner.path}: damaged: its checksum is not the one in {where}")
+    found = _load_own(inner, mode)
+    if found.queries is not None:
+        raise ModelError(f"{inner.path}: has an encoder of queries of its own")
+    for what in ("dimensions", "token_dimensions", "similarity"):
+        if getattr(found.settings, what) != getattr(settings, what):
+            other, own = getattr(found.settings, what), getattr(settings, what)
+            raise ModelError(f"{inner.path}: its {what} {other} don't fit {own} of {folder.path}")
+    return found
 
 
 def _settings(where: Path, **values: Any) -> Settings:

@@ -1,7 +1,8 @@
 """What is in a model folder of ours? ``model.json``, weights apart from graphs, a checksum for every file.
 
-A folder may lack the table of word embeddings, which is half of a small model, and name the model that comes with the
-package instead: by the checksum of its weights, so that it is that table or none.
+A folder may lack tensors that the model which comes with the package has: the table of word embeddings, which is half
+of a small model, or all below a new head. It names that model instead, by the checksum of its weights, so that they are
+those tensors or none.
 """
 
 from __future__ import annotations
@@ -13,25 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import open_graph
+from shortlist.models.heads import FILE as HEADS
+from shortlist.models.heads import PROJECTION
 from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
 from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.models.weights import bind_weights, read_bytes, read_weights
 
-__all__ = ["DEFAULT", "Description", "Parts", "describe", "open_parts"]
+__all__ = ["DEFAULT", "JUDGES", "Description", "Parts", "describe", "open_parts"]
 
 DEFAULT = Path(__file__).parent / "default"
+JUDGES = {
+    "judge": Path(__file__).parent / "judge",
+    "judge-small": Path(__file__).parent / "judge-small",
+}
+"""The cross-encoders that come along, by the names that pipelines use."""
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
-SHARED = "embeddings.word."
-"""How the names of the tensors begin that a folder may take from the default model."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Parts:
     tokenizer: Tokenizer
     session: onnxruntime.InferenceSession
     graph: Path
+    heads: Mapping[str, NDArray[Any]]
 
 
 def describe(folder: ModelFolder, architecture: str) -> Description:
@@ -98,23 +104,27 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
         for name in checksums:
             if name != Path(name).name or "\\" in name or "\0" in name:
                 raise ModelError(f"{where}: files names {shown(name)}, which is no file beside it")
-        expected = {name: checksums[name] for name in (WEIGHTS, TOKENIZER, graph)}
-        shared = text(values.get("embeddings", ""), "embeddings", where, 64)
+        shared = text(values.get("shared_weights", ""), "shared_weights", where, 64)
+        names = [name for name in (WEIGHTS, HEADS) if name in checksums or (name == WEIGHTS and not shared)]
+        expected = {name: checksums[name] for name in (*names, TOKENIZER, graph)}
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
     graph_data, tokenizer_data = folder.read(graph, GRAPH_BYTES), folder.read(TOKENIZER, TOKENIZER_BYTES)
-    weights_data = read_bytes(folder, WEIGHTS)
+    weights_data = {name: read_bytes(folder, name) for name in names}
     for name, data in ((graph, graph_data), (TOKENIZER, tokenizer_data)):
         _check_digest(_digest(data), expected[name], folder.path / name)
     with ThreadPoolExecutor(1) as pool:  # a checksum takes as long as a tokenizer
-        digest = pool.submit(_digest, weights_data)
+        digests = pool.map(_digest, weights_data.values())
         tokenizer = Tokenizer(
             folder.path / TOKENIZER, max_tokens, data=tokenizer_data, trusted=folder.trusted
         )
-        _check_digest(digest.result(), expected[WEIGHTS], folder.path / WEIGHTS)
-    stored = read_weights(weights_data, folder.path / WEIGHTS)
-    if shared:
-        stored |= _embeddings_of_default(shared, where)
+        for name, digest in zip(names, digests, strict=True):
+            _check_digest(digest, expected[name], folder.path / name)
+    tensors = {name: read_weights(data, folder.path / name) for name, data in weights_data.items()}
+    heads = tensors.get(HEADS, {})
+    stored: dict[str, NDArray[Any]] = _weights_of_default(shared, where) if shared else {}
+    stored |= tensors.get(WEIGHTS, {})
+    stored |= {name: value for name, value in heads.items() if name == PROJECTION}
     positions = stored.get("embeddings.position.weight")
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
@@ -122,19 +132,18 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     weights = bind_weights(stored, folder.path / WEIGHTS, group=group, fast=mode == "fast")
     session, facts = open_graph(graph_data, folder.path / graph, weights)
     tokenizer.check_rows(facts.rows)
-    return Parts(tokenizer, session, folder.path / graph)
+    return Parts(tokenizer, session, folder.path / graph, heads)
 
 
-def _embeddings_of_default(sha256: str, where: Path) -> dict[str, NDArray[np.int8]]:
-    """Give the default model's table of word embeddings with its scales, if its weights are the ones meant."""
+def _weights_of_default(sha256: str, where: Path) -> dict[str, NDArray[Any]]:
+    """Give the default model's tensors, if they are the ones meant."""
     data = read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS)
     if _digest(data) != sha256:
         raise ModelError(
-            f"{where}: takes its word embeddings from another default model than this version's",
+            f"{where}: takes weights from another default model than this version's",
             hint="train or convert the model again with this version of shortlist",
         )
-    stored = read_weights(data, DEFAULT / WEIGHTS)
-    return {name: value for name, value in stored.items() if name.startswith(SHARED)}
+    return read_weights(data, DEFAULT / WEIGHTS)
 
 
 def _digest(data: bytes | bytearray) -> str:

@@ -3,6 +3,7 @@
 from shortlist.scoring.dense import MAX_DIMENSIONS, dot_products
 from shortlist.scoring.late import maxsim
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
+from shortlist.scoring.poly import poly_scores
 from shortlist.scoring.selection import at_least_kth
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "bm25_weights",
     "dot_products",
     "maxsim",
+    "poly_scores",
     "tfidf_idf",
     "tfidf_weights",
 ]

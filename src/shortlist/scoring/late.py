@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,19 +13,23 @@ BLOCK_TOKENS = 16_384  # expanded at a time: 8 MB of float32 at 128 dimensions
 
 
 def maxsim(
-    query: NDArray[np.int8], tokens: NDArray[np.int8], offsets: NDArray[np.int64]
+    query: NDArray[np.int8],
+    tokens: NDArray[np.int8],
+    offsets: NDArray[np.int64],
+    weights: NDArray[np.floating[Any]] | None = None,
 ) -> NDArray[np.float64]:
     """Give, a passage, the mean over query tokens of the best match among the passage's tokens.
 
     ``query`` is ``[Q, D]``, ``tokens`` is ``[T, D]``, passage ``p`` has the tokens
     ``offsets[p]:offsets[p + 1]``, at least one. The result is ``[P]``, in units of the product of both
-    scales. Products are integers held in float32 (exact, see :func:`dot_products`) and their maxima are
+    scales; each query token's best match counts ``weights [Q]`` times, which may hold the query's own scales.
+    Products are integers held in float32 (exact, see :func:`dot_products`) and their maxima are
     summed in float64, so neither blocks nor threads can change a bit. A passage without tokens, or a query
     without, scores -inf. The memory used is that of one block.
 
     Source: Khattab and Zaharia 2020, equation 3.
     Deviation: the mean instead of the sum over query tokens, so that scores of queries of different lengths
-    can be compared and combined.
+    can be compared and combined; the weights.
     """
     count = len(offsets) - 1
     result = np.full(count, -np.inf)
@@ -40,6 +46,8 @@ def maxsim(
         if len(filled):
             similarity = tokens[begin:end].astype(np.float32) @ expanded
             best = np.maximum.reduceat(similarity, offsets[first:last][filled] - begin, axis=0)
+            if weights is not None:
+                best = best * weights.astype(np.float64)
             result[first + filled] = best.mean(axis=1, dtype=np.float64)
         first = last
     return result

@@ -21,7 +21,7 @@ from shortlist.collection import Snapshot
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import at_least_kth
 from shortlist.scoring.adaptive import dense_weight, signs
-from shortlist.search.pipeline import DEPTH, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
+from shortlist.search.pipeline import DEPTH, Cross, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
 from shortlist.search.scorers import CrossScorer, LexicalScorer
 from shortlist.types import Passage, Ranking
 
@@ -29,6 +29,11 @@ __all__ = ["Execution", "leaf_name", "timed"]
 
 Positions = NDArray[np.int64]
 Scores = NDArray[np.float64]
+
+_PART = 4
+"""How many documents a judge that may stop early reads at a time: enough for all cores of a small machine."""
+
+_ROUNDING = 1e-12
 
 UNREAD_GAP = 1.0
 """How far below the last document that a judge read the first unread one is put."""
@@ -65,20 +70,25 @@ class Execution:
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
         self._weights: dict[tuple[ScoresDocuments, ScoresDocuments], tuple[float, float]] = {}
+        self._begin = time.perf_counter()
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
     def rank(self, pipeline: Pipeline, k: int) -> Ranking:
-        """Retrieve ``k`` documents; each hit has the score of every scorer and the best passage."""
+        """Retrieve ``k`` documents; a hit has the scores of all scorers, of judges if they read it, and its best passage."""
         ranking = self.retrieve(pipeline)
         doc_ids = [hit.doc_id for hit in ranking.hits[:k]]
         positions = np.array(self.positions(doc_ids), np.int64)
         found = leaves(pipeline)
-        columns = {leaf_name(leaf): self.score(leaf, positions).tolist() for leaf in found}
-        by_document = {
-            doc_id: {name: column[index] for name, column in columns.items()}
-            for index, doc_id in enumerate(doc_ids)
-        }
+        by_document: dict[str, dict[str, float]] = {doc_id: {} for doc_id in doc_ids}
+        for leaf in found:
+            scorer = self._scorer(leaf)
+            read = scorer.has_read(positions) if isinstance(scorer, CrossScorer) else slice(None)
+            chosen = np.arange(len(positions))[read]
+            for index, score in zip(
+                chosen.tolist(), self.score(leaf, positions[chosen]).tolist(), strict=True
+            ):
+                by_document[doc_ids[index]][leaf_name(leaf)] = score
         with self._timed("passages"):
             spans = self._best_passages(found, positions)
         pairs = [(hit.doc_id, hit.score) for hit in ranking.hits[:k]]
@@ -166,6 +176,10 @@ class Execution:
         first = self.retrieve(stage.first)
         read, unread = first.hits[: stage.depth], first.hits[stage.depth :]
         positions = np.array([self._position[hit.doc_id] for hit in read], np.int64)
+        if stage.reads_in_parts:
+            count = self._read_in_parts(stage, positions)
+            read, unread = first.hits[:count], first.hits[count:]
+            positions = positions[:count]
         scores = self.score(stage.judge, positions)
         if stage.weight < 1:
             scores = _blend(scores, np.array([hit.score for hit in read]), stage.weight)
@@ -174,6 +188,38 @@ class Execution:
             below = float(scores.min()) - UNREAD_GAP
             pairs += [(hit.doc_id, below - index) for index, hit in enumerate(unread)]
         return Ranking.of(pairs)
+
+    def _read_in_parts(self, stage: Rerank, positions: Positions) -> int:
+        """Let the judge read documents from the first on; give how many it has read when it may stop."""
+        bounds = self._bound(stage.judge, positions)
+        # The best that is still to come, at every place.
+        ahead = np.maximum.accumulate(bounds[::-1])[::-1]
+        known = np.empty(0)
+        while len(known) < len(positions):
+            count = len(known)
+            passed_ms = (time.perf_counter() - self._begin) * 1000
+            if count and stage.budget_ms is not None and passed_ms >= stage.budget_ms:
+                break
+            if stage.top is not None and 0 < stage.top <= count:
+                last = float(np.partition(known, -stage.top)[-stage.top])
+                if last > ahead[count]:
+                    break
+            known = np.append(known, self.score(stage.judge, positions[count : count + _PART]))
+        return len(known)
+
+    def _bound(self, stage: Pipeline, positions: Positions) -> Scores:
+        """Give what documents score at most, whatever a cross-encoder would say."""
+        match stage:
+            case Fuse(method="scores", stages=parts):
+                weights = stage.weights or (1.0,) * len(parts)
+                bounds = np.zeros(len(positions))
+                for part, weight in zip(parts, weights, strict=True):
+                    scale = 1.0 if isinstance(part, Fuse | Rerank) else self._scorer(part).scale()
+                    bounds += weight * self._bound(part, positions) / scale
+                return bounds + _ROUNDING * np.abs(bounds)
+            case Cross():
+                return np.full(len(positions), cast("CrossScorer", self._scorer(stage)).highest)
+        return self.score(stage, positions)
 
     def _scorer(self, leaf: Leaf) -> ScoresDocuments:
         key = _without_depth(leaf)

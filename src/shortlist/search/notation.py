@@ -12,7 +12,7 @@ from dataclasses import MISSING
 from typing import Any
 
 from shortlist.errors import PipelineError
-from shortlist.search.pipeline import BM25, FIELDS, TFIDF, Cross, Dense, Fuse, MaxSim, Pipeline, Rerank
+from shortlist.search.pipeline import BM25, FIELDS, TFIDF, Cross, Dense, Fuse, MaxSim, Pipeline, Poly, Rerank
 
 __all__ = ["NAMES", "name_of", "parse", "to_text"]
 
@@ -21,6 +21,7 @@ _KINDS: dict[str, type[Any]] = {
     "tfidf": TFIDF,
     "dense": Dense,
     "maxsim": MaxSim,
+    "poly": Poly,
     "cross": Cross,
     "fuse": Fuse,
     "rerank": Rerank,

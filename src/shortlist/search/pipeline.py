@@ -25,6 +25,7 @@ __all__ = [
     "Leaf",
     "MaxSim",
     "Pipeline",
+    "Poly",
     "Rerank",
     "deepen",
     "leaves",
@@ -107,18 +108,33 @@ class MaxSim(_Stage):
 
 
 @dataclass(frozen=True)
+class Poly(_Stage):
+    """Retrieve by meaning as seen from several sides of the query (poly-encoder), with the vectors that dense reads.
+
+    Costs as many times what ``dense`` does as the model has codes. Source: Humeau et al. 2020.
+    """
+
+    needs_vectors: ClassVar[bool] = True
+    depth: int = DEPTH
+
+    def __post_init__(self) -> None:
+        _check_depth(self.depth)
+
+
+@dataclass(frozen=True)
 class Cross(_Stage):
     """Read query and passage together (cross-encoder); scores are logits.
 
-    ``model`` is the folder of a cross-encoder. Of a document the ``passages`` nearest to the query by their vectors are
-    read, and the best one speaks for it. As a retriever it reads every document, if they are at most ``budget``.
+    ``model`` is the folder of a cross-encoder, or ``judge`` or ``judge-small`` for those that come along. Of a document
+    the ``passages`` nearest to the query by their vectors are read, and the best one speaks for it. As a retriever it
+    reads every document, if they are at most ``budget``.
 
     Source: Nogueira and Cho 2019.
     """
 
     needs_vectors: ClassVar[bool] = True
     depth: int = DEPTH
-    model: str = ""
+    model: str = "judge"
     passages: int = 1
     budget: int = 2000
 
@@ -127,7 +143,7 @@ class Cross(_Stage):
         if not isinstance(self.model, str) or not self.model:
             raise PipelineError(
                 f"cross needs the folder of a cross-encoder, not {self.model!r}",
-                hint="write cross(model='FOLDER')",
+                hint="write cross, or cross(model='FOLDER')",
             )
         for name, value in (("passages", self.passages), ("budget", self.budget)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -181,20 +197,43 @@ class Rerank(_Stage):
 
     With ``weight`` below 1 the result is ``weight * judge + (1 - weight) * first``, both brought to the
     range from 0 to 1 over the documents that were read; so such a score depends on which ones were.
+
+    With ``top`` it reads in the order of ``first`` and stops when the first ``top`` documents can't change any more,
+    whatever the model of a ``cross`` in ``judge`` said of the others: they are the same, in the same order. With
+    ``budget_ms`` it also stops when so much time has passed since the query was encoded; what is found then depends
+    on the machine. The documents that were not read keep their order below.
     """
 
     first: Pipeline
     judge: Pipeline
     depth: int = DEPTH
     weight: float = 1
+    top: int | None = None
+    budget_ms: float | None = None
 
     def __post_init__(self) -> None:
         _check_stages(self.first, self.judge)
         _check_depth(self.depth)
         _check_number("weight", self.weight, 0, 1)
+        if self.top is not None and (
+            not isinstance(self.top, int) or isinstance(self.top, bool) or self.top < 1
+        ):
+            raise PipelineError(f"top must be a whole number from 1, not {self.top!r}")
+        if self.budget_ms is not None:
+            _check_number("budget_ms", self.budget_ms, 0, 1e9)
+        if self.reads_in_parts and (self.weight < 1 or not _scores_alone(self.judge)):
+            raise PipelineError(
+                "rerank can't stop early where a document's score depends on which others are read",
+                hint="leave out top and budget_ms, or fuse scores with weights instead",
+            )
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether it may stop before it has read all."""
+        return self.top is not None or self.budget_ms is not None
 
 
-Leaf = BM25 | TFIDF | Dense | MaxSim | Cross
+Leaf = BM25 | TFIDF | Dense | MaxSim | Poly | Cross
 Pipeline = Leaf | Fuse | Rerank
 
 
@@ -213,14 +252,27 @@ def leaves(pipeline: Pipeline) -> tuple[Leaf, ...]:
 
 @lru_cache(1024)
 def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
-    """Give the pipeline whose retrievers pass on at least ``depth`` documents; judges read no more."""
+    """Give the pipeline whose retrievers pass on at least ``depth`` documents, as many of them in their final order.
+
+    Judges read no more documents than before.
+    """
     match pipeline:
         case Fuse(stages=stages):
             return replace(pipeline, stages=tuple(deepen(stage, depth) for stage in stages))
-        case Rerank(first=first):
-            return replace(pipeline, first=deepen(first, depth))
+        case Rerank(first=first, top=top):
+            return replace(pipeline, first=deepen(first, depth), top=None if top is None else max(top, depth))
         case _:
             return replace(pipeline, depth=max(depth, pipeline.depth))
+
+
+def _scores_alone(stage: Pipeline) -> bool:
+    """Whether a document's score is the same whichever others are scored with it."""
+    match stage:
+        case Fuse(stages=parts, method=method):
+            return method != "rrf" and all(map(_scores_alone, parts))
+        case Rerank():
+            return False
+    return True
 
 
 def _check_stages(*stages: object) -> None:
@@ -229,5 +281,5 @@ def _check_stages(*stages: object) -> None:
             raise PipelineError(f"a stage must be a pipeline, not {stage!r}")
 
 
-FIELDS = {kind: fields(kind) for kind in (BM25, TFIDF, Dense, MaxSim, Cross, Fuse, Rerank)}
+FIELDS = {kind: fields(kind) for kind in (BM25, TFIDF, Dense, MaxSim, Poly, Cross, Fuse, Rerank)}
 """The settings of every kind of stage, for the notation."""

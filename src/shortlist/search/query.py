@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Analyzer
-from shortlist.models import Encoder
+from shortlist.models import Encoder, QueryVectors
 from shortlist.types import check_text
-from shortlist.vectors import quantize, quantize_rows
+from shortlist.vectors import quantize_rows
 
 __all__ = ["PreparedQuery", "prepare"]
 
@@ -20,19 +20,16 @@ __all__ = ["PreparedQuery", "prepare"]
 class PreparedQuery:
     """Hold a query's text, terms and vectors.
 
-    ``vectors`` is the query's pooled vector ``[H]`` and token vectors ``[Q, D]`` in float32, if they are
-    known already; otherwise ``encoder`` is asked for the encoder, which makes them on first use.
-    ``truncated_tokens`` counts what the model could not read of the query, once the vectors are known.
+    ``vectors`` are the query's, if they are known already; otherwise ``encoder`` is asked for the encoder, which makes
+    them on first use.
     """
-
-    truncated_tokens: int = 0
 
     def __init__(
         self,
         text: str,
         analyzer: Analyzer,
         encoder: Callable[[], Encoder],
-        vectors: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        vectors: QueryVectors | None = None,
     ) -> None:
         self.text = check_text(text, "the query")
         self.analyzer = analyzer
@@ -46,11 +43,15 @@ class PreparedQuery:
         return Counter(self.analyzer.terms(self.text))
 
     @cached_property
-    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The pooled vector ``[H]`` and the token vectors ``[Q, D]``."""
-        views = self._encoder().views([self.text], prompt="query", threads=1)
-        (self.truncated_tokens,) = views.truncated_tokens
-        return views.dense.data[0], views.tokens[0]
+    def vectors(self) -> QueryVectors:
+        """What the model makes of the query."""
+        (found,) = self._encoder().queries([self.text], threads=1)
+        return found
+
+    @property
+    def truncated_tokens(self) -> int:
+        """How many tokens the model could not read, once the vectors are known."""
+        return self.vectors.truncated_tokens if self.is_encoded else 0
 
     @property
     def is_encoded(self) -> bool:
@@ -60,20 +61,25 @@ class PreparedQuery:
     @cached_property
     def dense(self) -> tuple[NDArray[np.int8], float]:
         """The pooled vector in int8 and its own scale: it depends on this query alone."""
-        values, scales = quantize_rows(self.vectors[0][None])
+        values, scales = quantize_rows(self.vectors.dense[None])
         return values[0], float(scales[0])
 
-    def tokens(self, scale: float) -> NDArray[np.int8]:
-        """Give the token vectors in int8 steps of ``scale``."""
-        return quantize(self.vectors[1], scale)
+    @cached_property
+    def tokens(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The token vectors in int8 ``[Q, D]``, and each one's own scale ``[Q]``."""
+        return quantize_rows(self.vectors.tokens)
+
+    @cached_property
+    def codes(self) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """What a poly-encoder's codes found, in int8 ``[m, H]``, with scales ``[m]``; ``None`` without that head."""
+        return None if self.vectors.codes is None else quantize_rows(self.vectors.codes)
 
 
 def prepare(
     texts: Sequence[str], analyzer: Analyzer, encoder: Callable[[], Encoder], *, threads: int | None
 ) -> list[PreparedQuery]:
     """Prepare many queries, encoded together; the vectors are the same as one by one."""
-    views = encoder().views(texts, prompt="query", threads=threads)
+    found = encoder().queries(texts, threads=threads)
     return [
-        PreparedQuery(text, analyzer, encoder, (dense, tokens))
-        for text, dense, tokens in zip(texts, views.dense.data, views.tokens, strict=True)
+        PreparedQuery(text, analyzer, encoder, vectors) for text, vectors in zip(texts, found, strict=True)
     ]

@@ -14,15 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Section, Snapshot
+from shortlist.collection import Segment, Snapshot
 from shortlist.errors import PipelineError
 from shortlist.protocols import ScoresDocuments, ScoresPairs
-from shortlist.scoring import bm25_idf, bm25_weights, dot_products, maxsim, tfidf_idf, tfidf_weights
-from shortlist.search.pipeline import BM25, TFIDF, Cross, Dense, Leaf, MaxSim
+from shortlist.scoring import (
+    bm25_idf,
+    bm25_weights,
+    dot_products,
+    maxsim,
+    poly_scores,
+    tfidf_idf,
+    tfidf_weights,
+)
+from shortlist.search.pipeline import BM25, TFIDF, Cross, Dense, Leaf, MaxSim, Poly
 from shortlist.search.query import PreparedQuery
 from shortlist.types import Passage, passage_text
 
-__all__ = ["CrossScorer", "DenseScorer", "LateScorer", "LexicalScorer", "make_scorer"]
+__all__ = ["CrossScorer", "DenseScorer", "LateScorer", "LexicalScorer", "PolyScorer", "make_scorer"]
 
 Scores = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -186,20 +194,21 @@ class DenseScorer:
         )
 
 
-class LateScorer:
-    """Score by MaxSim over token vectors; a document is its best passage, and every one is a candidate."""
+class _ByPassage:
+    """Score passages when their document is asked for; it is its best passage, and every document is a candidate."""
 
     absent: float | None = None
-    closeness = 2
+    closeness: int
 
-    def __init__(
-        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, query: PreparedQuery, allowed: NDArray[np.bool_]) -> None:
         self._snapshot = snapshot
         self._query = query
-        self._scale = scale
         self._allowed = allowed
         self._known = np.full(snapshot.size, np.nan)
+
+    def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
+        """Give the scores of some passages of a segment, in ascending order."""
+        raise NotImplementedError
 
     def score_all(self) -> Scores:
         """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf."""
@@ -209,7 +218,7 @@ class LateScorer:
         return scores
 
     def score(self, positions: Positions) -> Scores:
-        """Give the scores of some positions; reads the tokens of those not scored before."""
+        """Give the scores of some positions; reads the vectors of those not scored before."""
         missing = np.unique(positions[np.isnan(self._known[positions])])
         starts = self._snapshot.starts
         for start, end, segment in zip(starts[:-1], starts[1:], self._snapshot.segments, strict=True):
@@ -217,34 +226,66 @@ class LateScorer:
             for block in np.array_split(local, max(1, len(local) // _DOCUMENTS)):
                 if len(block):
                     passages, counts = _passages_of(segment.first_passages, block)
-                    found = self._maxsim(segment.tokens, segment.token_offsets, passages)
+                    found = self._score_passages(segment, passages)
                     firsts = np.cumsum(counts) - counts
                     self._known[start + block] = np.maximum.reduceat(found, firsts)
         return self._known[positions]
-
-    def _maxsim(self, tokens: Section, offsets: NDArray[np.int64], passages: Positions) -> Scores:
-        query = self._query.tokens(self._scale)
-        if passages[-1] - passages[0] + 1 == len(passages):  # neighbours: no copy
-            chosen = offsets[passages[0] : passages[-1] + 2]
-            scores = maxsim(query, tokens[chosen[0] : chosen[-1]], chosen - chosen[0])
-        else:
-            firsts, ends = offsets[passages], offsets[passages + 1]
-            chosen = np.concatenate([[0], np.cumsum(ends - firsts)])
-            scores = maxsim(query, tokens.gather(firsts, ends), chosen)
-        return scores * self._scale**2
 
     def scale(self) -> float:
         """Give 1: a similarity is taken as it is."""
         return 1.0
 
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
-        """Give the passage of each document that matches the query's tokens best; the first of equals."""
+        """Give the passage of each document that matches the query best; the first of equals."""
         segments = self._snapshot.segments
+        return _best_passages(
+            self._snapshot,
+            positions,
+            lambda number, passages: self._score_passages(segments[number], passages),
+        )
 
-        def score(number: int, passages: Positions) -> Scores:
-            return self._maxsim(segments[number].tokens, segments[number].token_offsets, passages)
 
-        return _best_passages(self._snapshot, positions, score)
+class PolyScorer(_ByPassage):
+    """Score by a passage's one vector as the query's codes see it."""
+
+    closeness = 1
+
+    def __init__(
+        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
+    ) -> None:
+        super().__init__(snapshot, query, allowed)
+        self._scale = scale
+
+    def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
+        assert self._query.codes is not None  # make_scorer asked
+        codes, scales = self._query.codes
+        products = dot_products(_rows(segment.dense, passages), codes)
+        similarities = products * (self._scale * scales.astype(np.float64))[:, None]
+        return poly_scores(similarities, self._query.vectors.sharpness)
+
+
+class LateScorer(_ByPassage):
+    """Score by MaxSim over token vectors."""
+
+    closeness = 2
+
+    def __init__(
+        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
+    ) -> None:
+        super().__init__(snapshot, query, allowed)
+        self._scale = scale
+
+    def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
+        query, scales = self._query.tokens
+        tokens, offsets = segment.tokens, segment.token_offsets
+        if _are_neighbours(passages):  # no copy
+            chosen = offsets[passages[0] : passages[-1] + 2]
+            scores = maxsim(query, tokens[chosen[0] : chosen[-1]], chosen - chosen[0], scales)
+        else:
+            firsts, ends = offsets[passages], offsets[passages + 1]
+            chosen = np.concatenate([[0], np.cumsum(ends - firsts)])
+            scores = maxsim(query, tokens.gather(firsts, ends), chosen, scales)
+        return scores * self._scale
 
 
 class CrossScorer:
@@ -275,6 +316,11 @@ class CrossScorer:
         self._allowed = allowed
         self._threads = threads
         self._known: dict[int, tuple[float, Passage]] = {}
+
+    @property
+    def highest(self) -> float:
+        """The most that any document can score; infinite if the model knows no bound."""
+        return self._judge.highest
 
     def score_all(self) -> Scores:
         """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf.
@@ -323,9 +369,16 @@ class CrossScorer:
         return 1.0
 
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
-        """Give the passage of each document that scored best."""
-        self.score(np.array(positions, np.int64))
-        return [self._known[position][1] for position in positions]
+        """Give the passage of each document that scored best, or of one that was not read the nearest to the query."""
+        unread = [position for position in positions if position not in self._known]
+        nearest = dict(zip(unread, self._nearest.best_passages(unread), strict=True))
+        return [
+            nearest[position] if position in nearest else self._known[position][1] for position in positions
+        ]
+
+    def has_read(self, positions: Positions) -> NDArray[np.bool_]:
+        """Say which of some positions have a score by now."""
+        return np.array([position in self._known for position in positions.tolist()], np.bool_)
 
 
 _PAIR_MS = 8  # that a judge of six layers takes to read a passage, on one core
@@ -362,6 +415,13 @@ def make_scorer(
                     hint="index it again without --no-tokens, or use --pipeline hybrid",
                 )
             return LateScorer(snapshot, query, scales[1], allowed)
+        case Poly():
+            if query.codes is None:
+                raise PipelineError(
+                    "this collection's model has no poly-encoder",
+                    hint="index with one that has; shortlist train poly-encoder makes them",
+                )
+            return PolyScorer(snapshot, query, scales[0], allowed)
         case Cross(model=model):
             assert judges is not None
             nearest = nearest or DenseScorer(snapshot, query, scales[0])
@@ -379,6 +439,15 @@ def _best_passages(
         chosen = 0 if len(passages) == 1 else int(score(number, passages).argmax())
         best.append(snapshot.passages(position)[chosen])
     return best
+
+
+def _are_neighbours(passages: Positions) -> bool:
+    return bool(passages[-1] - passages[0] + 1 == len(passages))
+
+
+def _rows(array: NDArray[Any], rows: Positions) -> NDArray[Any]:
+    """Give some rows of an array, without a copy if they lie beside each other."""
+    return array[rows[0] : rows[-1] + 1] if _are_neighbours(rows) else array[rows]
 
 
 def _passages_of(first_passages: NDArray[np.int64], documents: Positions) -> tuple[Positions, Positions]:

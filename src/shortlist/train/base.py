@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from shortlist.errors import ModelError
+from transformers import BertModel
+from transformers.utils import logging as transformers_logging
+
+from shortlist.errors import DataError, ModelError
 from shortlist.models.safety import ModelFolder, refuse_code
+from shortlist.train.bert_graph import GROUP
 
-__all__ = ["BASE_FILES", "base_folder"]
+__all__ = ["BASE_FILES", "base_folder", "load_bert"]
 
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -46,3 +54,78 @@ def base_folder(name: str, relative_to: Path) -> Path:
         )
     refuse_code(ModelFolder(folder))
     return folder
+
+
+def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: bool = False) -> BertModel:
+    """Load the transformer that training starts from; of its layers the lowest, if not all; ``pooler`` on [CLS] too.
+
+    Without dropout: drawing its masks takes longer than all else of a step on a CPU (docs/decisions/0008-judges.md),
+    and a short training on much data doesn't need it. Attention is the plain product of matrices: torch's fused
+    one takes 1.7 times as long to train on a CPU (benchmarks/training_speed.py).
+
+    Raises:
+        ModelError: it is no BERT that our graphs can draw, or its weights are not whole.
+        DataError: it has fewer layers than asked for.
+    """
+    _check_base(base, positions)
+    with _quiet():
+        loaded: Any = BertModel.from_pretrained(
+            base,
+            add_pooling_layer=pooler,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            attn_implementation="eager",
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    backbone: BertModel = loaded[0]
+    info: dict[str, Any] = loaded[1]
+    if info["missing_keys"]:
+        raise ModelError(f"{base}: its weights lack {min(info['missing_keys'])}")
+    if layers is not None:
+        if not 1 <= layers <= len(backbone.encoder.layer):
+            raise DataError(f"model.layers is {layers}, {base} has {len(backbone.encoder.layer)}")
+        backbone.encoder.layer = backbone.encoder.layer[:layers]
+        backbone.config.num_hidden_layers = layers
+    return backbone
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from reporting on stderr what it loads; what is missing is looked at here."""
+    library: Any = transformers_logging  # without types
+    before, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(before)
+        if bars:
+            library.enable_progress_bar()
+
+
+def _check_base(base: Path, positions: int) -> None:
+    """Refuse a base that our graphs don't draw: it would be trained as one function and run as another.
+
+    Raises:
+        ModelError: it is no BERT, or one with other activations, sizes or types of tokens.
+    """
+    where = base / "config.json"
+    try:
+        config = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{where}: can't be read: {error}") from error
+    wanted = {"model_type": ("bert",), "hidden_act": ("gelu",), "type_vocab_size": (2,)}
+    wanted |= {"position_embedding_type": ("absolute",), "is_decoder": (False,)}
+    for key, allowed in wanted.items():
+        if config.get(key, allowed[0]) not in allowed:
+            raise ModelError(f"{where}: {key} is {config[key]!r}, a model is made of {allowed[0]!r} alone")
+    for key in ("hidden_size", "intermediate_size"):
+        if int(config[key]) % GROUP:
+            raise ModelError(f"{where}: {key} is {config[key]}, no multiple of {GROUP}")
+    if config["max_position_embeddings"] < positions:
+        raise ModelError(
+            f"{where}: has {config['max_position_embeddings']} positions, the recipe wants {positions}"
+        )

@@ -84,25 +84,35 @@ class _Graph:
         return self.add("Reshape", [grouped, shape], f"{name}.rows")
 
 
-def draw_encoder(shape: Shape, *, fast: bool) -> onnx.ModelProto:
-    """Draw ``input_ids [B, S] -> hidden [B, S, H], late [B, S, D]``; names match the weights file."""
+def draw_encoder(shape: Shape, *, fast: bool, pooler: bool = False) -> onnx.ModelProto:
+    """Draw ``input_ids [B, S] -> hidden [B, S, H], late [B, S, D], pooler_output [B, H]``, the last two if wanted.
+
+    Names match the weights file. ``late`` is there if the token view has dimensions, ``pooler_output`` is BERT's layer
+    on [CLS].
+    """
     g = _Graph(fast)
     x = _backbone(g, shape, types=False)
     g.add("Identity", [x], "hidden")
-    late = g.bind("late.weight", TensorProto.FLOAT, shape.hidden, shape.token_dimensions)
-    g.add("LpNormalization", [g.add("MatMul", [x, late], "late.raw")], "late", axis=-1, p=2)
-    outputs: dict[str, list[str | int]] = {
-        "hidden": ["B", "S", shape.hidden],
-        "late": ["B", "S", shape.token_dimensions],
-    }
+    outputs: dict[str, list[str | int]] = {"hidden": ["B", "S", shape.hidden]}
+    if shape.token_dimensions:
+        late = g.bind("late.weight", TensorProto.FLOAT, shape.hidden, shape.token_dimensions)
+        g.add("LpNormalization", [g.add("MatMul", [x, late], "late.raw")], "late", axis=-1, p=2)
+        outputs["late"] = ["B", "S", shape.token_dimensions]
+    if pooler:
+        first = g.constant("pooler.first", TensorProto.INT64, [], [0])
+        cls = g.add("Gather", [x, first], "pooler.cls", axis=1)
+        product = g.linear(cls, "pooler.weight", shape.hidden, shape.hidden)
+        bias = g.bind("pooler.bias", TensorProto.FLOAT, shape.hidden)
+        g.add("Tanh", [g.add("Add", [product, bias], "pooler.sum")], "pooler_output")
+        outputs["pooler_output"] = ["B", shape.hidden]
     return _model(g, ["input_ids"], outputs)
 
 
 def draw_cross_encoder(shape: Shape, *, fast: bool, head: str, labels: int = 1) -> onnx.ModelProto:
     """Draw ``input_ids [B, S], token_type_ids [B, S] -> score [B, K]``; token type 1 is the passage's.
 
-    The head ``cls`` is a linear layer on [CLS]; ``maxsim`` adds to it the mean over the query's tokens of the best
-    cosine with a token of the passage, times ``head.factor``.
+    The head ``cls`` is a linear layer on [CLS]; ``maxsim`` adds to it the weighted mean over the query's tokens of the
+    best cosine with a token of the passage, times ``head.factor``.
     """
     g = _Graph(fast)
     x = _backbone(g, shape, types=True)
@@ -114,12 +124,16 @@ def draw_cross_encoder(shape: Shape, *, fast: bool, head: str, labels: int = 1) 
     score = g.add("Add", [product, bias], "head.linear")
     if head == "maxsim":
         scale = g.bind("head.factor", TensorProto.FLOAT, 1)
-        score = g.add("Add", [score, g.add("Mul", [_joint_maxsim(g, x), scale], "head.scaled")], "head.sum")
+        score = g.add(
+            "Add",
+            [score, g.add("Mul", [_joint_maxsim(g, x, shape.hidden), scale], "head.scaled")],
+            "head.sum",
+        )
     g.add("Identity", [score], "score")
     return _model(g, ["input_ids", "token_type_ids"], {"score": ["B", labels]})
 
 
-def _joint_maxsim(g: _Graph, hidden: str) -> str:
+def _joint_maxsim(g: _Graph, hidden: str, width: int) -> str:
     """Compare the query's tokens with the passage's, all as they come out of the joint input; give ``[B, 1]``."""
     one = g.constant("head.one", TensorProto.FLOAT, [], [1.0])
     away = g.constant("head.away", TensorProto.FLOAT, [], [4.0])  # further than any cosine from another
@@ -131,12 +145,17 @@ def _joint_maxsim(g: _Graph, hidden: str) -> str:
     )
     passage = g.add("Cast", ["token_type_ids"], "head.passage", to=TensorProto.FLOAT)
     query = g.add("Sub", [one, passage], "head.query")
+    weight = g.bind("head.query.weight", TensorProto.FLOAT, width, 1)
+    bias = g.bind("head.query.bias", TensorProto.FLOAT, 1)
+    linear = g.add("Add", [g.add("MatMul", [hidden, weight], "head.query.product"), bias], "head.query.raw")
+    soft = g.add("Squeeze", [g.add("Softplus", [linear], "head.query.soft"), across], "head.query.weights")
+    counted = g.add("Mul", [query, soft], "head.query.counted")
     outside = g.add("Mul", [g.add("Unsqueeze", [query, rows], "head.query.row"), away], "head.outside")
     best = g.add(
         "ReduceMax", [g.add("Sub", [similarity, outside], "head.inside"), across], "head.best", keepdims=0
     )
-    kept = g.add("ReduceSum", [g.add("Mul", [best, query], "head.kept"), rows], "head.total", keepdims=1)
-    return g.add("Div", [kept, g.add("ReduceSum", [query, rows], "head.count", keepdims=1)], "head.maxsim")
+    kept = g.add("ReduceSum", [g.add("Mul", [best, counted], "head.kept"), rows], "head.total", keepdims=1)
+    return g.add("Div", [kept, g.add("ReduceSum", [counted, rows], "head.count", keepdims=1)], "head.maxsim")
 
 
 def _backbone(g: _Graph, shape: Shape, *, types: bool) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,12 @@ from transformers import BertModel
 
 from shortlist.errors import DataError
 from shortlist.protocols import Progress
+from shortlist.train.memory import keep_freed_memory
 
 __all__ = ["TokenCache"]
 
 BATCH_TOKENS = 4096
+FILES = DONE, TOKENS, OFFSETS = "cache.json", "tokens.npy", "offsets.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,29 @@ class TokenCache:
             known[row, : end - begin] = True
         return data, known
 
+    def pooled(self, count: int | None = None) -> NDArray[np.float32]:
+        """Give the mean token vector of the first ``count`` texts, or all, scaled to length 1: ``[texts, H]``."""
+        offsets = self.offsets if count is None else self.offsets[: count + 1]
+        found = np.empty((len(offsets) - 1, self.data.shape[1]), np.float32)
+        for row, (begin, end) in enumerate(pairwise(offsets.tolist())):
+            found[row] = self.data[begin:end].astype(np.float32).mean(axis=0)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found
+
+    def sample(self, count: int, seed: int) -> NDArray[np.float32]:
+        """Give the vectors of some ``count`` tokens, drawn at random, or of all if there are fewer."""
+        total = len(self.data)
+        chosen = np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
+        return self.data[chosen].astype(np.float32)
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Remove what :meth:`of` made in a folder."""
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
     @classmethod
     def of(
         cls,
@@ -70,7 +96,7 @@ class TokenCache:
         for value in backbone.state_dict().values():
             digest.update(value.detach().contiguous().numpy().tobytes())
         identity = digest.hexdigest()
-        done = folder / "cache.json"
+        done = folder / DONE
         if done.exists():
             if json.loads(done.read_text(encoding="utf-8"))["texts"] != identity:
                 raise DataError(
@@ -81,7 +107,7 @@ class TokenCache:
             folder.mkdir(parents=True, exist_ok=True)
             _encode(texts, backbone, tokenizer, folder, max_tokens, progress)
             done.write_text(json.dumps({"texts": identity}), encoding="utf-8")
-        return cls(np.load(folder / "tokens.npy", mmap_mode="r"), np.load(folder / "offsets.npy"))
+        return cls(np.load(folder / TOKENS, mmap_mode="r"), np.load(folder / OFFSETS))
 
 
 def _encode(
@@ -92,13 +118,14 @@ def _encode(
     max_tokens: int,
     progress: Callable[[int], object] | None,
 ) -> None:
+    keep_freed_memory()
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    np.save(folder / "offsets.npy", offsets)
+    np.save(folder / OFFSETS, offsets)
     shape = int(offsets[-1]), backbone.config.hidden_size
-    data = np.lib.format.open_memmap(folder / "tokens.npy", "w+", np.float16, shape)
+    data = np.lib.format.open_memmap(folder / TOKENS, "w+", np.float16, shape)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     backbone.train(False)
     start = 0

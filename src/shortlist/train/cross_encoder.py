@@ -5,6 +5,7 @@ Shapes: B pairs, S tokens (the longest pair; others are padded), H dimensions, K
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from shortlist.models.pairs import tokenize_pairs
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.train.examples import Example
 
-__all__ = ["CrossEncoderModel", "PairTokenizer", "Pairs", "candidate_scores", "pad"]
+__all__ = ["CrossEncoderModel", "PairTokenizer", "Pairs", "candidate_scores", "pad", "parts_by_tokens"]
 
 
 TEMPERATURE = 20.0  # a similarity's part of a logit
+SOFTPLUS_IS_1 = math.log(math.e - 1)
 
 
 class Pairs(dict[str, Tensor]):
@@ -54,9 +56,9 @@ class CrossEncoderModel(nn.Module):
     """Score pairs.
 
     ``head`` says how: ``cls`` is a linear layer on [CLS] with ``labels`` outputs (Nogueira and Cho 2019); ``maxsim``
-    adds to it the mean over the query's tokens of the best match among the passage's, both as they come out of the
-    joint input, times ``scale``. The linear layer starts at zero there, so that training starts from what the encoder
-    knows.
+    adds to it the weighted mean over the query's tokens of the best match among the passage's, both as they come out of
+    the joint input, times ``scale``. A token counts by ``softplus`` of a linear function of its vector. The linear
+    layer starts at zero there and the weights are equal, so that training starts from what the encoder knows.
     """
 
     def __init__(
@@ -73,11 +75,16 @@ class CrossEncoderModel(nn.Module):
         if head == "maxsim":
             nn.init.zeros_(self.linear.weight)
             self.scale = nn.Parameter(torch.tensor(float(scale)))
+            self.weight = nn.Linear(backbone.config.hidden_size, 1)
+            nn.init.zeros_(self.weight.weight)
+            nn.init.constant_(self.weight.bias, SOFTPLUS_IS_1)
         nn.init.zeros_(self.linear.bias)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Give what is no part of the transformer."""
-        return [*self.linear.parameters(), *([self.scale] if self.head == "maxsim" else [])]
+        if self.head == "cls":
+            return list(self.linear.parameters())
+        return [*self.linear.parameters(), self.scale, *self.weight.parameters()]
 
     def freeze(self, layers: int) -> None:
         """Let the embeddings and the lowest ``layers`` stay as they are."""
@@ -91,17 +98,24 @@ class CrossEncoderModel(nn.Module):
         with torch.autocast("cpu", enabled=False):  # bfloat16 has three digits, a logit of 20 wants more
             scores: Tensor = self.linear(hidden[:, 0])
             if self.head == "maxsim":
-                scores = scores + self.scale * joint_maxsim(hidden, pairs)[:, None]
+                weights = nn.functional.softplus(self.weight(hidden))[..., 0]
+                scores = scores + self.scale * joint_maxsim(hidden, weights, pairs)[:, None]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-def joint_maxsim(hidden: Tensor, pairs: Pairs) -> Tensor:
-    """Give the mean over the query's tokens of the best cosine with one of the passage's: ``[B]`` of ``[B, S, H]``."""
+def joint_maxsim(hidden: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
+    """Give the mean, under ``weights [B, S]``, over the query's tokens of the best cosine with one of the passage's.
+
+    ``hidden`` is ``[B, S, H]``, the result ``[B]``.
+    """
     known, passage = pairs["attention_mask"].bool(), pairs["token_type_ids"].bool()
+    longest = int(
+        (known & ~passage).sum(dim=1).max()
+    )  # the query comes first: no need to compare all with all
+    query = ((known & ~passage) * weights)[:, :longest]
     vectors = nn.functional.normalize(hidden, dim=-1)
-    similarity = vectors @ vectors.transpose(1, 2)
+    similarity = vectors[:, :longest] @ vectors.transpose(1, 2)
     best = similarity.masked_fill(~passage[:, None, :], -1.0).amax(dim=2)
-    query = (known & ~passage).float()
     return (best * query).sum(dim=1) / query.sum(dim=1)
 
 
@@ -117,7 +131,8 @@ def candidate_scores(
         [passage for example in examples for passage in example.passages],
     )
     order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
-    found = [model(pad([rows[index] for index in part])) for part in _by_tokens(order, rows)]
+    parts = parts_by_tokens(order, [len(ids) for ids, _ in rows])
+    found = [model(pad([rows[index] for index in part])) for part in parts]
     scores = torch.cat(found)[torch.argsort(torch.tensor(order))]
     return scores.reshape(len(examples), -1)
 
@@ -133,13 +148,11 @@ def pad(rows: Sequence[tuple[list[int], int]]) -> Pairs:
     return Pairs(input_ids=ids, attention_mask=mask, token_type_ids=types)
 
 
-def _by_tokens(
-    order: Sequence[int], rows: Sequence[tuple[list[int], int]], most: int = 4096
-) -> Iterator[list[int]]:
-    """Cut a sequence of rows, shortest first, into parts of at most ``most`` tokens with padding."""
+def parts_by_tokens(order: Sequence[int], lengths: Sequence[int], most: int = 4096) -> Iterator[list[int]]:
+    """Cut rows, in an ``order`` with the shortest first, into parts of at most ``most`` tokens with padding."""
     part: list[int] = []
     for index in order:
-        if part and (len(part) + 1) * len(rows[index][0]) > most:
+        if part and (len(part) + 1) * lengths[index] > most:
             yield part
             part = []
         part.append(index)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from transformers import BertModel
 
-from shortlist.models.own_folder import DEFAULT, SHARED, WEIGHTS
+from shortlist.errors import ModelError
+from shortlist.models.encoder import Encoder
+from shortlist.models.heads import FILE as HEADS
+from shortlist.models.own_folder import DEFAULT, WEIGHTS
 from shortlist.models.safety import ModelFolder
 from shortlist.models.weights import read_bytes, read_weights
-from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder
+from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder, draw_encoder
 from shortlist.train.cross_encoder import CrossEncoderModel
 
-__all__ = ["bert_tensors", "export_cross_encoder", "group_quantize", "write_description"]
+__all__ = [
+    "EncoderDescription",
+    "bert_tensors",
+    "export_cross_encoder",
+    "export_encoder",
+    "group_quantize",
+    "write_description",
+]
 
 Float = NDArray[np.float32]
 
@@ -48,7 +59,10 @@ def bert_tensors(
     }
     if types:
         small["embeddings.type.weight"] = kinds
-    large = {f"{SHARED}weight": source["embeddings.word_embeddings.weight"]}
+    large = {"embeddings.word.weight": source["embeddings.word_embeddings.weight"]}
+    if "pooler.dense.weight" in source:
+        large["pooler.weight"] = source["pooler.dense.weight"]
+        small["pooler.bias"] = source["pooler.dense.bias"]
     for number in range(layers):
         old, new = f"encoder.layer.{number}", f"layer{number}"
         for kind, target in (("weight", large), ("bias", small)):
@@ -75,8 +89,8 @@ def export_cross_encoder(
 ) -> None:
     """Write a trained cross-encoder as a model folder.
 
-    If its word embeddings are those of the model that comes with the package (frozen while it was trained), rounded as
-    there, the folder names that model instead of holding them again. ``details`` go into ``model.json`` as they are:
+    What it has in common with the model that comes with the package (word embeddings and layers that were frozen while
+    it was trained) is not stored again: the folder names that model. ``details`` go into ``model.json`` as they are:
     where it comes from, its licence.
     """
     source = {key: value.detach().float().numpy() for key, value in model.backbone.state_dict().items()}
@@ -89,11 +103,11 @@ def export_cross_encoder(
     tensors["head.bias"] = model.linear.bias.detach().numpy().astype(np.float32)
     if model.head == "maxsim":
         tensors["head.factor"] = model.scale.detach().numpy().astype(np.float32).reshape(1)
+        tensors["head.query.weight"] = model.weight.weight.detach().numpy().astype(np.float32).reshape(-1, 1)
+        tensors["head.query.bias"] = model.weight.bias.detach().numpy().astype(np.float32)
     for key, value in large.items():
         tensors[f"{key}.i8"], tensors[f"{key}.scale"] = group_quantize(value)
-    shared = _shared(tensors)
-    if shared:
-        tensors = {key: value for key, value in tensors.items() if not key.startswith(SHARED)}
+    tensors, shared = _without_shared(tensors)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep it from everybody else
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
@@ -109,10 +123,139 @@ def export_cross_encoder(
         "max_tokens": max_tokens,
         "max_query_tokens": max_query_tokens,
         "group": GROUP,
-        **({"embeddings": shared} if shared else {}),
+        **({"shared_weights": shared} if shared else {}),
         **(details or {}),
     }
     write_description(folder, values)
+
+
+@dataclass(frozen=True)
+class EncoderDescription:
+    """Hold what ``model.json`` says of an encoder; ``details`` (licence, origin) go in as they are."""
+
+    name: str
+    max_tokens: int
+    pooling: str
+    similarity: str
+    dense_scale: float
+    token_scale: float | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def export_encoder(
+    backbone: BertModel,
+    tokenizer: Path,
+    folder: Path,
+    description: EncoderDescription,
+    *,
+    heads: Mapping[str, Float] | None = None,
+    beside: Path | None = None,
+    query_encoder: str = "",
+) -> None:
+    """Write an encoder with heads as a model folder.
+
+    ``query_encoder`` names the folder in it, written before, whose encoder reads queries in its place.
+
+    ``beside`` is a model folder with the same transformer: its other heads, and all that is said of its vectors, are
+    taken over. What the transformer has in common with that of the model that comes with the package is not stored
+    again: the folder names that model. Without a projection among the heads the model has no token vectors.
+
+    Raises:
+        ModelError: the transformer of ``beside`` is another.
+    """
+    source = {key: value.detach().float().numpy() for key, value in backbone.state_dict().items()}
+    shape = bert_shape(backbone)
+    large, small = bert_tensors(source, shape.layers, types=False)
+    tensors: dict[str, NDArray[Any]] = {
+        key: np.ascontiguousarray(value, dtype=np.float32) for key, value in small.items()
+    }
+    for key, value in large.items():
+        tensors[f"{key}.i8"], tensors[f"{key}.scale"] = group_quantize(value)
+    values = _encoder_values(description)
+    heads = heads or {}
+    known = dict(heads)
+    if beside is not None:
+        other = _Existing.read(beside)
+        if not other.has(tensors):
+            raise ModelError(f"{beside}: its transformer is another than that of {tokenizer.parent}")
+        replaced = {name.split(".")[0] for name in heads}
+        known |= {name: value for name, value in other.heads.items() if name.split(".")[0] not in replaced}
+        values |= {name: other.values[name] for name in _TAKEN_OVER if name in other.values}
+        if "late.weight" in heads:
+            values["token_scale"] = description.token_scale
+    shape = replace(shape, token_dimensions=known["late.weight"].shape[1] if "late.weight" in known else 0)
+    own, shared = _without_shared(tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    if own:
+        (folder / WEIGHTS).write_bytes(save(own))
+    if known:
+        (folder / HEADS).write_bytes(save(known))
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    for mode in ("fast", "exact"):
+        graph = draw_encoder(shape, fast=mode == "fast", pooler=values["pooling"] == "pooler")
+        (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
+    values["token_dimensions"] = shape.token_dimensions
+    values["dimensions"] = shape.hidden
+    if shared:
+        values["shared_weights"] = shared
+    if query_encoder:
+        values["query_encoder"] = query_encoder
+        inner = (folder / query_encoder / "model.json").read_bytes()
+        values["query_encoder_sha256"] = hashlib.sha256(inner).hexdigest()
+    write_description(folder, values)
+
+
+_TAKEN_OVER = ("pooling", "similarity", "prompts", "dense_scale", "token_scale", "max_tokens")
+
+
+@dataclass(frozen=True)
+class _Existing:
+    """Hold what a model folder of ours has: its description, its tensors, its heads."""
+
+    values: Mapping[str, Any]
+    tensors: Mapping[str, NDArray[Any]]
+    heads: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> _Existing:
+        Encoder.load(path)  # whatever is wrong with it is said there
+        folder = ModelFolder(path, trusted=path == DEFAULT)
+        values = json.loads(folder.read("model.json"))
+        tensors: dict[str, NDArray[Any]] = {}
+        if values.get("shared_weights"):
+            tensors |= read_weights(
+                read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS), DEFAULT / WEIGHTS
+            )
+        if WEIGHTS in values["files"]:
+            tensors |= read_weights(read_bytes(folder, WEIGHTS), path / WEIGHTS)
+        heads = read_weights(read_bytes(folder, HEADS), path / HEADS) if HEADS in values["files"] else {}
+        if not heads and "late.weight" in tensors:
+            heads = {"late.weight": tensors["late.weight"]}
+        return cls(values, tensors, heads)
+
+    def has(self, tensors: Mapping[str, NDArray[Any]]) -> bool:
+        """Say whether these tensors are among its own, byte for byte."""
+        return all(
+            name in self.tensors and np.array_equal(value, self.tensors[name])
+            for name, value in tensors.items()
+        )
+
+
+def _encoder_values(description: EncoderDescription) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "name": description.name,
+        "architecture": "bert",
+        "max_tokens": description.max_tokens,
+        "pooling": description.pooling,
+        "similarity": description.similarity,
+        "prompts": {"query": "", "document": "", **description.prompts},
+        "dense_scale": description.dense_scale,
+        "token_scale": description.token_scale or 1 / 127,
+        "group": GROUP,
+        **description.details,
+    }
 
 
 def bert_shape(backbone: BertModel) -> Shape:
@@ -131,16 +274,31 @@ def bert_shape(backbone: BertModel) -> Shape:
 
 def write_description(folder: Path, values: Mapping[str, Any]) -> None:
     """Write ``model.json`` with the checksum of every other file: the last step, which makes the folder a model."""
-    names = (WEIGHTS, "tokenizer.json", "graph.fast.onnx", "graph.exact.onnx")
-    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    names = (WEIGHTS, HEADS, "tokenizer.json", "graph.fast.onnx", "graph.exact.onnx")
+    files = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+        if (folder / name).exists()
+    }
     (folder / "model.json").write_text(
         json.dumps({**values, "files": files}, indent=2) + "\n", encoding="utf-8"
     )
 
 
-def _shared(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """Give the checksum of the default model's weights if these word embeddings are its own, else nothing."""
+def _without_shared(tensors: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], str]:
+    """Give the tensors that the default model doesn't have; and the checksum of its weights, if it has some of them."""
     data = read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS)
     stored = read_weights(data, DEFAULT / WEIGHTS)
-    same = all(np.array_equal(value, stored[key]) for key, value in tensors.items() if key.startswith(SHARED))
-    return hashlib.sha256(data).hexdigest() if same else ""
+    own = {
+        name: value
+        for name, value in tensors.items()
+        if name not in stored or not np.array_equal(value, stored[name])
+    }
+    # A matrix without its scales is none: both stay, or none.
+    own |= {name: value for name, value in tensors.items() if _other_half(name) in own}
+    return own, hashlib.sha256(data).hexdigest() if len(own) < len(tensors) else ""
+
+
+def _other_half(name: str) -> str:
+    base, _, kind = name.rpartition(".")
+    return f"{base}.{({'i8': 'scale', 'scale': 'i8'}).get(kind, kind)}"

@@ -9,36 +9,31 @@ it can be weak where they are strong, and what it doesn't know of a new domain d
 from __future__ import annotations
 
 import hashlib
-import json
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import BertModel
-from transformers.utils import logging as transformers_logging
 
-from shortlist.errors import DataError, ModelError
+from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.train.base import BASE_FILES
-from shortlist.train.bert_graph import GROUP
+from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores
-from shortlist.train.examples import Example, read_examples
+from shortlist.train.examples import Example
 from shortlist.train.export import export_cross_encoder
+from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import kl_divergence, margin_mse, softmax_over_candidates
-from shortlist.train.recipe import CrossEncoderRecipe, Examples, JudgeSettings
+from shortlist.train.recipe import CrossEncoderRecipe, JudgeSettings
 
-__all__ = ["Trained", "fit_first_stage", "load_examples", "train_cross_encoder"]
+__all__ = ["Trained", "train_cross_encoder"]
 
-_WEIGHTS = np.geomspace(0.25, 64, 49)
+
+_RANGE_EXAMPLES = 320
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,8 @@ def train_cross_encoder(
             return softmax_over_candidates(scores)
         given = torch.tensor([example.scores for example in part])
         if settings.loss == "softmax":
-            return softmax_over_candidates(scores + weight * given)
+            counts = torch.tensor([_share_of(example) < settings.first_stage_share for example in part])
+            return softmax_over_candidates(scores + weight * given * counts[:, None])
         return margin_mse(scores, given) if settings.loss == "margin-mse" else kl_divergence(scores, given)
 
     work = folder.with_name(f"{folder.name}.training")
@@ -125,6 +121,7 @@ def train_cross_encoder(
         identity=identity,
         progress=progress,
     )
+    details["score_range"] = _score_range(model, tokenizer, examples)
     export(made)
     refuse_existing(folder)
     made.rename(folder)
@@ -132,32 +129,30 @@ def train_cross_encoder(
     return Trained(len(examples), left_out, weight, last)
 
 
-def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
-    """Make the model that training starts from.
+def _score_range(
+    model: CrossEncoderModel, tokenizer: PairTokenizer, examples: Sequence[Example]
+) -> list[float]:
+    """Give the range that nearly all scores lie in, from those of some examples; it lets a search stop early."""
+    some = examples[:_RANGE_EXAMPLES]
+    with torch.inference_mode():
+        scores = [
+            candidate_scores(model, tokenizer, some[start : start + 16]) for start in range(0, len(some), 16)
+        ]
+    flat = torch.cat([part.flatten() for part in scores]).float()
+    low, high = (float(flat.quantile(share)) for share in (0.001, 0.999))
+    rounding = 1e-3 + 0.05 * (high - low)
+    return [round(low - rounding, 4), round(high + rounding, 4)]
 
-    Without dropout: drawing its masks takes longer than all else of a step on a CPU (docs/decisions/0008-judges.md),
-    and a short training on much data doesn't need it.
-    """
-    _check_base(base, settings)
-    with _quiet():
-        loaded: Any = BertModel.from_pretrained(
-            base,
-            add_pooling_layer=False,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    backbone: BertModel = loaded[0]
-    info: dict[str, Any] = loaded[1]
-    if info["missing_keys"]:
-        raise ModelError(f"{base}: its weights lack {min(info['missing_keys'])}")
-    if settings.layers is not None:
-        if not 1 <= settings.layers <= len(backbone.encoder.layer):
-            raise DataError(f"model.layers is {settings.layers}, {base} has {len(backbone.encoder.layer)}")
-        backbone.encoder.layer = backbone.encoder.layer[: settings.layers]
-        backbone.config.num_hidden_layers = settings.layers
+
+def _share_of(example: Example) -> float:
+    """Give a number from 0 to 1 that depends on the query alone: a training that is gone on with finds the same."""
+    return int.from_bytes(hashlib.blake2b(example.query.encode(), digest_size=4).digest()) / 2**32
+
+
+def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
+    """Make the model that training starts from."""
+    positions = max(settings.max_tokens, settings.training_tokens)
+    backbone = load_bert(base, positions=positions, layers=settings.layers)
     if not 0 <= settings.frozen_layers <= len(backbone.encoder.layer):
         raise DataError(
             f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
@@ -165,96 +160,3 @@ def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
     model = CrossEncoderModel(backbone, settings.head, scale=settings.scale)
     model.freeze(settings.frozen_layers)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library from reporting on stderr what it loads; what is missing is looked at here."""
-    library: Any = transformers_logging  # without types
-    before, bars = library.get_verbosity(), library.is_progress_bar_enabled()
-    library.set_verbosity_error()
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        library.set_verbosity(before)
-        if bars:
-            library.enable_progress_bar()
-
-
-def _check_base(base: Path, settings: JudgeSettings) -> None:
-    """Refuse a base that our graphs don't draw: it would be trained as one function and run as another.
-
-    Raises:
-        ModelError: it is no BERT, or one with other activations, sizes or types of tokens.
-    """
-    where = base / "config.json"
-    try:
-        config = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{where}: can't be read: {error}") from error
-    wanted = {"model_type": ("bert",), "hidden_act": ("gelu",), "type_vocab_size": (2,)}
-    wanted |= {"position_embedding_type": ("absolute",), "is_decoder": (False,)}
-    for key, allowed in wanted.items():
-        if config.get(key, allowed[0]) not in allowed:
-            raise ModelError(f"{where}: {key} is {config[key]!r}, a judge is made of {allowed[0]!r} alone")
-    for key in ("hidden_size", "intermediate_size"):
-        if int(config[key]) % GROUP:
-            raise ModelError(f"{where}: {key} is {config[key]}, no multiple of {GROUP}")
-    longest = max(settings.max_tokens, settings.training_tokens)
-    if config["max_position_embeddings"] < longest:
-        raise ModelError(
-            f"{where}: has {config['max_position_embeddings']} positions, the recipe wants {longest}"
-        )
-
-
-def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Example], int]:
-    """Read examples and draw the negatives of each; give them, and how many had too few negatives.
-
-    Raises:
-        DataError: a file can't be read, or nothing is left.
-    """
-    draw = random.Random(seed)  # noqa: S311
-    found, short = [], 0
-    for name in settings.files:
-        for example in read_examples(folder / name):
-            if example.source in settings.leave_out:
-                continue
-            if len(example.negatives) < settings.negatives:
-                short += 1
-                continue
-            chosen = [0, *draw.sample(range(1, len(example.passages)), settings.negatives)]
-            found.append(
-                Example(
-                    example.query,
-                    example.passage,
-                    tuple(example.passages[index] for index in chosen[1:]),
-                    tuple(example.scores[index] for index in chosen) if example.scores else (),
-                    example.source,
-                )
-            )
-    if not found:
-        raise DataError(
-            f"no example has {settings.negatives} negatives", hint="mine some: shortlist train negatives"
-        )
-    return found, short
-
-
-def fit_first_stage(examples: Sequence[Example]) -> float:
-    """Give the weight at which the examples' scores alone make their answers likeliest, by a softmax over each.
-
-    Raises:
-        DataError: there is none: the scores tell every answer, or nothing at all.
-    """
-    scores = np.array([example.scores for example in examples])
-    leads = scores - scores[:, :1]  # of the answer over itself, and of the others over it
-    losses = [
-        float(np.log(np.exp(np.minimum(weight * leads, 700)).sum(axis=1)).mean()) for weight in _WEIGHTS
-    ]
-    best = int(np.argmin(losses))
-    if best in (0, len(_WEIGHTS) - 1):
-        raise DataError(
-            "no weight of the examples' scores fits best: they tell every answer, or none",
-            hint="mine without a margin, or give model.first_stage as a number",
-        )
-    return float(_WEIGHTS[best])

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shortlist.errors import DataError
 from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.memory import keep_freed_memory
 
 __all__ = ["Schedule", "Step", "train"]
 
@@ -108,6 +109,7 @@ def train(
     """
     if len(examples) < schedule.batch_size:
         raise DataError(f"{len(examples):,} examples are fewer than a batch of {schedule.batch_size}")
+    keep_freed_memory()
     torch.manual_seed(schedule.seed)
     apart = {id(parameter) for parameter in heads}
     slow = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]

@@ -14,7 +14,7 @@ import hashlib
 import math
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -27,7 +27,7 @@ from shortlist.errors import DataError
 from shortlist.indexing.passages import split_passages
 from shortlist.models.folders import DEFAULT
 from shortlist.models.tokenizer import Tokenizer
-from shortlist.protocols import Steps
+from shortlist.protocols import ScoresPairs, Steps
 from shortlist.search import Pipeline, Rerank
 from shortlist.train.examples import Example
 from shortlist.types import Document, Query, Ranking, passage_text
@@ -42,7 +42,8 @@ class Mining:
     The first of ``pipelines`` scores: what it doesn't rank within ``depth`` is neither answer nor negative. Negatives
     are drawn with ``seed`` from the ranks ``first`` to ``last`` (counted from 1, answers left out) of every pipeline
     in turn. A passage that scores above ``1 - margin`` times the answer's score is left out as a likely answer;
-    ``None`` leaves none out. Long passages are cut into windows of ``max_tokens``.
+    ``None`` leaves none out. So is one that a judge finds better than the answer less ``judge_margin``, if a judge is
+    asked. Long passages are cut into windows of ``max_tokens``.
     """
 
     pipelines: tuple[Pipeline, ...]
@@ -52,6 +53,7 @@ class Mining:
     margin: float | None = None
     depth: int = 50
     max_tokens: int = 192
+    judge_margin: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ def mine(
     *,
     model: Path | None = None,
     keep: Path | None = None,
+    judge: ScoresPairs | None = None,
     threads: int | None = None,
     steps: Steps | None = None,
 ) -> Mined:
@@ -93,7 +96,8 @@ def mine(
 
     The answer of an example becomes the window of its passage that scores best. Examples whose answer isn't found
     within ``depth``, or that have fewer negatives than asked for, are counted and left out. ``keep`` is where the
-    collection of all passages stays, or lies from before.
+    collection of all passages stays, or lies from before. ``judge`` reads twice as many passages as are asked for, and
+    those it takes for answers are left out.
     """
     windows, documents = _windows(examples, settings.max_tokens, model)
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
@@ -111,6 +115,7 @@ def mine(
     texts = {document.doc_id: document.text for document in documents}
     mined = Mined([])
     draw = random.Random(settings.seed)  # noqa: S311
+    progress = steps("judging", len(examples)) if steps and judge else None
     for number, example in enumerate(examples):
         found = _negatives(
             [run.rankings.get(str(number), Ranking(())) for run in runs],
@@ -119,12 +124,15 @@ def mine(
             settings,
             draw,
         )
+        if found is not None and judge is not None:
+            found = _less_likely(example.query, found, texts, judge, settings, threads)
+            _ = progress and progress(1)
         if found is None:
             mined.without_answer += 1
         elif len(found) <= settings.count:
             mined.without_negatives += 1
         else:
-            ids, scores = zip(*found, strict=True)
+            ids, scores = zip(*found[: settings.count + 1], strict=True)
             passages = [texts[doc_id] for doc_id in ids]
             mined.examples.append(
                 Example(example.query, passages[0], tuple(passages[1:]), tuple(scores), example.source)
@@ -185,7 +193,7 @@ def _windows(
 def _negatives(
     rankings: Sequence[Ranking], own: Sequence[str], answers: set[str], settings: Mining, draw: random.Random
 ) -> list[tuple[str, float]] | None:
-    """Give the answer and its negatives with their scores, or None if the answer isn't found."""
+    """Give the answer and up to twice the negatives with their scores, or None if the answer isn't found."""
     scores = {hit.doc_id: hit.score for hit in rankings[0]}
     answer = max((doc_id for doc_id in own if doc_id in scores), key=scores.__getitem__, default=None)
     if answer is None:
@@ -204,5 +212,21 @@ def _negatives(
     in_turn = dict.fromkeys(
         doc_id for row in zip_longest(*candidates) for doc_id in row if doc_id is not None
     )
-    chosen = [answer, *list(in_turn)[: settings.count]]
+    chosen = [answer, *list(in_turn)[: 2 * settings.count]]
     return [(doc_id, scores[doc_id]) for doc_id in chosen]
+
+
+def _less_likely(
+    query: str,
+    found: Sequence[tuple[str, float]],
+    texts: Mapping[str, str],
+    judge: ScoresPairs,
+    settings: Mining,
+    threads: int | None,
+) -> list[tuple[str, float]]:
+    """Keep the answer and what a judge finds worse than it by the margin."""
+    judged = judge.score_pairs([(query, texts[doc_id]) for doc_id, _ in found], threads=threads).scores
+    if judged.ndim != 1:
+        raise DataError(f"the judge gives {judged.shape[1]} labels, one score is needed")
+    most = judged[0] - settings.judge_margin
+    return [found[0], *(one for one, score in zip(found[1:], judged[1:], strict=True) if score < most)]

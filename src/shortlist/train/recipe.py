@@ -11,13 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from shortlist.errors import DataError
 from shortlist.train.loop import Schedule
 
-__all__ = ["CrossEncoderRecipe", "Examples", "JudgeSettings", "read_recipe"]
+__all__ = [
+    "BiEncoderRecipe",
+    "BiEncoderSettings",
+    "CrossEncoderRecipe",
+    "Examples",
+    "HeadSettings",
+    "JudgeSettings",
+    "LateRecipe",
+    "LateSettings",
+    "PolyRecipe",
+    "PolySettings",
+    "read_recipe",
+]
 
+
+R = TypeVar("R")
 
 LOSSES = ("softmax", "kl", "margin-mse")
 
@@ -55,7 +69,8 @@ class JudgeSettings:
 
     ``first_stage`` is how much the examples' scores count beside the model's own while it learns, so that it learns
     what they lack, to be added to them later: ``"fit"`` takes the weight at which they alone explain the examples best,
-    0 leaves them out.
+    0 leaves them out. They count for ``first_stage_share`` of the queries; of the others it learns to find the answer
+    alone, of which there is more to learn where the first stage is mostly right.
     """
 
     head: str = "maxsim"
@@ -67,8 +82,11 @@ class JudgeSettings:
     training_tokens: int = 224
     loss: str = "softmax"
     first_stage: float | str = 0.0
+    first_stage_share: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.first_stage_share <= 1:
+            raise DataError(f"model.first_stage_share must be from 0 to 1, not {self.first_stage_share}")
         if self.head not in ("cls", "maxsim"):
             raise DataError(f"model.head must be 'cls' or 'maxsim', not {self.head!r}")
         if self.loss not in LOSSES:
@@ -87,6 +105,150 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
+class HeadSettings:
+    """Say what a head on a frozen encoder is told.
+
+    ``contrastive`` and ``distillation`` weigh two losses: finding each query's answer among the passages of its batch,
+    similarities divided by ``temperature``; and the divergence from the distribution that the examples' scores have
+    over their own passages, these times ``teacher_weight`` (0: the weight at which they explain the answers best).
+    ``max_tokens`` and ``max_query_tokens`` are read of a passage and of a query.
+    """
+
+    contrastive: float = 1.0
+    distillation: float = 0.0
+    teacher_weight: float = 0.0
+    temperature: float = 0.02
+    max_tokens: int = 256
+    max_query_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("contrastive", "distillation", "teacher_weight"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise DataError(f"model.{name} must be a number from 0, not {getattr(self, name)}")
+        if not self.contrastive and not self.distillation:
+            raise DataError("model.contrastive and model.distillation are both 0: nothing to learn")
+        if not 1e-4 <= self.temperature <= 100:
+            raise DataError(f"model.temperature must be a number from .0001 to 100, not {self.temperature}")
+        for name in ("max_tokens", "max_query_tokens"):
+            if getattr(self, name) < 8:
+                raise DataError(f"model.{name} must be at least 8, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class LateSettings(HeadSettings):
+    """Say how late interaction's head is built: ``dimensions`` of a token, and whether a query's tokens are weighed."""
+
+    dimensions: int = 128
+    query_weights: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.dimensions <= 1024:
+            raise DataError(f"model.dimensions must be from 1 to 1,024, not {self.dimensions}")
+
+
+@dataclass(frozen=True)
+class PolySettings(HeadSettings):
+    """Say how a poly-encoder's head is built: how many ``codes``, ``learned`` ones or the ``first`` tokens."""
+
+    codes: int = 64
+    variant: Literal["learned", "first"] = "learned"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variant not in ("learned", "first"):
+            raise DataError(f"model.variant must be 'learned' or 'first', not {self.variant!r}")
+        if not 1 <= self.codes <= 4096:
+            raise DataError(f"model.codes must be from 1 to 4,096, not {self.codes}")
+
+
+@dataclass(frozen=True)
+class BiEncoderSettings:
+    """Say how a bi-encoder is built and what it is told.
+
+    ``separate`` gives queries a transformer of their own. ``pooling`` is ``mean``, ``cls``, ``max`` or ``pooler``
+    (BERT's layer on [CLS]), ``similarity`` ``cosine`` or ``dot``. The lowest ``frozen_layers`` and the embeddings stay
+    as they are. ``query_prompt`` and ``document_prompt`` are put before every text. With ``float_copy`` the transformer
+    is kept in float32 too.
+
+    Three losses have weights: ``contrastive``, the answer among all passages of the batch, products divided by
+    ``temperature``; and of the examples' scores, as a teacher's, ``kl`` (their distribution over the example's own
+    passages, scores times ``teacher_weight``, or if that is 0 the weight at which they explain the answers best) and
+    ``margin_mse`` (the answer's leads).
+    """
+
+    pooling: Literal["mean", "cls", "max", "pooler"] = "mean"
+    similarity: Literal["cosine", "dot"] = "cosine"
+    separate: bool = False
+    frozen_layers: int = 0
+    query_prompt: str = ""
+    document_prompt: str = ""
+    contrastive: float = 1.0
+    temperature: float = 0.05
+    kl: float = 0.0
+    teacher_weight: float = 0.0
+    margin_mse: float = 0.0
+    max_tokens: int = 256
+    max_query_tokens: int = 128
+    float_copy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pooling not in ("mean", "cls", "max", "pooler"):
+            raise DataError(f"model.pooling must be mean, cls, max or pooler, not {self.pooling!r}")
+        if self.similarity not in ("cosine", "dot"):
+            raise DataError(f"model.similarity must be cosine or dot, not {self.similarity!r}")
+        for name in ("contrastive", "kl", "teacher_weight", "margin_mse"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise DataError(f"model.{name} must be a number from 0, not {getattr(self, name)}")
+        if not (self.contrastive or self.kl or self.margin_mse):
+            raise DataError("model.contrastive, model.kl and model.margin_mse are all 0: nothing to learn")
+        if not 1e-4 <= self.temperature <= 100:
+            raise DataError(f"model.temperature must be a number from .0001 to 100, not {self.temperature}")
+        for name in ("max_tokens", "max_query_tokens"):
+            if getattr(self, name) < 8:
+                raise DataError(f"model.{name} must be at least 8, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class BiEncoderRecipe:
+    """Say all that makes a bi-encoder, but where its transformer comes from."""
+
+    name: str
+    examples: Examples
+    schedule: Schedule
+    model: BiEncoderSettings = field(default_factory=BiEncoderSettings)
+    base: str = ""
+    license: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class LateRecipe:
+    """Say all that makes a late-interaction head, but where its transformer comes from."""
+
+    name: str
+    examples: Examples
+    schedule: Schedule
+    model: LateSettings = field(default_factory=LateSettings)
+    base: str = ""
+    license: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class PolyRecipe:
+    """Say all that makes a poly-encoder's head, but where its transformer comes from."""
+
+    name: str
+    examples: Examples
+    schedule: Schedule
+    model: PolySettings = field(default_factory=PolySettings)
+    base: str = ""
+    license: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True)
 class CrossEncoderRecipe:
     """Say all that makes a cross-encoder, but where its transformer comes from."""
 
@@ -99,8 +261,8 @@ class CrossEncoderRecipe:
     origin: str = ""
 
 
-def read_recipe(path: Path) -> CrossEncoderRecipe:
-    """Read a recipe.
+def read_recipe(path: Path, kind: type[R]) -> R:
+    """Read a recipe of some kind.
 
     Raises:
         DataError: the file can't be read, or a setting is unknown, missing or of the wrong kind; the message names it.
@@ -112,7 +274,7 @@ def read_recipe(path: Path) -> CrossEncoderRecipe:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: no TOML: {error}") from error
     try:
-        recipe: CrossEncoderRecipe = _made(CrossEncoderRecipe, values, "")
+        recipe: R = _made(kind, values, "")
     except DataError as error:
         raise DataError(f"{path}: {error}", hint=error.hint) from None
     return recipe
@@ -143,6 +305,8 @@ def _value(kind: Any, value: Any, place: str) -> Any:
         if not isinstance(value, list) or not all(type(one) is item for one in value):
             raise DataError(f"{place} is {value!r}, expected a list of {item.__name__}")
         return tuple(value)
+    if get_origin(kind) is Literal:
+        kind = str  # which, is for the dataclass to say
     allowed = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if type(value) is int and float in allowed and int not in allowed:
         return float(value)

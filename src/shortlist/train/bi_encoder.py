@@ -1,0 +1,210 @@
+"""Train a bi-encoder: one vector a text, near to that of its answer and far from those of the others in its batch.
+
+Shapes: B queries of a batch, P passages of a batch (the answers first, then the negatives), H dimensions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import BertModel
+
+from shortlist.errors import DataError
+from shortlist.formats.paths import refuse_existing
+from shortlist.models.encoder import Encoder
+from shortlist.models.tokenizer import Tokenizer
+from shortlist.train.base import BASE_FILES, load_bert
+from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.cross_encoder import pad, parts_by_tokens
+from shortlist.train.examples import Example
+from shortlist.train.export import EncoderDescription, export_encoder
+from shortlist.train.loading import fit_first_stage, load_examples
+from shortlist.train.loop import Step, train
+from shortlist.train.losses import in_batch_contrastive, kl_divergence, margin_mse
+from shortlist.train.recipe import BiEncoderRecipe, BiEncoderSettings
+
+__all__ = ["BiEncoderModel", "TrainedBiEncoder", "train_bi_encoder"]
+
+QUERY_FOLDER = "query"
+
+
+@dataclass(frozen=True)
+class TrainedBiEncoder:
+    """Say how a training ended: how many examples, how many had too few negatives, the mean loss of the last steps."""
+
+    examples: int
+    left_out: int
+    loss: float
+
+
+class BiEncoderModel(nn.Module):
+    """Encode queries and passages by one transformer, or by one each."""
+
+    def __init__(self, queries: BertModel, passages: BertModel, settings: BiEncoderSettings) -> None:
+        super().__init__()
+        self.passages = passages
+        if queries is not passages:
+            self.queries = queries
+        self.settings = settings
+        for backbone in {id(queries): queries, id(passages): passages}.values():
+            frozen = [backbone.embeddings, *backbone.encoder.layer[: settings.frozen_layers]]
+            for parameter in (parameter for module in frozen for parameter in module.parameters()):
+                parameter.requires_grad_(False)
+
+    def encode(self, rows: Sequence[list[int]], *, queries: bool) -> Tensor:
+        """Give one vector a text, ``[B, H]``, of the token ids of each."""
+        backbone = self.queries if queries and hasattr(self, "queries") else self.passages
+        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+        found = []
+        for part in parts_by_tokens(order, [len(row) for row in rows]):
+            batch = pad([(rows[index], len(rows[index])) for index in part])
+            found.append(self._pool(backbone(**batch), batch["attention_mask"]))
+        pooled = torch.cat(found)[torch.argsort(torch.tensor(order))]
+        return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
+
+    def _pool(self, output: object, mask: Tensor) -> Tensor:
+        if self.settings.pooling == "pooler":
+            pooled: Tensor = output.pooler_output.float()  # type: ignore[attr-defined]
+            return pooled
+        hidden: Tensor = output.last_hidden_state.float()  # type: ignore[attr-defined]
+        if self.settings.pooling == "cls":
+            return hidden[:, 0]
+        known = mask.bool()[..., None]
+        if self.settings.pooling == "max":
+            return hidden.masked_fill(~known, -torch.inf).amax(dim=1)
+        return (hidden * known).sum(dim=1) / known.sum(dim=1)
+
+
+def train_bi_encoder(
+    recipe: BiEncoderRecipe,
+    base: Path,
+    folder: Path,
+    *,
+    examples_in: Path,
+    progress: Callable[[Step], object] | None = None,
+) -> TrainedBiEncoder:
+    """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
+
+    ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. With ``float_copy`` the folder also holds
+    the transformer in float32 (``float/``), from which heads can be trained or a training gone on with.
+
+    Raises:
+        DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
+        ModelError: the base is no BERT that a model folder can be made of.
+    """
+    refuse_existing(folder)
+    settings = recipe.model
+    examples, left_out = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    if (settings.kl or settings.margin_mse) and not all(example.scores for example in examples):
+        raise DataError("examples have no scores, which model.kl and model.margin_mse need")
+    teacher_weight = (settings.teacher_weight or fit_first_stage(examples)) if settings.kl else 0.0
+    pooler = settings.pooling == "pooler"
+    backbone = load_bert(base, positions=settings.max_tokens, pooler=pooler)
+    if not 0 <= settings.frozen_layers <= len(backbone.encoder.layer):
+        raise DataError(
+            f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
+        )
+    other = load_bert(base, positions=settings.max_tokens, pooler=pooler) if settings.separate else backbone
+    model = BiEncoderModel(other, backbone, settings)
+    read_query, read_passage = (
+        _Reader(base / "tokenizer.json", limit, prompt)
+        for limit, prompt in (
+            (settings.max_query_tokens, settings.query_prompt),
+            (settings.max_tokens, settings.document_prompt),
+        )
+    )
+    answers: dict[str, set[str]] = {}
+    for example in examples:
+        answers.setdefault(example.query, set()).add(example.passage)
+
+    def loss(_: nn.Module, part: Sequence[Example]) -> Tensor:
+        texts = [example.passage for example in part]
+        texts += dict.fromkeys(text for example in part for text in example.negatives)
+        same = torch.tensor([[text in answers[example.query] for text in texts] for example in part])
+        queries = model.encode(read_query([example.query for example in part]), queries=True)
+        found = queries @ model.encode(read_passage(texts), queries=False).T
+        value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
+        if settings.kl or settings.margin_mse:
+            places = {text: place for place, text in reversed(list(enumerate(texts)))}
+            own = found.gather(1, torch.tensor([[places[text] for text in e.passages] for e in part]))
+            teacher = torch.tensor([example.scores for example in part])
+            if settings.kl:
+                value += settings.kl * kl_divergence(own / settings.temperature, teacher_weight * teacher)
+            if settings.margin_mse:
+                value += settings.margin_mse * margin_mse(own, teacher)
+        return value
+
+    work = folder.with_name(f"{folder.name}.training")
+    identity = {
+        "model": asdict(settings),
+        "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
+        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
+    }
+
+    def export(place: Path) -> None:
+        sample = [text for example in examples[:_SAMPLE] for text in (example.passage,)]
+        with torch.inference_mode():
+            vectors = model.encode(read_passage(sample[:_SAMPLE]), queries=False).float().numpy()
+        step = float(np.quantile(np.abs(vectors), 0.99999)) * 1.05 / 127
+        description = EncoderDescription(
+            name=recipe.name,
+            max_tokens=settings.max_tokens,
+            pooling=settings.pooling,
+            similarity=settings.similarity,
+            dense_scale=step,
+            prompts={"query": settings.query_prompt, "document": settings.document_prompt},
+            details={key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+        )
+        if settings.separate:
+            inner = replace(description, name=f"{recipe.name} (queries)")
+            export_encoder(other, base / "tokenizer.json", place / QUERY_FOLDER, inner)
+        export_encoder(
+            backbone,
+            base / "tokenizer.json",
+            place,
+            description,
+            query_encoder=QUERY_FOLDER if settings.separate else "",
+        )
+        if settings.float_copy:
+            _save_float({"": backbone} | ({QUERY_FOLDER: other} if settings.separate else {}), base, place)
+        Encoder.load(place)
+
+    made = work / "model"
+    export(made)  # what can't be made a model of is found before hours of training
+    # In-batch negatives are those of a whole batch.
+    schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
+    last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
+    export(made)
+    refuse_existing(folder)
+    made.rename(folder)
+    Checkpoint.remove(work)
+    return TrainedBiEncoder(len(examples), left_out, last)
+
+
+_SAMPLE = 500
+"""How many passages the step of stored vectors is measured on."""
+
+
+class _Reader:
+    """Make token ids of texts, a prompt before each."""
+
+    def __init__(self, file: Path, max_tokens: int, prompt: str) -> None:
+        self._tokenizer = Tokenizer(file, max_tokens)
+        self._prompt = prompt
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(one.ids) for one in self._tokenizer([self._prompt + text for text in texts])]
+
+
+def _save_float(backbones: Mapping[str, BertModel], base: Path, place: Path) -> None:
+    for name, backbone in backbones.items():
+        target = place / "float" / name
+        backbone.save_pretrained(target)
+        (target / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())

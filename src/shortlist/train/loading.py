@@ -1,0 +1,69 @@
+"""Choose the examples of a training; find how much a first stage's scores tell of their answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shortlist.errors import DataError
+from shortlist.train.examples import Example, read_examples
+from shortlist.train.recipe import Examples
+
+__all__ = ["fit_first_stage", "load_examples"]
+
+_WEIGHTS = np.geomspace(0.25, 64, 49)
+
+
+def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Example], int]:
+    """Read examples and draw the negatives of each; give them, and how many had too few negatives.
+
+    Raises:
+        DataError: a file can't be read, or nothing is left.
+    """
+    draw = random.Random(seed)  # noqa: S311
+    found, short = [], 0
+    for name in settings.files:
+        for example in read_examples(folder / name):
+            if example.source in settings.leave_out:
+                continue
+            if len(example.negatives) < settings.negatives:
+                short += 1
+                continue
+            chosen = [0, *draw.sample(range(1, len(example.passages)), settings.negatives)]
+            found.append(
+                Example(
+                    example.query,
+                    example.passage,
+                    tuple(example.passages[index] for index in chosen[1:]),
+                    tuple(example.scores[index] for index in chosen) if example.scores else (),
+                    example.source,
+                )
+            )
+    if not found:
+        raise DataError(
+            f"no example has {settings.negatives} negatives", hint="mine some: shortlist train negatives"
+        )
+    return found, short
+
+
+def fit_first_stage(examples: Sequence[Example]) -> float:
+    """Give the weight at which the examples' scores alone make their answers likeliest, by a softmax over each.
+
+    Raises:
+        DataError: there is none: the scores tell every answer, or nothing at all.
+    """
+    scores = np.array([example.scores for example in examples])
+    leads = scores - scores[:, :1]  # of the answer over itself, and of the others over it
+    losses = [
+        float(np.log(np.exp(np.minimum(weight * leads, 700)).sum(axis=1)).mean()) for weight in _WEIGHTS
+    ]
+    best = int(np.argmin(losses))
+    if best in (0, len(_WEIGHTS) - 1):
+        raise DataError(
+            "no weight of the examples' scores fits best: they tell every answer, or none",
+            hint="mine without a margin, or give model.first_stage as a number",
+        )
+    return float(_WEIGHTS[best])
