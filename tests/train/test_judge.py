@@ -33,11 +33,12 @@ EXAMPLES = [
     for topic in TOPICS
 ]
 SETTINGS = JudgeSettings(head="cls", max_tokens=48, max_query_tokens=16, training_tokens=32)
+FROM = Examples(("pairs.jsonl",), negatives=7)
 RECIPE = CrossEncoderRecipe(
     name="tiny judge",
     license="MIT",
     origin="a test",
-    examples=Examples(("pairs.jsonl",), negatives=7),
+    examples=FROM,
     model=SETTINGS,
     schedule=Schedule(steps=120, batch_size=8, part_size=4, learning_rate=3e-3, bf16=False, checkpoint_s=0.0),
 )
@@ -115,7 +116,7 @@ def test_other_examples_or_settings_are_another_training(tmp_path: Path, base: P
         )
     for other in (
         replace(RECIPE, model=replace(RECIPE.model, training_tokens=31)),
-        replace(RECIPE, examples=replace(RECIPE.examples, negatives=3)),
+        replace(RECIPE, examples=replace(FROM, negatives=3)),
     ):
         with pytest.raises(DataError, match="a checkpoint of another training"):
             train_cross_encoder(other, base, tmp_path / "judge", examples_in=tmp_path)
@@ -164,7 +165,7 @@ def test_the_weight_of_the_first_stage_is_the_likeliest() -> None:
 
 def test_examples_of_left_out_sources_are_not_learned_from(tmp_path: Path, base: Path) -> None:
     assert base.exists()
-    found, short = load_examples(replace(RECIPE.examples, negatives=4, leave_out=("odd",)), tmp_path, 0)
+    found, short = load_examples(replace(FROM, negatives=4, leave_out=("odd",)), tmp_path, 0)
     assert {example.source for example in found} == {"even"}
     assert (len(found), short) == (7, 0)
     assert all(len(example.negatives) == 4 for example in found)
@@ -173,10 +174,10 @@ def test_examples_of_left_out_sources_are_not_learned_from(tmp_path: Path, base:
         scores = dict(zip(whole.passages, whole.scores, strict=True))
         assert example.scores == tuple(scores[passage] for passage in example.passages)
     write_examples(tmp_path / "pairs.jsonl", [*EXAMPLES[:2], Example("few", "p", ("n",))])
-    assert load_examples(RECIPE.examples, tmp_path, 0)[1] == 1
+    assert load_examples(FROM, tmp_path, 0)[1] == 1
     write_examples(tmp_path / "pairs.jsonl", [Example("few", "p", ("n",))])
     with pytest.raises(DataError, match="no example has 7 negatives"):
-        load_examples(RECIPE.examples, tmp_path, 0)
+        load_examples(FROM, tmp_path, 0)
 
 
 def test_scores_that_are_wanted_must_be_there(tmp_path: Path, base: Path) -> None:
@@ -190,7 +191,7 @@ def test_the_lowest_layers_can_be_taken_and_frozen(base: Path) -> None:
     model = build(base, replace(SETTINGS, head="maxsim", layers=1, frozen_layers=1))
     assert len(model.backbone.encoder.layer) == 1
     trained = {name for name, value in model.named_parameters() if value.requires_grad}
-    assert trained == {"linear.weight", "linear.bias", "scale"}
+    assert trained == {"linear.weight", "linear.bias", "scale", "weight.weight", "weight.bias"}
     with pytest.raises(DataError, match=r"model\.layers is 3, .* has 2"):
         build(base, replace(SETTINGS, layers=3))
     with pytest.raises(DataError, match=r"model\.frozen_layers is 3, there are 2"):
@@ -200,8 +201,8 @@ def test_the_lowest_layers_can_be_taken_and_frozen(base: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "roberta"}, "model_type is 'roberta', a judge is made of 'bert' alone"),
-        ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', a judge is made of 'gelu' alone"),
+        ({"model_type": "roberta"}, "model_type is 'roberta', a model is made of 'bert' alone"),
+        ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', a model is made of 'gelu' alone"),
         ({"type_vocab_size": 1}, "type_vocab_size is 1"),
         ({"hidden_size": 312}, "hidden_size is 312, no multiple of 64"),
         ({"max_position_embeddings": 40}, "has 40 positions, the recipe wants 48"),

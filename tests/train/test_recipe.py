@@ -72,7 +72,7 @@ def test_the_least_recipe_has_name_examples_and_steps(tmp_path: Path) -> None:
         (
             'first_stage = "fit"',
             'loss = "mae"',
-            "model.loss must be one of softmax, kl, margin-mse, not 'mae'",
+            "model.loss must be one of softmax, kl, margin-mse, binary, graded, labels, not 'mae'",
         ),
         ('head = "cls"', 'loss = "kl"', "model.loss 'kl' learns the scores that model.first_stage would add"),
         ('head = "cls"', 'head = "none"', "model.head must be 'cls' or 'maxsim', not 'none'"),
@@ -122,6 +122,7 @@ def test_the_recipe_and_the_commands_of_the_page_on_training_are_right(tmp_path:
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     recipe = read(tmp_path, shown)
+    assert recipe.examples is not None
     assert (recipe.name, recipe.examples.files, recipe.model.first_stage) == (
         "judge",
         ("examples.jsonl",),

@@ -27,6 +27,7 @@ from shortlist.train.negatives import Mining, mine
 if TYPE_CHECKING:
     from shortlist.train.bi_encoder import TrainedBiEncoder
     from shortlist.train.heads import TrainedHead
+    from shortlist.train.judge import Trained
     from shortlist.train.loop import Step
 
 __all__ = ["COMMANDS", "PARTS"]
@@ -172,22 +173,12 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
     begin = time.perf_counter()
     with _training_bar(recipe.schedule.steps) as progress:
         found = train_cross_encoder(recipe, base, folder, examples_in=recipe_file.parent, progress=progress)
-    seconds = time.perf_counter() - begin
-    if arguments.json:
-        print_json({**asdict(found), "seconds": round(seconds, 3), "model": str(folder)})
-        return
-    if found.left_out:
-        say(
-            f"{counted(found.left_out, 'example')} left out: fewer than {recipe.examples.negatives} negatives"
-        )
-    steps = counted(recipe.schedule.steps, "step")
-    say(f"{counted(found.examples, 'example')}, {steps} in {seconds:.0f} s, loss {found.loss:.3f}")
-    if found.first_stage:
+    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
+    if found.first_stage and not arguments.json:
         say(
             f"it learned beside a first stage times {found.first_stage:.3g}: add {1 / found.first_stage:.3g} of it"
             " to that stage's score"
         )
-    say(f"wrote {folder}")
 
 
 def _late_interaction(arguments: argparse.Namespace) -> None:
@@ -249,7 +240,10 @@ def _head(arguments: argparse.Namespace, kind: type[Any], train: Callable[..., T
 
 
 def _show_trained(
-    arguments: argparse.Namespace, found: TrainedHead | TrainedBiEncoder, recipe: Any, seconds: float
+    arguments: argparse.Namespace,
+    found: Trained | TrainedHead | TrainedBiEncoder,
+    recipe: Any,
+    seconds: float,
 ) -> None:
     if arguments.json:
         print_json({**asdict(found), "seconds": round(seconds, 3), "model": arguments.output})

@@ -75,7 +75,7 @@ class Execution:
         self.seen: dict[str, int] = {}
 
     def rank(self, pipeline: Pipeline, k: int) -> Ranking:
-        """Retrieve ``k`` documents; a hit has the scores of all scorers, of judges if they read it, and its best passage."""
+        """Retrieve ``k`` documents; a hit has all scorers' scores (judges' if they read it) and its best passage."""
         ranking = self.retrieve(pipeline)
         doc_ids = [hit.doc_id for hit in ranking.hits[:k]]
         positions = np.array(self.positions(doc_ids), np.int64)

@@ -18,7 +18,15 @@ from shortlist.models.pairs import tokenize_pairs
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.train.examples import Example
 
-__all__ = ["CrossEncoderModel", "PairTokenizer", "Pairs", "candidate_scores", "pad", "parts_by_tokens"]
+__all__ = [
+    "CrossEncoderModel",
+    "PairTokenizer",
+    "Pairs",
+    "candidate_scores",
+    "pad",
+    "pair_scores",
+    "parts_by_tokens",
+]
 
 
 TEMPERATURE = 20.0  # a similarity's part of a logit
@@ -126,15 +134,19 @@ def candidate_scores(
 
     Pairs of about the same length run together, so that little is padded.
     """
-    rows = tokenizer.rows(
-        [example.query for example in examples for _ in example.passages],
-        [passage for example in examples for passage in example.passages],
-    )
+    pairs = [(example.query, passage) for example in examples for passage in example.passages]
+    return pair_scores(model, tokenizer, pairs).reshape(len(examples), -1)
+
+
+def pair_scores(
+    model: CrossEncoderModel, tokenizer: PairTokenizer, pairs: Sequence[tuple[str, str]]
+) -> Tensor:
+    """Score pairs, ``[B]``, or of several labels ``[B, K]``; those of about the same length run together."""
+    rows = tokenizer.rows([first for first, _ in pairs], [second for _, second in pairs])
     order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
     parts = parts_by_tokens(order, [len(ids) for ids, _ in rows])
     found = [model(pad([rows[index] for index in part])) for part in parts]
-    scores = torch.cat(found)[torch.argsort(torch.tensor(order))]
-    return scores.reshape(len(examples), -1)
+    return torch.cat(found)[torch.argsort(torch.tensor(order))]
 
 
 def pad(rows: Sequence[tuple[list[int], int]]) -> Pairs:

@@ -22,12 +22,20 @@ from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.checkpoint import Checkpoint
-from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores
+from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores, pair_scores
 from shortlist.train.examples import Example
 from shortlist.train.export import export_cross_encoder
+from shortlist.train.labelled import LabelledPair, read_labelled
 from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
-from shortlist.train.losses import kl_divergence, margin_mse, softmax_over_candidates
+from shortlist.train.losses import (
+    binary_cross_entropy,
+    kl_divergence,
+    label_cross_entropy,
+    margin_mse,
+    mse,
+    softmax_over_candidates,
+)
 from shortlist.train.recipe import CrossEncoderRecipe, JudgeSettings
 
 __all__ = ["Trained", "train_cross_encoder"]
@@ -65,37 +73,25 @@ def train_cross_encoder(
         ModelError: the base is no BERT that a model folder can be made of.
     """
     refuse_existing(folder)
-    examples, left_out = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
     settings = recipe.model
-    weight = settings.first_stage
-    if (weight or settings.loss != "softmax") and not all(example.scores for example in examples):
-        raise DataError(f"examples have no scores, which {'first_stage' if weight else settings.loss} needs")
-    if isinstance(weight, str):
-        weight = fit_first_stage(examples)
     torch.manual_seed(recipe.schedule.seed)  # a linear layer starts at random
-    model = build(base, settings)
+    task = _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
+    model = build(base, settings, len(task.labels) if settings.loss == "labels" else 1)
     tokenizer = PairTokenizer(base / "tokenizer.json", settings.training_tokens, settings.max_query_tokens)
 
-    def loss(_: torch.nn.Module, part: Sequence[Example]) -> Tensor:
-        scores = candidate_scores(model, tokenizer, part)
-        if settings.loss == "softmax" and not weight:
-            return softmax_over_candidates(scores)
-        given = torch.tensor([example.scores for example in part])
-        if settings.loss == "softmax":
-            counts = torch.tensor([_share_of(example) < settings.first_stage_share for example in part])
-            return softmax_over_candidates(scores + weight * given * counts[:, None])
-        return margin_mse(scores, given) if settings.loss == "margin-mse" else kl_divergence(scores, given)
+    def loss(_: torch.nn.Module, part: Sequence[Any]) -> Tensor:
+        return task.loss(model, tokenizer, part)
 
     work = folder.with_name(f"{folder.name}.training")
     identity = {
         "model": asdict(settings),
-        "first_stage": weight,
-        "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
+        "first_stage": task.first_stage,
+        "examples": hashlib.sha256(repr(task.items).encode()).hexdigest(),
         "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
     }
     details: dict[str, Any] = {"license": recipe.license, "origin": recipe.origin}
-    if weight:
-        details["first_stage"] = weight
+    if task.first_stage:
+        details["first_stage"] = task.first_stage
 
     def export(place: Path) -> None:
         export_cross_encoder(
@@ -105,6 +101,7 @@ def train_cross_encoder(
             name=recipe.name,
             max_tokens=settings.max_tokens,
             max_query_tokens=settings.max_query_tokens,
+            labels=task.labels if settings.loss == "labels" else ("relevance",),
             details={key: value for key, value in details.items() if value},
         )
         CrossEncoder.load(place)
@@ -113,7 +110,7 @@ def train_cross_encoder(
     export(made)  # what can't be made a model of is found before hours of training
     last = train(
         model,
-        examples,
+        task.items,
         loss,
         recipe.schedule,
         work,
@@ -121,12 +118,67 @@ def train_cross_encoder(
         identity=identity,
         progress=progress,
     )
-    details["score_range"] = _score_range(model, tokenizer, examples)
+    if isinstance(task, _Candidates):
+        details["score_range"] = _score_range(model, tokenizer, task.items)
     export(made)
     refuse_existing(folder)
     made.rename(folder)
     Checkpoint.remove(work)
-    return Trained(len(examples), left_out, weight, last)
+    return Trained(len(task.items), task.left_out, task.first_stage, last)
+
+
+class _Candidates:
+    """Learn which of some passages answers a query, or what a teacher scored them."""
+
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, recipe: CrossEncoderRecipe, folder: Path) -> None:
+        assert recipe.examples is not None
+        self.items, self.left_out = load_examples(recipe.examples, folder, recipe.schedule.seed)
+        self._settings = settings = recipe.model
+        weight = settings.first_stage
+        if (weight or settings.loss != "softmax") and not all(example.scores for example in self.items):
+            raise DataError(
+                f"examples have no scores, which {'first_stage' if weight else settings.loss} needs"
+            )
+        self.first_stage = fit_first_stage(self.items) if isinstance(weight, str) else weight
+
+    def loss(self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[Example]) -> Tensor:
+        settings = self._settings
+        scores = candidate_scores(model, tokenizer, part)
+        if settings.loss == "softmax" and not self.first_stage:
+            return softmax_over_candidates(scores)
+        given = torch.tensor([example.scores for example in part])
+        if settings.loss == "softmax":
+            counts = torch.tensor([_share_of(example) < settings.first_stage_share for example in part])
+            return softmax_over_candidates(scores + self.first_stage * given * counts[:, None])
+        return margin_mse(scores, given) if settings.loss == "margin-mse" else kl_divergence(scores, given)
+
+
+class _Pairs:
+    """Learn the labels or grades of pairs."""
+
+    first_stage = 0.0
+    left_out = 0
+
+    def __init__(self, recipe: CrossEncoderRecipe, folder: Path) -> None:
+        assert recipe.pairs is not None
+        self.items, self.labels = read_labelled(recipe.pairs, folder)
+        self._loss = recipe.model.loss
+        if self._loss == "binary" and len(self.labels) > 2:
+            raise DataError(
+                f"model.loss 'binary' tells two labels apart, these are {', '.join(self.labels)}",
+                hint='loss = "labels"',
+            )
+
+    def loss(
+        self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[LabelledPair]
+    ) -> Tensor:
+        scores = pair_scores(model, tokenizer, [(pair.first, pair.second) for pair in part])
+        targets = torch.tensor([pair.target for pair in part])
+        if self._loss == "labels":
+            return label_cross_entropy(scores, targets.long())
+        return binary_cross_entropy(scores, targets) if self._loss == "binary" else mse(scores, targets)
 
 
 def _score_range(
@@ -149,7 +201,7 @@ def _share_of(example: Example) -> float:
     return int.from_bytes(hashlib.blake2b(example.query.encode(), digest_size=4).digest()) / 2**32
 
 
-def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
+def build(base: Path, settings: JudgeSettings, labels: int = 1) -> CrossEncoderModel:
     """Make the model that training starts from."""
     positions = max(settings.max_tokens, settings.training_tokens)
     backbone = load_bert(base, positions=positions, layers=settings.layers)
@@ -157,6 +209,6 @@ def build(base: Path, settings: JudgeSettings) -> CrossEncoderModel:
         raise DataError(
             f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
         )
-    model = CrossEncoderModel(backbone, settings.head, scale=settings.scale)
+    model = CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)
     model.freeze(settings.frozen_layers)
     return model

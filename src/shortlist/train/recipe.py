@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from shortlist.errors import DataError
+from shortlist.train.labelled import LabelledPairs
 from shortlist.train.loop import Schedule
 
 __all__ = [
@@ -34,6 +35,10 @@ __all__ = [
 R = TypeVar("R")
 
 LOSSES = ("softmax", "kl", "margin-mse")
+"""What is learned of candidates: which is the answer, or a teacher's scores."""
+
+PAIR_LOSSES = ("binary", "graded", "labels")
+"""What is learned of labelled pairs: whether (a label of two, or a grade taken as how likely), how much, or which."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class JudgeSettings:
     them the query's, are read when it is used, ``training_tokens`` while it learns.
 
     ``loss`` is ``softmax`` over the answer and its negatives; or, to learn from the examples' scores as a teacher's,
-    ``kl`` (their distribution) or ``margin-mse`` (the answer's leads).
+    ``kl`` (their distribution) or ``margin-mse`` (the answer's leads). Of labelled pairs ``binary`` is the binary
+    cross-entropy, ``graded`` the squared error of a grade, ``labels`` the cross-entropy of one of several labels.
 
     ``first_stage`` is how much the examples' scores count beside the model's own while it learns, so that it learns
     what they lack, to be added to them later: ``"fit"`` takes the weight at which they alone explain the examples best,
@@ -89,8 +95,12 @@ class JudgeSettings:
             raise DataError(f"model.first_stage_share must be from 0 to 1, not {self.first_stage_share}")
         if self.head not in ("cls", "maxsim"):
             raise DataError(f"model.head must be 'cls' or 'maxsim', not {self.head!r}")
-        if self.loss not in LOSSES:
-            raise DataError(f"model.loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
+        if self.loss not in (*LOSSES, *PAIR_LOSSES):
+            raise DataError(
+                f"model.loss must be one of {', '.join((*LOSSES, *PAIR_LOSSES))}, not {self.loss!r}"
+            )
+        if self.loss == "labels" and self.head != "cls":
+            raise DataError("model.loss 'labels' needs the head 'cls': the other gives one score")
         if self.loss != "softmax" and self.first_stage:
             raise DataError(f"model.loss {self.loss!r} learns the scores that model.first_stage would add")
         if isinstance(self.first_stage, str) and self.first_stage != "fit":
@@ -250,15 +260,29 @@ class PolyRecipe:
 
 @dataclass(frozen=True)
 class CrossEncoderRecipe:
-    """Say all that makes a cross-encoder, but where its transformer comes from."""
+    """Say all that makes a cross-encoder, but where its transformer comes from.
+
+    It learns from ``examples`` (queries with candidates) or from ``pairs`` (labelled ones).
+    """
 
     name: str
-    examples: Examples
     schedule: Schedule
+    examples: Examples | None = None
+    pairs: LabelledPairs | None = None
     model: JudgeSettings = field(default_factory=JudgeSettings)
     base: str = ""
     license: str = ""
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.examples is None) == (self.pairs is None):
+            raise DataError("a cross-encoder learns from [examples] or from [pairs]: one of them")
+        of_pairs = self.model.loss in PAIR_LOSSES
+        if of_pairs != (self.pairs is not None):
+            losses = ", ".join(PAIR_LOSSES if self.pairs else LOSSES)
+            raise DataError(f"model.loss {self.model.loss!r} doesn't fit these data", hint=f"one of {losses}")
+        if self.pairs is not None and self.pairs.target == "score" and self.model.loss == "labels":
+            raise DataError("model.loss 'labels' learns labels, pairs.target is 'score'")
 
 
 def read_recipe(path: Path, kind: type[R]) -> R:
@@ -296,6 +320,8 @@ def _made(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
 
 
 def _value(kind: Any, value: Any, place: str) -> Any:
+    if isinstance(kind, UnionType) and (tables := [k for k in get_args(kind) if dataclasses.is_dataclass(k)]):
+        kind = tables[0]
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
             raise DataError(f"{place} is {value!r}, expected a table")
