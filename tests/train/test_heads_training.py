@@ -92,7 +92,7 @@ def test_a_poly_encoder_learns_which_texts_belong_together(
 ) -> None:
     recipe = replace(POLY, model=replace(POLY.model, variant=variant))
     found = train_poly_encoder(recipe, base, tmp_path / "poly", examples_in=tmp_path)
-    assert found.loss < 1.5
+    assert found.loss < 1.9  # that of a guess is 2.1
     assert find(tmp_path / "poly", tmp_path / "c", "poly") == list(ANSWERS)
 
 

@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _care_commands(commands)
     _classification_commands(commands)
     _training_commands(commands)
+    _models_commands(commands)
     return parser
 
 
@@ -471,6 +472,23 @@ def _training_commands(commands: Commands) -> None:
     negatives.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
     for parser in (negatives, distill, judge, bi, late, poly):
         parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+
+
+def _models_commands(commands: Commands) -> None:
+    models = _command(commands, "models", "list, check and describe models")
+    parts = models.add_subparsers(dest="part", required=True, metavar="PART", help="list, verify or card")
+    listed = _command(parts, "list", "list the models that come along, and others", part_of_another=True)
+    listed.add_argument("folders", metavar="FOLDER", nargs="*", help="model folders to list besides")
+    verified = _command(
+        parts, "verify", "check that models are whole and run in every mode", part_of_another=True
+    )
+    verified.add_argument(
+        "models", metavar="MODEL", nargs="*", help="model folders or names (default: those that come along)"
+    )
+    carded = _command(
+        parts, "card", "print what a model is, from what, and under which licence", part_of_another=True
+    )
+    carded.add_argument("model", metavar="MODEL", help="a model folder, or the name of one that comes along")
 
 
 def _ranks(text: str) -> tuple[int, int]:

@@ -25,6 +25,7 @@ _MODULES = {
     **dict.fromkeys(("similarity", "duplicates"), "similarity"),
     "classify": "classification",
     "train": "training",
+    "models": "models",
 }
 """Where a command is that is not in ``commands``."""
 

@@ -35,6 +35,8 @@ JUDGES = {
 }
 """The cross-encoders that come along, by the names that pipelines use."""
 FORMAT = 1
+FLOAT = "float32"
+"""What ``weights`` in ``model.json`` says of matrices stored as they were trained; it says nothing of int8."""
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 

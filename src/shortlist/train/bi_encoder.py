@@ -29,6 +29,7 @@ from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence, margin_mse
 from shortlist.train.recipe import BiEncoderRecipe, BiEncoderSettings
+from shortlist.train.record import training_record, write_card
 
 __all__ = ["BiEncoderModel", "TrainedBiEncoder", "train_bi_encoder"]
 
@@ -148,7 +149,7 @@ def train_bi_encoder(
         "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
     }
 
-    def export(place: Path) -> None:
+    def export(place: Path, loss: float | None = None) -> None:
         sample = [text for example in examples[:_SAMPLE] for text in (example.passage,)]
         with torch.inference_mode():
             vectors = model.encode(read_passage(sample[:_SAMPLE]), queries=False).float().numpy()
@@ -160,7 +161,10 @@ def train_bi_encoder(
             similarity=settings.similarity,
             dense_scale=step,
             prompts={"query": settings.query_prompt, "document": settings.document_prompt},
-            details={key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+            details={
+                **{key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+                **({} if loss is None else {"training": training_record(recipe, base, examples, loss)}),
+            },
         )
         if settings.separate:
             inner = replace(description, name=f"{recipe.name} (queries)")
@@ -181,7 +185,8 @@ def train_bi_encoder(
     # In-batch negatives are those of a whole batch.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
     last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
-    export(made)
+    export(made, last)
+    write_card(made)
     refuse_existing(folder)
     made.rename(folder)
     Checkpoint.remove(work)

@@ -197,6 +197,8 @@ def export_encoder(
         (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
     values["token_dimensions"] = shape.token_dimensions
     values["dimensions"] = shape.hidden
+    if known:
+        values["heads"] = sorted({name.split(".")[0] for name in known})
     if shared:
         values["shared_weights"] = shared
     if query_encoder:

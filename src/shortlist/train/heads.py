@@ -25,6 +25,7 @@ from shortlist.protocols import Steps
 from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, export_encoder
 from shortlist.train.late_interaction import LateHead, maxsim
 from shortlist.train.loading import fit_first_stage, load_examples
@@ -32,6 +33,7 @@ from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence
 from shortlist.train.poly_encoder import PolyHead
 from shortlist.train.recipe import HeadSettings, LateRecipe, PolyRecipe
+from shortlist.train.record import training_record, write_card
 
 __all__ = ["TrainedHead", "train_late_interaction", "train_poly_encoder"]
 
@@ -65,6 +67,7 @@ class _Material:
     passages: TokenCache
     items: list[_Item]
     answers: Mapping[int, set[int]]
+    examples: list[Example]
     left_out: int
     teacher_weight: float
 
@@ -123,7 +126,7 @@ def train_late_interaction(
         tensors["late.query.weight"] = head.weight.weight.detach().numpy()[0].copy()
         tensors["late.query.bias"] = head.weight.bias.detach().numpy().copy()
     step = _token_step(material.passages, projection)
-    _write(recipe, backbone, base, work, folder, tensors, beside, material, token_scale=step)
+    _write(recipe, backbone, base, work, folder, tensors, beside, material, last, token_scale=step)
     return TrainedHead(len(material.items), material.left_out, last)
 
 
@@ -164,7 +167,7 @@ def train_poly_encoder(
         tensors["poly.codes"] = head.codes.detach().numpy().copy()
     else:
         tensors["poly.first"] = np.array([settings.codes], np.float32)
-    _write(recipe, backbone, base, work, folder, tensors, beside, material)
+    _write(recipe, backbone, base, work, folder, tensors, beside, material, last)
     return TrainedHead(len(material.items), material.left_out, last)
 
 
@@ -208,7 +211,10 @@ def _prepare(
     answers: dict[int, set[int]] = {}
     for item in items:
         answers.setdefault(item.query, set()).add(item.passages[0])
-    return _Material(query_tokens, passage_tokens, items, answers, left_out, teacher_weight), backbone
+    return (
+        _Material(query_tokens, passage_tokens, items, answers, examples, left_out, teacher_weight),
+        backbone,
+    )
 
 
 def _fit(
@@ -274,6 +280,7 @@ def _write(
     tensors: Mapping[str, NDArray[np.float32]],
     beside: Path | None,
     material: _Material,
+    loss: float,
     *,
     token_scale: float | None = None,
 ) -> None:
@@ -285,11 +292,15 @@ def _write(
         similarity="cosine",
         dense_scale=float(np.quantile(np.abs(pooled), 0.99999)) * 1.05 / 127,
         token_scale=token_scale,
-        details={key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+        details={
+            **{key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+            "training": training_record(recipe, base, material.examples, loss),
+        },
     )
     made = work / "model"
     export_encoder(backbone, base / "tokenizer.json", made, description, heads=tensors, beside=beside)
     Encoder.load(made)
+    write_card(made)
     refuse_existing(folder)
     made.rename(folder)
     for name in ("queries", "passages"):

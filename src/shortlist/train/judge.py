@@ -37,6 +37,7 @@ from shortlist.train.losses import (
     softmax_over_candidates,
 )
 from shortlist.train.recipe import CrossEncoderRecipe, JudgeSettings
+from shortlist.train.record import training_record, write_card
 
 __all__ = ["Trained", "train_cross_encoder"]
 
@@ -120,7 +121,9 @@ def train_cross_encoder(
     )
     if isinstance(task, _Candidates):
         details["score_range"] = _score_range(model, tokenizer, task.items)
+    details["training"] = training_record(recipe, base, task.items, last)
     export(made)
+    write_card(made)
     refuse_existing(folder)
     made.rename(folder)
     Checkpoint.remove(work)

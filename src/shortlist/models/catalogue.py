@@ -1,0 +1,179 @@
+"""Which models are there, what are they, and are they whole? Summaries, checks and cards of model folders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shortlist.errors import ModelError
+from shortlist.models.cross_encoder import CrossEncoder
+from shortlist.models.encoder import Encoder, Mode
+from shortlist.models.folders import fingerprint
+from shortlist.models.own_folder import DEFAULT, FLOAT, JUDGES
+from shortlist.models.safety import ModelFolder, parse_json, shown
+
+__all__ = ["Summary", "Verified", "bundled", "card", "named", "summarize", "verify"]
+
+CARD = "README.md"
+CARD_BYTES = 1 << 20
+
+_PROBES = (
+    ("my card isn't working abroad", "International transaction declined: switch on regional usage."),
+    ("what turns food into energy in a cell", "Mitochondria make most of a cell's adenosine triphosphate."),
+    ("find files by name", "find . -name '*.txt' lists all text files below this folder."),
+    ("what is the capital of Norway?", "The cat sleeps."),
+    ("a", "In 1815, after the battle, some 40,000 men lay on the field; it rained for two days more."),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Describe a model folder.
+
+    ``kind`` is ``encoder`` or ``cross-encoder``; ``views`` names what an encoder gives (``dense``, ``late``, ``poly``),
+    or the labels of a cross-encoder. ``size_bytes`` is that of its own files; ``shares`` says whether it takes weights
+    from the default model besides.
+    """
+
+    name: str
+    kind: str
+    views: tuple[str, ...]
+    max_tokens: int
+    size_bytes: int
+    shares: bool
+    license: str
+    fingerprint: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Say that a folder is whole, and how near its two modes are.
+
+    ``agreement`` is the least cosine between the texts' vectors of ``fast`` and ``exact``; of a cross-encoder the
+    correlation of its scores. ``None`` where there is one mode only.
+    """
+
+    summary: Summary
+    modes: tuple[str, ...]
+    agreement: float | None
+
+
+def bundled() -> dict[str, Path]:
+    """Give the models that come along, by their names."""
+    found = {"default": DEFAULT, **JUDGES}
+    return {name: path for name, path in found.items() if (path / "model.json").is_file()}
+
+
+def named(name: str) -> Path:
+    """Give the folder of a model that comes along, or the one at a path."""
+    return bundled().get(name, Path(name))
+
+
+def summarize(path: Path) -> Summary:
+    """Read what a folder says of itself, without opening its graphs.
+
+    Raises:
+        ModelError: it is no model folder of ours, or damaged.
+    """
+    _, values = _read(path)
+    cross = values.get("architecture") == "cross_encoder"
+    try:
+        views = tuple(str(label) for label in values["labels"]) if cross else _views(values)
+        files = values["files"]
+        return Summary(
+            name=str(values["name"]),
+            kind="cross-encoder" if cross else "encoder",
+            views=views,
+            max_tokens=int(values["max_tokens"]),
+            size_bytes=sum((path / name).stat().st_size for name in [*files, "model.json"]),
+            shares=bool(values.get("shared_weights")),
+            license=str(values.get("license", "")),
+            fingerprint=fingerprint(path),
+            path=str(path),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path / 'model.json'}: no {error}") from None
+    except OSError as error:
+        raise ModelError(f"{error.filename}: {error.strerror}") from error
+
+
+def verify(path: Path) -> Verified:
+    """Load a folder in every mode, which checks its checksums, and compare the modes.
+
+    Raises:
+        ModelError: it is no model, damaged, or gives what is no vector or score.
+    """
+    summary = summarize(path)
+    modes: tuple[Mode, ...] = ("exact",) if _read(path)[1].get("weights") == FLOAT else ("fast", "exact")
+    if summary.kind == "cross-encoder":
+        scores = [CrossEncoder.load(path, mode=mode).score_pairs(_PROBES).scores for mode in modes]
+        agreement = float(np.corrcoef(scores[0].ravel(), scores[-1].ravel())[0, 1])
+    else:
+        texts = list(itertools.chain.from_iterable(_PROBES))
+        vectors = [Encoder.load(path, mode=mode).encode(texts) for mode in modes]
+        unit = [value / np.linalg.norm(value, axis=1, keepdims=True) for value in vectors]
+        agreement = float((unit[0] * unit[-1]).sum(axis=1).min())
+    return Verified(summary, modes, agreement if len(modes) > 1 else None)
+
+
+def card(path: Path) -> str:
+    """Give the card in a folder, or one made of what the folder says of itself.
+
+    Raises:
+        ModelError: it is no model folder of ours.
+    """
+    folder, values = _read(path)
+    if folder.has(CARD):
+        return folder.read(CARD, CARD_BYTES).decode("utf-8", "replace")
+    return "\n".join(_card(summarize(path), values)) + "\n"
+
+
+def _card(summary: Summary, values: Mapping[str, Any]) -> Iterator[str]:
+    yield f"# {summary.name}"
+    yield ""
+    views = ", ".join(summary.views)
+    what = f"gives {views}" if summary.kind == "encoder" else f"scores pairs: {views}"
+    yield f"- **Model**: {summary.kind}, {what}; reads {summary.max_tokens} tokens; {summary.size_bytes / 1e6:.1f} MB"
+    if summary.shares:
+        yield "- **Shares** weights with the model that comes with shortlist"
+    yield f"- **Licence**: {summary.license or 'not stated'}"
+    if values.get("origin"):
+        yield f"- **Origin**: {values['origin']}"
+    training = values.get("training")
+    if isinstance(training, dict):
+        by, base, seed = (training.get(name) for name in ("version", "base", "seed"))
+        yield f"- **Trained** by shortlist {by} from {base}, seed {seed}"
+        sources = training.get("sources")
+        if isinstance(sources, dict) and sources:
+            listed = ", ".join(f"{source or 'unnamed'} {count:,}" for source, count in sources.items())
+            yield f"- **Data**: {training.get('examples'):,} examples ({listed})"
+        for table, settings in sorted((training.get("recipe") or {}).items()):
+            listed = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
+            yield f"- **{table}**: {listed}"
+        yield f"- **Loss** at the end: {training.get('loss'):.4f}"
+    yield "- **Figures**: measure it where it will be used: `shortlist compare`"
+
+
+def _views(values: Mapping[str, Any]) -> tuple[str, ...]:
+    heads = values.get("heads", [])
+    late = ("late",) if values["token_dimensions"] else ()
+    return ("dense", *late, *(("poly",) if "poly" in heads else ()))
+
+
+def _read(path: Path) -> tuple[ModelFolder, dict[str, Any]]:
+    folder = ModelFolder(path, trusted=path in bundled().values())
+    if not path.is_dir() or not folder.has("model.json"):
+        raise ModelError(f"{path}: no model folder of shortlist's", hint="shortlist models convert makes one")
+    values = parse_json(folder.read("model.json"), path / "model.json")
+    if not isinstance(values, dict) or not isinstance(values.get("files"), dict):
+        raise ModelError(f"{path / 'model.json'}: says nothing of files")
+    for name in values["files"]:
+        if name != Path(name).name:
+            raise ModelError(f"{path / 'model.json'}: files names {shown(name)}, which is no file beside it")
+    return folder, values
