@@ -476,7 +476,9 @@ def _training_commands(commands: Commands) -> None:
 
 def _models_commands(commands: Commands) -> None:
     models = _command(commands, "models", "list, check and describe models")
-    parts = models.add_subparsers(dest="part", required=True, metavar="PART", help="list, verify or card")
+    parts = models.add_subparsers(
+        dest="part", required=True, metavar="PART", help="list, verify, card or convert"
+    )
     listed = _command(parts, "list", "list the models that come along, and others", part_of_another=True)
     listed.add_argument("folders", metavar="FOLDER", nargs="*", help="model folders to list besides")
     verified = _command(
@@ -488,6 +490,22 @@ def _models_commands(commands: Commands) -> None:
     carded = _command(
         parts, "card", "print what a model is, from what, and under which licence", part_of_another=True
     )
+    converted = _command(
+        parts, "convert", "make a model folder of another project's checkpoint", part_of_another=True
+    )
+    converted.add_argument(
+        "source", metavar="SOURCE",
+        help="a folder saved by sentence-transformers, PyLate or ColBERT, or a model's name on the hub",
+    )  # fmt: skip
+    converted.add_argument(
+        "-o", "--output", metavar="FOLDER", required=True, help="the model folder to write"
+    )
+    converted.add_argument(
+        "--weights", choices=("int8", "float32"), default="int8",
+        help="int8 runs in both modes, float32 in exact only (default: int8)",
+    )  # fmt: skip
+    converted.add_argument("--name", metavar="NAME", help="what the model is called (default: as its source)")
+    converted.add_argument("--license", metavar="NAME", help="its licence, for its card")
     carded.add_argument("model", metavar="MODEL", help="a model folder, or the name of one that comes along")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from shortlist.cli.extras import training_extra
 from shortlist.cli.terminal import print_json, printable, say
 from shortlist.errors import ModelError
+from shortlist.formats.paths import refuse_existing
 from shortlist.models.catalogue import Summary, bundled, card, named, summarize, verify
 from shortlist.plain_text import counted, size
 
@@ -76,7 +78,38 @@ def _card(arguments: argparse.Namespace) -> int:
     return 0
 
 
-PARTS: Mapping[str, Callable[[argparse.Namespace], int]] = {"list": _list, "verify": _verify, "card": _card}
+def _convert(arguments: argparse.Namespace) -> int:
+    output = Path(arguments.output)
+    refuse_existing(output)
+    with training_extra():
+        from shortlist.train.convert import convert, fetch
+
+        found = convert(
+            fetch(arguments.source),
+            output,
+            weights=arguments.weights,
+            name=arguments.name or "",
+            licence=arguments.license or "",
+        )
+    if arguments.json:
+        print_json({**asdict(found), "model": str(output)})
+        return 0
+    say(f"{found.layout}: {found.kind}, {arguments.weights} weights")
+    for one in found.agreements:
+        print(
+            f"{one.mode}: scores differ from the original's by at most {one.difference:.2g}"
+            f" (they spread over {one.spread:.2g})"
+        )
+    say(f"wrote {output}")
+    return 0
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "verify": _verify,
+    "card": _card,
+    "convert": _convert,
+}
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from shortlist.cli.extras import training_extra
 from shortlist.cli.terminal import print_json, say, step_bars
-from shortlist.errors import DataError, MissingExtraError
+from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.own_folder import JUDGES
@@ -34,8 +35,6 @@ __all__ = ["COMMANDS", "PARTS"]
 
 LINE_S = 60.0
 """How often progress is told where no bar can be drawn."""
-
-EXTRA = ("onnx", "safetensors", "torch", "transformers")
 
 
 def _negatives(arguments: argparse.Namespace) -> None:
@@ -119,19 +118,6 @@ def _distill(arguments: argparse.Namespace) -> None:
     say(f"wrote {output}")
 
 
-@contextmanager
-def _training_extra() -> Iterator[None]:
-    """Say what to install where a library of the extra is missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
-            raise
-        raise MissingExtraError(
-            f"training needs {error.name}", hint="pip install 'shortlist[train]'"
-        ) from error
-
-
 def _base(arguments: argparse.Namespace, named: str) -> Path:
     from shortlist.train.base import base_folder
 
@@ -161,7 +147,7 @@ def _training_bar(steps: int) -> Iterator[Callable[[Step], object]]:
 def _cross_encoder(arguments: argparse.Namespace) -> None:
     recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
     refuse_existing(folder)
-    with _training_extra():
+    with training_extra():
         import torch
 
         from shortlist.train.judge import train_cross_encoder
@@ -182,14 +168,14 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
 
 
 def _late_interaction(arguments: argparse.Namespace) -> None:
-    with _training_extra():
+    with training_extra():
         from shortlist.train.heads import train_late_interaction
         from shortlist.train.recipe import LateRecipe
     _head(arguments, LateRecipe, train_late_interaction)
 
 
 def _poly_encoder(arguments: argparse.Namespace) -> None:
-    with _training_extra():
+    with training_extra():
         from shortlist.train.heads import train_poly_encoder
         from shortlist.train.recipe import PolyRecipe
     _head(arguments, PolyRecipe, train_poly_encoder)
@@ -198,7 +184,7 @@ def _poly_encoder(arguments: argparse.Namespace) -> None:
 def _bi_encoder(arguments: argparse.Namespace) -> None:
     recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
     refuse_existing(folder)
-    with _training_extra():
+    with training_extra():
         import torch
 
         from shortlist.train.bi_encoder import train_bi_encoder

@@ -37,6 +37,15 @@ class Forward:
     late: Float | None
     pooler: Float | None
 
+    def row(self, row: int, length: int) -> Forward:
+        """Give the first ``length`` tokens of one text, as a batch of its own."""
+        part = slice(row, row + 1)
+        return Forward(
+            self.hidden[part, :length],
+            None if self.late is None else self.late[part, :length],
+            None if self.pooler is None else self.pooler[part],
+        )
+
 
 class Backbone:
     """Wrap an ONNX session whatever its inputs and outputs are called.
@@ -70,11 +79,16 @@ class Backbone:
         self.late_dimensions = _dimensions(outputs["late"], where) if "late" in outputs else 0
         self._widths = [_dimensions(outputs[output], where) for output in self._outputs]
 
-    def __call__(self, ids: NDArray[np.int64]) -> Forward:
-        """Run ``ids [B, S]``; safe to call from several threads at once."""
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None = None) -> Forward:
+        """Run ``ids [B, S]``; safe to call from several threads at once.
+
+        ``mask`` is 0 where a token is not attended to by others; a graph that knows no masks takes none.
+        """
         feed = {"input_ids": ids}
         if "attention_mask" in self._inputs:
-            feed["attention_mask"] = np.ones_like(ids)
+            feed["attention_mask"] = np.ones_like(ids) if mask is None else mask
+        elif mask is not None:
+            raise ModelError(f"{self._where}: its graph has no attention_mask, which its settings need")
         if "token_type_ids" in self._inputs:
             feed["token_type_ids"] = np.zeros_like(ids)
         try:

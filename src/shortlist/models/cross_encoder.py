@@ -36,7 +36,8 @@ class CrossEncoderSettings:
     ``max_tokens`` counts those of a pair with its special tokens, ``max_query_tokens`` those of the query with its own.
     ``labels`` names what its scores mean, in order: one, if it scores how well a passage answers; or several classes.
     Scores beyond ``score_range`` are brought to its ends: to know the most that a passage can score lets a search stop
-    early, and a judge's wildest opinions are seldom its best.
+    early, and a judge's wildest opinions are seldom its best. ``activation`` is ``identity``, which leaves logits as
+    they are, or ``sigmoid``.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CrossEncoderSettings:
     labels: tuple[str, ...]
     fingerprint: str
     score_range: tuple[float, float] = (-math.inf, math.inf)
+    activation: str = "identity"
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,8 @@ class CrossEncoder:
             result[index] = scores
         if not np.isfinite(result).all():
             raise DataError(f"model {self.settings.name} gave NaN or infinity for a pair")
+        if self.settings.activation == "sigmoid":
+            result = 1 / (1 + np.exp(-result))
         return np.clip(result, *self.settings.score_range)
 
 
@@ -202,9 +206,12 @@ def _settings(description: Description) -> CrossEncoderSettings:
             labels=tuple(text(label, "a label", where, 200) for label in labels),
             fingerprint=description.fingerprint,
             score_range=_score_range(values.get("score_range"), where),
+            activation=text(values.get("activation", "identity"), "activation", where, 20),
         )
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
+    if settings.activation not in ("identity", "sigmoid"):
+        raise ModelError(f"{where}: activation is {settings.activation!r}, expected identity or sigmoid")
     if settings.max_query_tokens > settings.max_tokens - 2:
         raise ModelError(
             f"{where}: max_query_tokens is {settings.max_query_tokens}, max_tokens {settings.max_tokens} leaves no room"

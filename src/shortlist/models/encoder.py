@@ -18,6 +18,7 @@ from shortlist.models.backbone import Forward
 from shortlist.models.cores import usable_cores
 from shortlist.models.folders import DEFAULT, Loaded, load_folder
 from shortlist.models.pooling import normalize, pool
+from shortlist.models.settings import LateTokens
 from shortlist.models.tokenizer import Tokenized
 from shortlist.types import check_text
 from shortlist.vectors import DenseVectors, TokenVectors
@@ -56,6 +57,9 @@ class QueryVectors:
     truncated_tokens: int = 0
 
 
+NO_EXPANSION = LateTokens()
+
+
 class Encoder:
     """Turn texts into vectors.
 
@@ -71,10 +75,15 @@ class Encoder:
     def __init__(self, loaded: Loaded, mode: Mode, queries: Encoder | None = None) -> None:
         self.settings = loaded.settings
         self.heads = loaded.heads
-        self.tokenizer = loaded.tokenizer
         self.mode = mode
         self._backbone = loaded.backbone
         self._queries = queries
+        late = loaded.settings.late or LateTokens()
+        self._late = late
+        self.tokenizer = loaded.tokenizer.marked(late.document_marker, loaded.settings.max_tokens)
+        self._query_tokenizer = loaded.tokenizer.marked(
+            late.query_marker, late.query_tokens or loaded.settings.max_tokens
+        )
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None, *, mode: Mode = "fast") -> Encoder:
@@ -128,7 +137,7 @@ class Encoder:
 
         def keep(batch: list[int], forward: Forward) -> None:
             for index, pooled, tokens in zip(batch, self._pool(forward), self._tokens(forward), strict=True):
-                results[index] = pooled, tokens
+                results[index] = pooled, self._counted(tokens, tokenized[index].ids, prompt)
 
         self._run(tokenized, keep, threads, progress)
         return self._assemble(results, tokenized)
@@ -146,7 +155,13 @@ class Encoder:
         weigh, poly = self.heads.token_weights, self.heads.poly
 
         def keep(batch: list[int], forward: Forward) -> None:
-            found = zip(batch, self._pool(forward), self._tokens(forward), forward.hidden, strict=True)
+            if self._late.expansion_length:  # what was filled in is no part of the text's one vector
+                real = [len(tokenized[index].ids) for index in batch]
+                rows = [forward.row(row, length) for row, length in enumerate(real)]
+                dense = np.concatenate([self._pool(row) for row in rows])
+            else:
+                dense = self._pool(forward)
+            found = zip(batch, dense, self._tokens(forward), forward.hidden, strict=True)
             for index, pooled, tokens, hidden in found:
                 results[index] = QueryVectors(
                     pooled,
@@ -156,7 +171,7 @@ class Encoder:
                     tokenized[index].truncated_tokens,
                 )
 
-        self._run(tokenized, keep, threads, None)
+        self._run(tokenized, keep, threads, None, self._late)
         known = [one for one in results if one is not None]
         for one in known:
             if not all(
@@ -171,11 +186,13 @@ class Encoder:
         keep: Callable[[list[int], Forward], None],
         threads: int | None,
         progress: Callable[[int], object] | None,
+        expansion: LateTokens = NO_EXPANSION,
     ) -> None:
         """Run all texts, those of one length together, and hand on what comes out."""
 
         def run(batch: list[int]) -> int:
-            keep(batch, self._backbone(np.array([tokenized[index].ids for index in batch], dtype=np.int64)))
+            ids = np.array([tokenized[index].ids for index in batch], dtype=np.int64)
+            keep(batch, self._backbone(*_expanded(ids, expansion)))
             return len(batch)
 
         if threads is not None and threads < 1:
@@ -201,7 +218,16 @@ class Encoder:
             known = ", ".join(sorted({"query", "document", *self.settings.prompts}))
             raise DataError(f"model {self.settings.name} has no prompt {prompt!r}", hint=f"it has: {known}")
         prefix = self.settings.prompts.get(prompt, "")
-        return self.tokenizer([prefix + text for text in texts] if prefix else list(texts))
+        tokenizer = self._query_tokenizer if prompt == "query" else self.tokenizer
+        return tokenizer([prefix + text for text in texts] if prefix else list(texts))
+
+    def _counted(self, tokens: NDArray[np.float32], ids: Sequence[int], prompt: str) -> NDArray[np.float32]:
+        """Leave out the vectors of a document's tokens that don't count; the first always does."""
+        if not self._late.skip or prompt == "query":
+            return tokens
+        kept = ~np.isin(ids, self._late.skip)
+        kept[0] = True
+        return tokens[kept]
 
     def _pool(self, forward: Forward) -> NDArray[np.float32]:
         pooled = pool(forward, self.settings.pooling)
@@ -233,6 +259,19 @@ class Encoder:
             )
         except DataError as error:
             raise DataError(f"model {settings.name} gave a bad vector: {error}") from error
+
+
+def _expanded(ids: NDArray[np.int64], late: LateTokens) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Fill queries up with the model's own token; give ids and mask, which is needed if nobody attends to it."""
+    missing = late.expansion_length - ids.shape[1]
+    if missing <= 0:
+        return ids, None
+    filled = np.pad(ids, ((0, 0), (0, missing)), constant_values=late.expansion_token)
+    if late.attend:
+        return filled, None
+    mask = np.zeros_like(filled)
+    mask[:, : ids.shape[1]] = 1
+    return filled, mask
 
 
 _NOTHING = (np.empty(0, np.float32), np.empty((0, 0), np.float32))

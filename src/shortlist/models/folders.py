@@ -29,7 +29,16 @@ from shortlist.models.safety import (
     refuse_code,
     shown,
 )
-from shortlist.models.settings import MAX_DIMENSIONS, MAX_TOKENS, Settings, integer, scale, text, texts
+from shortlist.models.settings import (
+    MAX_DIMENSIONS,
+    MAX_TOKENS,
+    Settings,
+    integer,
+    late_tokens,
+    scale,
+    text,
+    texts,
+)
 from shortlist.models.tokenizer import Tokenizer
 
 __all__ = ["DEFAULT", "Loaded", "fingerprint", "load_folder"]
@@ -122,6 +131,7 @@ def _load_own(folder: ModelFolder, mode: str) -> Loaded:
             token_scale=scale(values, "token_scale", where),
             fingerprint=description.fingerprint,
             prompts=texts(values["prompts"], "prompts", where, characters=10_000),
+            late=late_tokens(values.get("late"), where, integer(values, "max_tokens", where, 1, MAX_TOKENS)),
         )
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None

@@ -99,6 +99,11 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
         ModelError: a file is missing, damaged, or not what it may be.
     """
     folder, values, where = description.folder, description.values, description.where
+    if values.get("weights") == FLOAT and mode != "exact":
+        raise ModelError(
+            f"{folder.path}: has float32 weights, which run in mode 'exact' only, not {mode!r}",
+            hint="pass mode='exact' (--mode exact)",
+        )
     graph = f"graph.{mode}.onnx"
     try:
         group = integer(values, "group", where, 1, MAX_DIMENSIONS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import tokenizers
 from tokenizers import normalizers
+from tokenizers.processors import TemplateProcessing
 
 from shortlist.errors import ModelError
-from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
+from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder, shown
 from shortlist.models.tokenizer_check import check_tokenizer
 
 __all__ = ["Tokenized", "Tokenizer"]
@@ -66,6 +68,35 @@ class Tokenizer:
             raise ModelError(f"{path}: adds {self.overhead} tokens to a text, the model takes {max_tokens}")
         self._tokenizer = loaded
         self.max_tokens = max_tokens
+
+    def marked(self, marker: str, max_tokens: int) -> Tokenizer:
+        """Give the tokenizer that puts a token behind the first one of every text.
+
+        Raises:
+            ModelError: the token isn't known, or a text isn't surrounded by one token before and one behind it.
+        """
+        if not marker and max_tokens == self.max_tokens:
+            return self
+        made = copy(self)
+        made.max_tokens = max_tokens
+        made.__dict__.pop("_cutting", None)
+        made._tokenizer = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
+        if marker:
+            number = made._tokenizer.token_to_id(marker)
+            around = made._tokenizer.encode("")
+            if number is None or len(around) != 2:
+                raise ModelError(f"{self._path}: has no token {shown(marker)} to mark a text with")
+            first, last = zip(around.tokens, around.ids, strict=True)
+            surrounding = [first, (marker, number), last]
+            made._tokenizer.post_processor = TemplateProcessing(
+                single=[first[0], marker, "$A", last[0]], special_tokens=surrounding
+            )
+            made.overhead += 1
+        if made.overhead >= max_tokens:
+            raise ModelError(
+                f"{self._path}: adds {made.overhead} tokens to a text, the model takes {max_tokens}"
+            )
+        return made
 
     def check_rows(self, rows: int | None) -> None:
         """Check that a model whose table has ``rows`` rows knows every id; None where nobody knows how many.

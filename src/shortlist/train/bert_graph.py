@@ -40,6 +40,7 @@ class _Graph:
     """Collect nodes and the initialisers that the runtime will bind."""
 
     fast: bool
+    floats: bool = False
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     bound: list[onnx.TensorProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -72,7 +73,9 @@ class _Graph:
         return self.add("FusedMatMul", [x, weight], f"{name}.out", MICROSOFT, transB=1)
 
     def embedding(self, ids: str, name: str, rows: int, hidden: int) -> str:
-        """Look rows of an int8 table up and multiply them by their scales, one a group."""
+        """Look rows of an int8 table up and multiply them by their scales, one a group; or rows of a float table."""
+        if self.floats:
+            return self.add("Gather", [self.bind(name, TensorProto.FLOAT, rows, hidden), ids], f"{name}.rows")
         table = self.bind(f"{name}.i8", TensorProto.INT8, rows, hidden // GROUP, GROUP)
         scale = self.bind(f"{name}.scale", TensorProto.FLOAT, rows, hidden // GROUP, 1)
         steps = self.add("Cast", [self.add("Gather", [table, ids], f"{name}.steps")], f"{name}.float", to=1)
@@ -84,14 +87,17 @@ class _Graph:
         return self.add("Reshape", [grouped, shape], f"{name}.rows")
 
 
-def draw_encoder(shape: Shape, *, fast: bool, pooler: bool = False) -> onnx.ModelProto:
+def draw_encoder(
+    shape: Shape, *, fast: bool, pooler: bool = False, masked: bool = False, floats: bool = False
+) -> onnx.ModelProto:
     """Draw ``input_ids [B, S] -> hidden [B, S, H], late [B, S, D], pooler_output [B, H]``, the last two if wanted.
 
     Names match the weights file. ``late`` is there if the token view has dimensions, ``pooler_output`` is BERT's layer
-    on [CLS].
+    on [CLS]. A ``masked`` graph has the input ``attention_mask [B, S]``. With ``floats`` the table of word embeddings
+    is float32, not int8.
     """
-    g = _Graph(fast)
-    x = _backbone(g, shape, types=False)
+    g = _Graph(fast, floats)
+    x = _backbone(g, shape, types=False, masked=masked)
     g.add("Identity", [x], "hidden")
     outputs: dict[str, list[str | int]] = {"hidden": ["B", "S", shape.hidden]}
     if shape.token_dimensions:
@@ -105,19 +111,26 @@ def draw_encoder(shape: Shape, *, fast: bool, pooler: bool = False) -> onnx.Mode
         bias = g.bind("pooler.bias", TensorProto.FLOAT, shape.hidden)
         g.add("Tanh", [g.add("Add", [product, bias], "pooler.sum")], "pooler_output")
         outputs["pooler_output"] = ["B", shape.hidden]
-    return _model(g, ["input_ids"], outputs)
+    return _model(g, ["input_ids", *(["attention_mask"] if masked else [])], outputs)
 
 
-def draw_cross_encoder(shape: Shape, *, fast: bool, head: str, labels: int = 1) -> onnx.ModelProto:
+def draw_cross_encoder(
+    shape: Shape, *, fast: bool, head: str, labels: int = 1, floats: bool = False
+) -> onnx.ModelProto:
     """Draw ``input_ids [B, S], token_type_ids [B, S] -> score [B, K]``; token type 1 is the passage's.
 
     The head ``cls`` is a linear layer on [CLS]; ``maxsim`` adds to it the weighted mean over the query's tokens of the
-    best cosine with a token of the passage, times ``head.factor``.
+    best cosine with a token of the passage, times ``head.factor``; ``pooler`` has BERT's layer on [CLS] before the
+    linear one.
     """
-    g = _Graph(fast)
+    g = _Graph(fast, floats)
     x = _backbone(g, shape, types=True)
     first = g.constant("head.first", TensorProto.INT64, [], [0])
     cls = g.add("Gather", [x, first], "head.cls", axis=1)
+    if head == "pooler":
+        dense = g.linear(cls, "pooler.weight", shape.hidden, shape.hidden)
+        own = g.bind("pooler.bias", TensorProto.FLOAT, shape.hidden)
+        cls = g.add("Tanh", [g.add("Add", [dense, own], "pooler.sum")], "pooler")
     weight = g.bind("head.weight", TensorProto.FLOAT, labels, shape.hidden)
     bias = g.bind("head.bias", TensorProto.FLOAT, labels)
     product = g.add("FusedMatMul", [cls, weight], "head.product", MICROSOFT, transB=1)
@@ -158,7 +171,7 @@ def _joint_maxsim(g: _Graph, hidden: str, width: int) -> str:
     return g.add("Div", [kept, g.add("ReduceSum", [counted, rows], "head.count", keepdims=1)], "head.maxsim")
 
 
-def _backbone(g: _Graph, shape: Shape, *, types: bool) -> str:
+def _backbone(g: _Graph, shape: Shape, *, types: bool, masked: bool = False) -> str:
     """Draw embeddings and layers; give the name of ``[B, S, H]``.
 
     With ``types`` the embeddings of ``token_type_ids`` are added; without, they are part of the positions'.
@@ -185,6 +198,7 @@ def _backbone(g: _Graph, shape: Shape, *, types: bool) -> str:
     x = g.add("LayerNormalization", [embedded, *norm_weights("embeddings.norm")],
               "layer0.in", axis=-1, epsilon=shape.epsilon)  # fmt: skip
 
+    mask = [g.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)] if masked else []
     for number in range(shape.layers):
         layer = f"layer{number}"
         qkv = g.linear(x, f"{layer}.attention.qkv.weight", hidden, 3 * hidden)
@@ -192,7 +206,7 @@ def _backbone(g: _Graph, shape: Shape, *, types: bool) -> str:
         g.nodes.append(helper.make_node("Split", [qkv], parts, axis=-1, num_outputs=3))
         bias = g.bind(f"{layer}.attention.qkv.bias", TensorProto.FLOAT, 3 * hidden)
         mixed = g.add(
-            "MultiHeadAttention", [*parts, bias], f"{layer}.mixed", MICROSOFT, num_heads=shape.heads
+            "MultiHeadAttention", [*parts, bias, *mask], f"{layer}.mixed", MICROSOFT, num_heads=shape.heads
         )
         out = g.linear(mixed, f"{layer}.attention.output.weight", hidden, hidden)
         x = add_and_norm(out, x, f"{layer}.attention.norm", f"{layer}.attention.output.bias")

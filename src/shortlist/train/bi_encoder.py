@@ -23,6 +23,7 @@ from shortlist.models.tokenizer import Tokenizer
 from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.cross_encoder import pad, parts_by_tokens
+from shortlist.train.device import on_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, export_encoder
 from shortlist.train.loading import fit_first_stage, load_examples
@@ -83,6 +84,7 @@ class BiEncoderModel(nn.Module):
         return (hidden * known).sum(dim=1) / known.sum(dim=1)
 
 
+@on_device
 def train_bi_encoder(
     recipe: BiEncoderRecipe,
     base: Path,
@@ -152,7 +154,7 @@ def train_bi_encoder(
     def export(place: Path, loss: float | None = None) -> None:
         sample = [text for example in examples[:_SAMPLE] for text in (example.passage,)]
         with torch.inference_mode():
-            vectors = model.encode(read_passage(sample[:_SAMPLE]), queries=False).float().numpy()
+            vectors = model.encode(read_passage(sample[:_SAMPLE]), queries=False).float().cpu().numpy()
         step = float(np.quantile(np.abs(vectors), 0.99999)) * 1.05 / 127
         description = EncoderDescription(
             name=recipe.name,

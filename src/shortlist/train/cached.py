@@ -22,6 +22,7 @@ from transformers import BertModel
 
 from shortlist.errors import DataError
 from shortlist.protocols import Progress
+from shortlist.train.device import training_device
 from shortlist.train.memory import keep_freed_memory
 
 __all__ = ["TokenCache"]
@@ -94,7 +95,7 @@ class TokenCache:
         """
         digest = hashlib.sha256(json.dumps([list(texts), max_tokens, tokenizer.to_str()]).encode())
         for value in backbone.state_dict().values():
-            digest.update(value.detach().contiguous().numpy().tobytes())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         identity = digest.hexdigest()
         done = folder / DONE
         if done.exists():
@@ -127,9 +128,9 @@ def _encode(
     shape = int(offsets[-1]), backbone.config.hidden_size
     data = np.lib.format.open_memmap(folder / TOKENS, "w+", np.float16, shape)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    backbone.train(False)
+    backbone.train(False).to(training_device())
     start = 0
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast(training_device().type, torch.bfloat16):
         while start < len(order):
             end = start + 1
             while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= BATCH_TOKENS:
@@ -140,7 +141,7 @@ def _encode(
             for row, index in enumerate(part):
                 ids[row, : len(rows[index])] = torch.tensor(rows[index])
                 mask[row, : len(rows[index])] = 1
-            hidden = backbone(input_ids=ids, attention_mask=mask).last_hidden_state.half().numpy()
+            hidden = backbone(input_ids=ids, attention_mask=mask).last_hidden_state.half().cpu().numpy()
             for row, index in enumerate(part):
                 data[offsets[index] : offsets[index + 1]] = hidden[row, : len(rows[index])]
             if progress is not None:

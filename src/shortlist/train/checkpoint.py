@@ -79,7 +79,11 @@ class Checkpoint:
         with torch.no_grad():
             for name, parameter in self._trained().items():
                 parameter.copy_(tensors[name])
-                self._optimizer.state[parameter] = {part: tensors[f"{part}:{name}"] for part in _STATE}
+                found = {part: tensors[f"{part}:{name}"] for part in _STATE}
+                self._optimizer.state[parameter] = {
+                    part: value if part == "step" else value.to(parameter.device)
+                    for part, value in found.items()
+                }
         losses: list[float] = tensors["losses"].tolist()
         return losses
 

@@ -103,7 +103,9 @@ class CrossEncoderModel(nn.Module):
     def forward(self, pairs: Pairs) -> Tensor:
         """Give the scores, ``[B]``, or of several labels ``[B, K]``."""
         hidden = self.backbone(**pairs).last_hidden_state.float()
-        with torch.autocast("cpu", enabled=False):  # bfloat16 has three digits, a logit of 20 wants more
+        with torch.autocast(
+            hidden.device.type, enabled=False
+        ):  # bfloat16 has three digits, a logit of 20 wants more
             scores: Tensor = self.linear(hidden[:, 0])
             if self.head == "maxsim":
                 weights = nn.functional.softplus(self.weight(hidden))[..., 0]

@@ -18,7 +18,7 @@ from transformers import BertModel
 from shortlist.errors import ModelError
 from shortlist.models.encoder import Encoder
 from shortlist.models.heads import FILE as HEADS
-from shortlist.models.own_folder import DEFAULT, WEIGHTS
+from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS
 from shortlist.models.safety import ModelFolder
 from shortlist.models.weights import read_bytes, read_weights
 from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder, draw_encoder
@@ -30,10 +30,14 @@ __all__ = [
     "export_cross_encoder",
     "export_encoder",
     "group_quantize",
+    "numpy_tensors",
+    "write_cross_encoder",
     "write_description",
+    "write_encoder",
 ]
 
 Float = NDArray[np.float32]
+INT8 = "int8"
 
 
 def group_quantize(weight: Float) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
@@ -93,40 +97,48 @@ def export_cross_encoder(
     it was trained) is not stored again: the folder names that model. ``details`` go into ``model.json`` as they are:
     where it comes from, its licence.
     """
-    source = {key: value.detach().float().numpy() for key, value in model.backbone.state_dict().items()}
-    shape = bert_shape(model.backbone)
-    large, small = bert_tensors(source, shape.layers, types=True)
-    tensors: dict[str, NDArray[Any]] = {
-        key: np.ascontiguousarray(value, dtype=np.float32) for key, value in small.items()
+    heads = {
+        "head.weight": model.linear.weight.detach().cpu().numpy().astype(np.float32),
+        "head.bias": model.linear.bias.detach().cpu().numpy().astype(np.float32),
     }
-    tensors["head.weight"] = model.linear.weight.detach().numpy().astype(np.float32)
-    tensors["head.bias"] = model.linear.bias.detach().numpy().astype(np.float32)
     if model.head == "maxsim":
-        tensors["head.factor"] = model.scale.detach().numpy().astype(np.float32).reshape(1)
-        tensors["head.query.weight"] = model.weight.weight.detach().numpy().astype(np.float32).reshape(-1, 1)
-        tensors["head.query.bias"] = model.weight.bias.detach().numpy().astype(np.float32)
-    for key, value in large.items():
-        tensors[f"{key}.i8"], tensors[f"{key}.scale"] = group_quantize(value)
-    tensors, shared = _without_shared(tensors)
+        heads["head.factor"] = model.scale.detach().cpu().numpy().astype(np.float32).reshape(1)
+        weight, bias = (
+            value.detach().cpu().numpy().astype(np.float32) for value in model.weight.parameters()
+        )
+        heads |= {"head.query.weight": weight.reshape(-1, 1), "head.query.bias": bias}
+    values = {"name": name, "labels": list(labels), "max_tokens": max_tokens}
+    values |= {"max_query_tokens": max_query_tokens, **(details or {})}
+    write_cross_encoder(
+        numpy_tensors(model.backbone), bert_shape(model.backbone), tokenizer, folder,
+        head=model.head, heads=heads, values=values,
+    )  # fmt: skip
+
+
+def write_cross_encoder(
+    source: Mapping[str, Float],
+    shape: Shape,
+    tokenizer: Path,
+    folder: Path,
+    *,
+    head: str,
+    heads: Mapping[str, Float],
+    values: Mapping[str, Any],
+    weights: str = INT8,
+) -> None:
+    """Write a cross-encoder of a BERT's parameters and its head's; ``values`` are what ``model.json`` says of it."""
+    small, large = _sorted(source, shape, types=True)
+    tensors, shared = _without_shared({**_stored(large, weights), **small, **heads})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep it from everybody else
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
-    for mode in ("fast", "exact"):
-        graph = draw_cross_encoder(shape, fast=mode == "fast", head=model.head, labels=len(labels))
+    labels, floats = len(values["labels"]), weights == FLOAT
+    for mode in _modes(weights):
+        graph = draw_cross_encoder(shape, fast=mode == "fast", head=head, labels=labels, floats=floats)
         (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
-    values = {
-        "format": 1,
-        "name": name,
-        "architecture": "cross_encoder",
-        "head": model.head,
-        "labels": list(labels),
-        "max_tokens": max_tokens,
-        "max_query_tokens": max_query_tokens,
-        "group": GROUP,
-        **({"shared_weights": shared} if shared else {}),
-        **(details or {}),
-    }
-    write_description(folder, values)
+    made = {"format": 1, "name": values["name"], "architecture": "cross_encoder", "head": head}
+    made |= {**values, "group": GROUP, **({"weights": weights} if floats else {})}
+    write_description(folder, made | ({"shared_weights": shared} if shared else {}))
 
 
 @dataclass(frozen=True)
@@ -164,14 +176,35 @@ def export_encoder(
     Raises:
         ModelError: the transformer of ``beside`` is another.
     """
-    source = {key: value.detach().float().numpy() for key, value in backbone.state_dict().items()}
-    shape = bert_shape(backbone)
-    large, small = bert_tensors(source, shape.layers, types=False)
-    tensors: dict[str, NDArray[Any]] = {
-        key: np.ascontiguousarray(value, dtype=np.float32) for key, value in small.items()
-    }
-    for key, value in large.items():
-        tensors[f"{key}.i8"], tensors[f"{key}.scale"] = group_quantize(value)
+    write_encoder(
+        numpy_tensors(backbone), bert_shape(backbone), tokenizer, folder, description,
+        heads=heads, beside=beside, query_encoder=query_encoder,
+    )  # fmt: skip
+
+
+def write_encoder(
+    source: Mapping[str, Float],
+    shape: Shape,
+    tokenizer: Path,
+    folder: Path,
+    description: EncoderDescription,
+    *,
+    heads: Mapping[str, Float] | None = None,
+    beside: Path | None = None,
+    query_encoder: str = "",
+    weights: str = INT8,
+    masked: bool = False,
+) -> None:
+    """Write an encoder of a BERT's parameters, as :func:`export_encoder` of a model.
+
+    ``weights`` are rounded to int8, or kept as float32, for which there is the mode ``exact`` only. A ``masked`` graph
+    can leave tokens out of what others attend to.
+
+    Raises:
+        ModelError: the transformer of ``beside`` is another.
+    """
+    small, large = _sorted(source, shape, types=False)
+    tensors = {**_stored(large, weights), **small}
     values = _encoder_values(description)
     heads = heads or {}
     known = dict(heads)
@@ -192,11 +225,14 @@ def export_encoder(
     if known:
         (folder / HEADS).write_bytes(save(known))
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
-    for mode in ("fast", "exact"):
-        graph = draw_encoder(shape, fast=mode == "fast", pooler=values["pooling"] == "pooler")
+    pooler, floats = values["pooling"] == "pooler", weights == FLOAT
+    for mode in _modes(weights):
+        graph = draw_encoder(shape, fast=mode == "fast", pooler=pooler, masked=masked, floats=floats)
         (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
     values["token_dimensions"] = shape.token_dimensions
     values["dimensions"] = shape.hidden
+    if floats:
+        values["weights"] = weights
     if known:
         values["heads"] = sorted({name.split(".")[0] for name in known})
     if shared:
@@ -258,6 +294,33 @@ def _encoder_values(description: EncoderDescription) -> dict[str, Any]:
         "group": GROUP,
         **description.details,
     }
+
+
+def numpy_tensors(backbone: BertModel) -> dict[str, Float]:
+    """Give a model's parameters by their names."""
+    return {key: value.detach().cpu().float().numpy() for key, value in backbone.state_dict().items()}
+
+
+def _sorted(
+    source: Mapping[str, Float], shape: Shape, *, types: bool
+) -> tuple[dict[str, Float], dict[str, Float]]:
+    """Give what is kept as it is, and the matrices."""
+    large, small = bert_tensors(source, shape.layers, types=types)
+    return {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in small.items()}, large
+
+
+def _stored(large: Mapping[str, Float], weights: str) -> dict[str, NDArray[Any]]:
+    """Give the matrices as they are stored."""
+    if weights == FLOAT:
+        return {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in large.items()}
+    tensors: dict[str, NDArray[Any]] = {}
+    for key, value in large.items():
+        tensors[f"{key}.i8"], tensors[f"{key}.scale"] = group_quantize(value)
+    return tensors
+
+
+def _modes(weights: str) -> tuple[str, ...]:
+    return ("exact",) if weights == FLOAT else ("fast", "exact")
 
 
 def bert_shape(backbone: BertModel) -> Shape:

@@ -25,6 +25,7 @@ from shortlist.protocols import Steps
 from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, export_encoder
 from shortlist.train.late_interaction import LateHead, maxsim
@@ -83,6 +84,7 @@ Scores = Callable[[Sequence[_Item], Sequence[int]], Tensor]
 """Score the passages of these numbers for the queries of some examples, ``[B, P]``."""
 
 
+@on_device
 def train_late_interaction(
     recipe: LateRecipe,
     base: Path,
@@ -120,16 +122,17 @@ def train_late_interaction(
         return maxsim(head.queries(queries, known), known, head.passages(passages), passages_known)
 
     last = _fit(head, recipe, material, scores, work, base, progress)
-    projection = head.projection.detach().numpy()
+    projection = head.projection.detach().cpu().numpy()
     tensors = {"late.weight": np.ascontiguousarray(projection, np.float32)}
     if settings.query_weights:
-        tensors["late.query.weight"] = head.weight.weight.detach().numpy()[0].copy()
-        tensors["late.query.bias"] = head.weight.bias.detach().numpy().copy()
+        tensors["late.query.weight"] = head.weight.weight.detach().cpu().numpy()[0].copy()
+        tensors["late.query.bias"] = head.weight.bias.detach().cpu().numpy().copy()
     step = _token_step(material.passages, projection)
     _write(recipe, backbone, base, work, folder, tensors, beside, material, last, token_scale=step)
     return TrainedHead(len(material.items), material.left_out, last)
 
 
+@on_device
 def train_poly_encoder(
     recipe: PolyRecipe,
     base: Path,
@@ -152,7 +155,7 @@ def train_poly_encoder(
     material, backbone = _prepare(recipe, recipe.model, base, examples_in, cache or work / "cache", steps)
     settings = recipe.model
     head = PolyHead(backbone.config.hidden_size, settings.codes, settings.variant, seed=recipe.schedule.seed)
-    vectors = torch.from_numpy(material.passages.pooled())
+    vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
 
     def scores(part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
         queries, known = material.queries.padded([item.query for item in part])
@@ -160,11 +163,11 @@ def train_poly_encoder(
 
     last = _fit(head, recipe, material, scores, work, base, progress)
     tensors = {
-        "poly.transform": head.transform.detach().numpy().copy(),
-        "poly.sharpness": head.sharpness.detach().numpy().reshape(1).copy(),
+        "poly.transform": head.transform.detach().cpu().numpy().copy(),
+        "poly.sharpness": head.sharpness.detach().cpu().numpy().reshape(1).copy(),
     }
     if settings.variant == "learned":
-        tensors["poly.codes"] = head.codes.detach().numpy().copy()
+        tensors["poly.codes"] = head.codes.detach().cpu().numpy().copy()
     else:
         tensors["poly.first"] = np.array([settings.codes], np.float32)
     _write(recipe, backbone, base, work, folder, tensors, beside, material, last)

@@ -23,6 +23,7 @@ from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.train.base import BASE_FILES, load_bert
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores, pair_scores
+from shortlist.train.device import on_device
 from shortlist.train.examples import Example
 from shortlist.train.export import export_cross_encoder
 from shortlist.train.labelled import LabelledPair, read_labelled
@@ -55,6 +56,7 @@ class Trained:
     loss: float
 
 
+@on_device
 def train_cross_encoder(
     recipe: CrossEncoderRecipe,
     base: Path,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shortlist.errors import DataError
 from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.device import training_device
 from shortlist.train.memory import keep_freed_memory
 
 __all__ = ["Schedule", "Step", "train"]
@@ -110,6 +111,7 @@ def train(
     if len(examples) < schedule.batch_size:
         raise DataError(f"{len(examples):,} examples are fewer than a batch of {schedule.batch_size}")
     keep_freed_memory()
+    model.to(training_device())
     torch.manual_seed(schedule.seed)
     apart = {id(parameter) for parameter in heads}
     slow = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
@@ -133,7 +135,7 @@ def train(
         value = 0.0
         for start in range(0, len(batch), schedule.part_size):
             part = batch[start : start + schedule.part_size]
-            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+            with torch.autocast(training_device().type, torch.bfloat16, enabled=schedule.bf16):
                 found = loss(model, part)
             share = found * (len(part) / len(batch))
             torch.autograd.backward(share)

@@ -36,7 +36,7 @@ class PolyHead(nn.Module):
         self.variant = variant
         self.count = codes
         if variant == "learned":
-            draw = torch.randn(codes, hidden, generator=torch.Generator().manual_seed(seed))
+            draw = torch.randn(codes, hidden, generator=torch.Generator().manual_seed(seed), device="cpu")
             self.codes = nn.Parameter(draw * 0.02)
         self.transform = nn.Parameter(torch.eye(hidden))
         self.sharpness = nn.Parameter(torch.tensor(4.0))
