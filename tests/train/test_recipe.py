@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,15 @@ from shortlist import DataError, parse
 from shortlist.cli.main import build_parser
 from shortlist.search import name_of, to_text
 from shortlist.train.loop import Schedule
-from shortlist.train.recipe import CrossEncoderRecipe, Examples, JudgeSettings, read_recipe
+from shortlist.train.recipe import (
+    BiEncoderRecipe,
+    CrossEncoderRecipe,
+    Examples,
+    JudgeSettings,
+    LateRecipe,
+    PolyRecipe,
+    read_recipe,
+)
 
 WHOLE = """
 name = "judge"
@@ -118,18 +127,25 @@ def test_a_setting_that_makes_no_sense_is_named(
     assert "recipe.toml" in str(caught.value)
 
 
-def test_the_recipe_and_the_commands_of_the_page_on_training_are_right(tmp_path: Path) -> None:
+KINDS: dict[str, type[Any]] = {
+    "cross-encoder": CrossEncoderRecipe,
+    "pairs": CrossEncoderRecipe,
+    "late-interaction": LateRecipe,
+    "poly-encoder": PolyRecipe,
+    "bi-encoder": BiEncoderRecipe,
+}
+
+
+def test_the_recipes_and_the_commands_of_the_page_on_training_are_right(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    recipe = read(tmp_path, shown)
-    assert recipe.examples is not None
-    assert (recipe.name, recipe.examples.files, recipe.model.first_stage) == (
-        "judge",
-        ("examples.jsonl",),
-        "fit",
-    )
+    shown = re.findall(r"```toml\n# (.*?)\.toml\n(.*?)```", page, re.DOTALL)
+    assert {name for name, _ in shown} == set(KINDS)
+    for name, text in shown:
+        (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+        recipe = read_recipe(tmp_path / "recipe.toml", KINDS[name])
+        assert recipe.schedule.steps >= 500
     commands = re.findall(r"^\$ shortlist (.*)$", page, re.MULTILINE)
-    assert len(commands) == 4
+    assert len(commands) == 11
     for command in commands:
         found = build_parser().parse_args(shlex.split(command))
         for pipeline in (getattr(found, "pipeline", None), *(getattr(found, "pipelines", None) or ())):
