@@ -130,6 +130,25 @@ def test_it_learns_its_teacher_s_order(tmp_path: Path, base: Path, loss: str) ->
         train_bi_encoder(made, base, tmp_path / "other", examples_in=tmp_path)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "pooler"])
+def test_frozen_layers_can_run_once_for_each_text(tmp_path: Path, base: Path, pooling: str) -> None:
+    from transformers import BertModel
+
+    torch.manual_seed(1)
+    BertModel(tiny_bert().config).save_pretrained(base)
+    made = recipe(frozen_layers=1, document_prompt="text: ", pooling=pooling)
+    plain = train_bi_encoder(made, base, tmp_path / "plain", examples_in=tmp_path)
+    cached = replace(made, model=replace(made.model, cached=True))
+    found = train_bi_encoder(cached, base, tmp_path / "bi", examples_in=tmp_path)
+    assert found.loss == pytest.approx(plain.loss, abs=0.02)  # what is kept is rounded to float16
+    texts = ["this is all of the bank", "what about the moon"]
+    vectors = [Encoder.load(tmp_path / name, mode="exact").encode(texts) for name in ("plain", "bi")]
+    assert (vectors[0] * vectors[1]).sum(axis=1).min() > 0.97
+    assert not (tmp_path / "bi.training").exists()
+    with pytest.raises(DataError, match="cached keeps what frozen layers give"):
+        recipe(cached=True)
+
+
 def test_the_same_text_twice_in_a_batch_is_no_negative(tmp_path: Path, base: Path) -> None:
     pairs = [Example(f"what about the {topic}", "the same answer", ("rail",)) for topic in TOPICS]
     write_examples(tmp_path / "pairs.jsonl", pairs)

@@ -461,14 +461,13 @@ def _training_commands(commands: Commands) -> None:
         parser.add_argument(
             "--base", metavar="FOLDER", help="the transformer to start from (default: the recipe's)"
         )
+    for parser in (bi, late, poly):
+        parser.add_argument("--cache", metavar="FOLDER", help="keep what frozen layers give, or use it again")
     for parser in (late, poly):
         parser.add_argument(
             "--beside", metavar="FOLDER",
             help="a model folder with the same transformer whose other heads are taken over",
         )  # fmt: skip
-        parser.add_argument(
-            "--cache", metavar="FOLDER", help="keep what the transformer gives, or use it again"
-        )
     negatives.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
     for parser in (negatives, distill, judge, bi, late, poly):
         parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")

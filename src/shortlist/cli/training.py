@@ -194,8 +194,16 @@ def _bi_encoder(arguments: argparse.Namespace) -> None:
     base = _base(arguments, recipe.base)
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()
-    with _training_bar(recipe.schedule.steps) as progress:
-        found = train_bi_encoder(recipe, base, folder, examples_in=recipe_file.parent, progress=progress)
+    with step_bars() as steps, _training_bar(recipe.schedule.steps) as progress:
+        found = train_bi_encoder(
+            recipe,
+            base,
+            folder,
+            examples_in=recipe_file.parent,
+            cache=None if arguments.cache is None else Path(arguments.cache),
+            steps=steps,
+            progress=progress,
+        )
     _show_trained(arguments, found, recipe, time.perf_counter() - begin)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -20,7 +21,9 @@ from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.models.tokenizer import Tokenizer
+from shortlist.protocols import Steps
 from shortlist.train.base import BASE_FILES, load_bert
+from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.cross_encoder import pad, parts_by_tokens
 from shortlist.train.device import on_device
@@ -44,6 +47,14 @@ class TrainedBiEncoder:
     examples: int
     left_out: int
     loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """Hold what a BertModel gives."""
+
+    last_hidden_state: Tensor
+    pooler_output: Tensor | None
 
 
 class BiEncoderModel(nn.Module):
@@ -71,6 +82,16 @@ class BiEncoderModel(nn.Module):
         pooled = torch.cat(found)[torch.argsort(torch.tensor(order))]
         return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
 
+    def encode_above(self, hidden: Tensor, known: Tensor, *, queries: bool) -> Tensor:
+        """Give one vector a text, of what the frozen layers give ``[B, S, H]`` where there are tokens ``[B, S]``."""
+        backbone = self.queries if queries and hasattr(self, "queries") else self.passages
+        mask = torch.zeros(known.shape).masked_fill(~known, torch.finfo(torch.float32).min)[:, None, None, :]
+        for layer in backbone.encoder.layer[self.settings.frozen_layers :]:
+            hidden = layer(hidden, mask.to(hidden.dtype))
+        pooler = backbone.pooler
+        pooled = self._pool(_Output(hidden, None if pooler is None else pooler(hidden)), known)
+        return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
+
     def _pool(self, output: object, mask: Tensor) -> Tensor:
         if self.settings.pooling == "pooler":
             pooled: Tensor = output.pooler_output.float()  # type: ignore[attr-defined]
@@ -91,12 +112,15 @@ def train_bi_encoder(
     folder: Path,
     *,
     examples_in: Path,
+    cache: Path | None = None,
+    steps: Steps | None = None,
     progress: Callable[[Step], object] | None = None,
 ) -> TrainedBiEncoder:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
     ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. With ``float_copy`` the folder also holds
-    the transformer in float32 (``float/``), from which heads can be trained or a training gone on with.
+    the transformer in float32 (``float/``), from which heads can be trained or a training gone on with. ``cache`` keeps
+    what frozen layers give beyond this training (2 H bytes a token).
 
     Raises:
         DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
@@ -116,6 +140,7 @@ def train_bi_encoder(
         )
     other = load_bert(base, positions=settings.max_tokens, pooler=pooler) if settings.separate else backbone
     model = BiEncoderModel(other, backbone, settings)
+    work = folder.with_name(f"{folder.name}.training")
     read_query, read_passage = (
         _Reader(base / "tokenizer.json", limit, prompt)
         for limit, prompt in (
@@ -123,6 +148,12 @@ def train_bi_encoder(
             (settings.max_tokens, settings.document_prompt),
         )
     )
+
+    def encode(texts: Sequence[str], *, queries: bool) -> Tensor:
+        return model.encode((read_query if queries else read_passage)(texts), queries=queries)
+
+    if settings.cached:
+        encode = _CachedLayers(model, base, examples, cache or work / "cache", steps)
     answers: dict[str, set[str]] = {}
     for example in examples:
         answers.setdefault(example.query, set()).add(example.passage)
@@ -131,8 +162,8 @@ def train_bi_encoder(
         texts = [example.passage for example in part]
         texts += dict.fromkeys(text for example in part for text in example.negatives)
         same = torch.tensor([[text in answers[example.query] for text in texts] for example in part])
-        queries = model.encode(read_query([example.query for example in part]), queries=True)
-        found = queries @ model.encode(read_passage(texts), queries=False).T
+        queries = encode([example.query for example in part], queries=True)
+        found = queries @ encode(texts, queries=False).T
         value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
         if settings.kl or settings.margin_mse:
             places = {text: place for place, text in reversed(list(enumerate(texts)))}
@@ -144,7 +175,6 @@ def train_bi_encoder(
                 value += settings.margin_mse * margin_mse(own, teacher)
         return value
 
-    work = folder.with_name(f"{folder.name}.training")
     identity = {
         "model": asdict(settings),
         "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
@@ -191,12 +221,61 @@ def train_bi_encoder(
     write_card(made)
     refuse_existing(folder)
     made.rename(folder)
+    for name in _CachedLayers.NAMES:
+        TokenCache.remove(work / "cache" / name)
+    if (work / "cache").is_dir():
+        (work / "cache").rmdir()
     Checkpoint.remove(work)
     return TrainedBiEncoder(len(examples), left_out, last)
 
 
 _SAMPLE = 500
 """How many passages the step of stored vectors is measured on."""
+
+
+class _CachedLayers:
+    """Encode texts from what the frozen layers give of them, which is computed once."""
+
+    NAMES = ("queries", "passages")
+
+    def __init__(
+        self,
+        model: BiEncoderModel,
+        base: Path,
+        examples: Sequence[Example],
+        folder: Path,
+        steps: Steps | None,
+    ) -> None:
+        settings = model.settings
+        self._model = model
+        self._caches: dict[bool, tuple[TokenCache, dict[str, int]]] = {}
+        lower = load_bert(base, positions=settings.max_tokens, layers=settings.frozen_layers)
+        of_queries = dict.fromkeys(example.query for example in examples)
+        of_passages = dict.fromkeys(text for example in examples for text in example.passages)
+        for name, texts, prompt, limit in (
+            ("queries", of_queries, settings.query_prompt, settings.max_query_tokens),
+            ("passages", of_passages, settings.document_prompt, settings.max_tokens),
+        ):
+            cache = TokenCache.of(
+                [prompt + text for text in texts],
+                lower,
+                tokenizers.Tokenizer.from_file(str(base / "tokenizer.json")),
+                folder / name,
+                max_tokens=limit,
+                progress=None if steps is None else steps(f"encode {name}", len(texts)),
+            )
+            self._caches[name == "queries"] = cache, {text: number for number, text in enumerate(texts)}
+
+    def __call__(self, texts: Sequence[str], *, queries: bool) -> Tensor:
+        cache, numbers = self._caches[queries]
+        chosen = [numbers[text] for text in texts]
+        lengths = [int(cache.offsets[number + 1] - cache.offsets[number]) for number in chosen]
+        order = sorted(range(len(chosen)), key=lambda index: lengths[index])
+        found = []
+        for part in parts_by_tokens(order, lengths):
+            hidden, known = cache.padded([chosen[index] for index in part])
+            found.append(self._model.encode_above(hidden, known, queries=queries))
+        return torch.cat(found)[torch.argsort(torch.tensor(order))]
 
 
 class _Reader:

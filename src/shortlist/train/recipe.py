@@ -178,8 +178,8 @@ class BiEncoderSettings:
 
     ``separate`` gives queries a transformer of their own. ``pooling`` is ``mean``, ``cls``, ``max`` or ``pooler``
     (BERT's layer on [CLS]), ``similarity`` ``cosine`` or ``dot``. The lowest ``frozen_layers`` and the embeddings stay
-    as they are. ``query_prompt`` and ``document_prompt`` are put before every text. With ``float_copy`` the transformer
-    is kept in float32 too.
+    as they are; with ``cached`` what they give of each text is computed once and kept on disk. ``query_prompt`` and
+    ``document_prompt`` are put before every text. With ``float_copy`` the transformer is kept in float32 too.
 
     Three losses have weights: ``contrastive``, the answer among all passages of the batch, products divided by
     ``temperature``; and of the examples' scores, as a teacher's, ``kl`` (their distribution over the example's own
@@ -200,9 +200,12 @@ class BiEncoderSettings:
     margin_mse: float = 0.0
     max_tokens: int = 256
     max_query_tokens: int = 128
+    cached: bool = False
     float_copy: bool = False
 
     def __post_init__(self) -> None:
+        if self.cached and not self.frozen_layers:
+            raise DataError("model.cached keeps what frozen layers give, model.frozen_layers is 0")
         if self.pooling not in ("mean", "cls", "max", "pooler"):
             raise DataError(f"model.pooling must be mean, cls, max or pooler, not {self.pooling!r}")
         if self.similarity not in ("cosine", "dot"):
