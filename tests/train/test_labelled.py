@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from shortlist import DataError
+from shortlist.cli.main import main
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.train.judge import train_cross_encoder
 from shortlist.train.labelled import LabelledPair, LabelledPairs, read_labelled
@@ -64,6 +65,49 @@ def test_several_labels_are_told_apart(tmp_path: Path, base: Path) -> None:
     assert judge.settings.labels == ("near", "same", "other")
     chosen = [judge.settings.labels[number] for number in scores_of(tmp_path / "made").argmax(axis=1)]
     assert chosen == [pair["label"] for pair in PAIRS]
+
+
+def test_pairs_are_classified_on_the_command_line(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_cross_encoder(RECIPE, base, tmp_path / "made", examples_in=tmp_path)
+    (tmp_path / "some.jsonl").write_text(
+        "".join(json.dumps({"sentence1": p["sentence1"], "sentence2": p["sentence2"]}) + "\n" for p in PAIRS)
+    )
+    command = ["similarity", str(tmp_path / "some.jsonl"), "--by", "cross", "--model", str(tmp_path / "made")]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [pair["label"] for pair in PAIRS]
+    assert all(1 / 3 < float(line.split("\t")[1]) <= 1 for line in lines)
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["by"], found["predicted"][0], found["measures"]) == ("cross", "same", [])
+    assert main([*command, "-o", str(tmp_path / "out.jsonl")]) == 0
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [record["predicted"] for record in records] == [pair["label"] for pair in PAIRS]
+
+
+def test_graded_pairs_are_held_to_what_people_said(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = replace(FROM, target="score", high=5.0)
+    recipe = replace(RECIPE, pairs=pairs, model=replace(RECIPE.model, loss="graded"))
+    train_cross_encoder(recipe, base, tmp_path / "made", examples_in=tmp_path)
+    graded = [{name: pair[name] for name in ("sentence1", "sentence2", "score")} for pair in PAIRS]
+    write(tmp_path, graded)
+    command = [
+        "similarity",
+        str(tmp_path / "pairs.jsonl"),
+        "--by",
+        "cross",
+        "--model",
+        str(tmp_path / "made"),
+    ]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    measures = {measure["name"]: measure["value"] for measure in found["measures"]}
+    assert measures["spearman"] > 0.9
+    assert "predicted" not in found
 
 
 def test_two_labels_are_one_logit(tmp_path: Path, base: Path) -> None:

@@ -255,8 +255,9 @@ def _similarity_commands(commands: Commands) -> None:
     )  # fmt: skip
     similarity.add_argument("--split", metavar="NAME", help="only the file's pairs of this split")
     similarity.add_argument(
-        "--by", choices=("dense", "late"), default="dense",
-        help="one vector a text, or MaxSim of the first text's tokens among the second's (default: dense)",
+        "--by", choices=("dense", "late", "cross"), default="dense",
+        help="one vector a text, MaxSim of the first text's tokens among the second's, or a cross-encoder, which reads"
+        " both together (default: dense)",
     )  # fmt: skip
     similarity.add_argument("-o", "--output", metavar="FILE", help="JSON lines with the scores ('-': stdout)")
     similarity.add_argument("--strict", action="store_true", help="fail if a record is bad")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TextIO
@@ -19,6 +19,8 @@ from shortlist.errors import DataError
 from shortlist.formats import Rejected
 from shortlist.formats.lines import write_lines
 from shortlist.models import Encoder
+from shortlist.models.catalogue import named
+from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.plain_text import counted
 from shortlist.similarity import (
     Cluster,
@@ -28,6 +30,7 @@ from shortlist.similarity import (
     Pair,
     PairScores,
     find_duplicates,
+    judge_pairs,
     read_pairs,
     score_pairs,
 )
@@ -40,15 +43,9 @@ SHOWN_MEMBERS = 20
 
 def _similarity(arguments: argparse.Namespace) -> None:
     pairs, skipped = _pairs(arguments)
-    encoder = Encoder.load(arguments.model, mode=arguments.mode)
-    with progress_bar(
-        len({text for pair in pairs for text in (pair.sentence1, pair.sentence2)}), "texts"
-    ) as bar:
-        scored = score_pairs(
-            pairs, encoder, by=arguments.by, prompt=arguments.prompt, threads=arguments.threads, progress=bar
-        )
+    scored, max_tokens = _judged(arguments, pairs) if arguments.by == "cross" else _scored(arguments, pairs)
     if arguments.output:
-        _write((_pair_record(pair, score) for pair, score in scored), arguments.output)
+        _write(_pair_records(scored), arguments.output)
     measures = scored.measures()
     if arguments.json:
         record: dict[str, Any] = {
@@ -58,15 +55,35 @@ def _similarity(arguments: argparse.Namespace) -> None:
         }  # fmt: skip
         if not arguments.output:
             record["scores"] = scored.scores.tolist()
+            record |= {"predicted": scored.predicted} if scored.predicted else {}
         print_json(record, file=_beside(arguments))
         return
     shows_scores = not arguments.output and all(found.value is None for found in measures)
     if shows_scores:
-        for pair, score in scored:
-            print(f"{score:.4f}\t{one_line(pair.sentence1)}\t{one_line(pair.sentence2)}")
+        for label, (pair, score) in zip(scored.predicted or [""] * len(pairs), scored, strict=True):
+            said = f"{label}\t" if label else ""
+            print(f"{said}{score:.4f}\t{one_line(pair.sentence1)}\t{one_line(pair.sentence2)}")
     if measures:
         print(_table(measures), file=sys.stderr if shows_scores else _beside(arguments))
-    _say_counts(scored, skipped, encoder.settings.max_tokens)
+    _say_counts(scored, skipped, max_tokens)
+
+
+def _scored(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[PairScores, int]:
+    encoder = Encoder.load(arguments.model, mode=arguments.mode)
+    with progress_bar(
+        len({text for pair in pairs for text in (pair.sentence1, pair.sentence2)}), "texts"
+    ) as bar:
+        scored = score_pairs(
+            pairs, encoder, by=arguments.by, prompt=arguments.prompt, threads=arguments.threads, progress=bar
+        )
+    return scored, encoder.settings.max_tokens
+
+
+def _judged(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[PairScores, int]:
+    judge = CrossEncoder.load(named(arguments.model or "judge"), mode=arguments.mode)
+    with progress_bar(len(pairs), "pairs") as bar:
+        scored = judge_pairs(pairs, judge, threads=arguments.threads, progress=bar)
+    return scored, judge.settings.max_tokens
 
 
 def _pairs(arguments: argparse.Namespace) -> tuple[list[Pair], list[Rejected]]:
@@ -95,8 +112,14 @@ def _pairs(arguments: argparse.Namespace) -> tuple[list[Pair], list[Rejected]]:
     return pairs, skipped
 
 
+def _pair_records(scored: PairScores) -> Iterator[dict[str, object]]:
+    """Give each pair as it was read, and how alike its texts are or which label they have."""
+    for label, (pair, score) in zip(scored.predicted or [""] * len(scored.pairs), scored, strict=True):
+        yield _pair_record(pair, score) | ({"predicted": label} if label else {})
+
+
 def _pair_record(pair: Pair, score: float) -> dict[str, object]:
-    """Give a pair as it was read, and how alike its texts are; ``score`` is what people said."""
+    """Give a pair; its ``similarity`` is the model's, its ``score`` what people said."""
     said = {"score": pair.score, "label": pair.label, "split": pair.split or None}
     return {
         "sentence1": pair.sentence1,

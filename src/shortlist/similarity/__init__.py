@@ -2,7 +2,7 @@
 
 from shortlist.similarity.duplicates import Cluster, DocumentPair, Duplicates, Member, find_duplicates
 from shortlist.similarity.pairs import Pair, read_pairs
-from shortlist.similarity.scores import Measured, PairScores, score_pairs
+from shortlist.similarity.scores import Measured, PairScores, judge_pairs, score_pairs
 
 __all__ = [
     "Cluster",
@@ -13,6 +13,7 @@ __all__ = [
     "Pair",
     "PairScores",
     "find_duplicates",
+    "judge_pairs",
     "read_pairs",
     "score_pairs",
 ]

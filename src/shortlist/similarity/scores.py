@@ -22,14 +22,16 @@ from shortlist.measures import (
 )
 from shortlist.measures.statistics import Indices
 from shortlist.models import Encoder, Views
+from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.protocols import Progress
 from shortlist.scoring import maxsim
 from shortlist.similarity.pairs import Pair
 
-__all__ = ["By", "Measured", "PairScores", "score_pairs"]
+__all__ = ["By", "Measured", "PairScores", "judge_pairs", "score_pairs"]
 
 TEXTS_AT_ONCE = 1024
 PAIRS_AT_ONCE = 4096
+PAIRS_JUDGED_AT_ONCE = 256
 
 By = Literal["dense", "late"]
 Float = NDArray[np.float64]
@@ -56,9 +58,10 @@ class Measured:
 class PairScores:
     """Hold the score of every pair, ``scores[i]`` that of ``pairs[i]``, float64, higher for more alike.
 
-    ``by`` says how texts were compared: ``cosine`` or ``dot`` of their vectors, or ``maxsim`` of their tokens'.
-    ``texts`` counts the distinct texts, ``truncated_texts`` those with more tokens than the model reads, and
-    ``truncated_tokens`` the tokens of theirs that no vector has seen.
+    ``by`` says how texts were compared: ``cosine`` or ``dot`` of their vectors, ``maxsim`` of their tokens', or
+    ``cross``, read together. A cross-encoder of several labels gives in ``predicted`` the likeliest of each pair, and
+    ``scores`` are how likely. ``texts`` counts the distinct texts, ``truncated_texts`` those with more tokens than the
+    model reads, and ``truncated_tokens`` the tokens of theirs that no vector has seen.
     """
 
     pairs: tuple[Pair, ...]
@@ -67,6 +70,7 @@ class PairScores:
     texts: int
     truncated_texts: int
     truncated_tokens: int
+    predicted: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[Pair, float]]:
         return zip(self.pairs, self.scores.tolist(), strict=True)
@@ -87,6 +91,8 @@ class PairScores:
         """
         if resamples < 1:
             raise DataError(f"resamples must be at least 1, not {resamples}")
+        if self.predicted:
+            return ()  # how likely a label is says nothing of how alike two texts are
         graded = [index for index, pair in enumerate(self.pairs) if pair.score is not None]
         labelled = [index for index, pair in enumerate(self.pairs) if pair.label is not None]
         grades = np.array([self.pairs[index].score for index in graded], np.float64)
@@ -186,6 +192,48 @@ def score_pairs(
         len(texts),
         sum(count > 0 for count in truncated),
         sum(truncated),
+    )
+
+
+def judge_pairs(
+    pairs: Iterable[Pair],
+    judge: CrossEncoder,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> PairScores:
+    """Score pairs by a cross-encoder, which reads both texts together: ``sentence1`` in the place of the query.
+
+    ``progress`` is called with the number of pairs just read.
+
+    Raises:
+        DataError: there are no pairs, or a text isn't one.
+    """
+    chosen = tuple(pairs)
+    if not chosen:
+        raise DataError("there are no pairs to score")
+    parts: list[Float] = []
+    truncated: list[int] = []
+    for start in range(0, len(chosen), PAIRS_JUDGED_AT_ONCE):
+        part = [(pair.sentence1, pair.sentence2) for pair in chosen[start : start + PAIRS_JUDGED_AT_ONCE]]
+        judged = judge.score_pairs(part, threads=threads)
+        parts.append(judged.scores)
+        truncated += judged.truncated_tokens
+        _ = progress and progress(len(part))
+    scores = np.concatenate(parts)
+    predicted: tuple[str, ...] = ()
+    if scores.ndim == 2:
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        predicted = tuple(judge.settings.labels[number] for number in scores.argmax(axis=1).tolist())
+        scores = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
+    return PairScores(
+        chosen,
+        scores,
+        "cross",
+        len({text for pair in chosen for text in (pair.sentence1, pair.sentence2)}),
+        sum(count > 0 for count in truncated),
+        sum(truncated),
+        predicted,
     )
 
 
