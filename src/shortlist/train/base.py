@@ -61,7 +61,7 @@ def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: 
 
     Without dropout: drawing its masks takes longer than all else of a step on a CPU (docs/decisions/0008-judges.md),
     and a short training on much data doesn't need it. Attention is the plain product of matrices: torch's fused
-    one takes 1.7 times as long to train on a CPU (benchmarks/training_speed.py).
+    one takes 1.2 times as long to train on a CPU (benchmarks/training_speed.py).
 
     Raises:
         ModelError: it is no BERT that our graphs can draw, or its weights are not whole.

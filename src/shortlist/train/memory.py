@@ -16,7 +16,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> bool:
     """Let the allocator take large pieces from what it has freed, instead of from the kernel, which clears each page.
 
-    A step of a cross-encoder's training takes 2.1 s instead of 3.2 s by it (benchmarks/training_speed.py); the process
+    A step of a cross-encoder's training takes 1.7 s instead of 2.0 s by it (benchmarks/training_speed.py); the process
     holds on to the most that it ever used. Does nothing, and says so, where the allocator isn't glibc's.
     """
     if not sys.platform.startswith("linux"):
