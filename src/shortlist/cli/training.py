@@ -16,8 +16,8 @@ from shortlist.cli.extras import training_extra
 from shortlist.cli.terminal import print_json, say, step_bars
 from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
+from shortlist.models.catalogue import named
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.models.own_folder import JUDGES
 from shortlist.models.score_cache import ScoreCache
 from shortlist.plain_text import counted
 from shortlist.search import parse
@@ -91,7 +91,7 @@ def _negatives(arguments: argparse.Namespace) -> None:
 
 
 def _judge(name: str, cache: ScoreCache | None = None) -> CrossEncoder:
-    return CrossEncoder.load(JUDGES.get(name, Path(name)), cache=cache)
+    return CrossEncoder.load(named(name), cache=cache)
 
 
 def _distill(arguments: argparse.Namespace) -> None:
@@ -218,7 +218,7 @@ def _head(arguments: argparse.Namespace, kind: type[Any], train: Callable[..., T
     base = _base(arguments, recipe.base)
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()
-    beside = None if arguments.beside is None else Path(arguments.beside)
+    beside = None if arguments.beside is None else named(arguments.beside)
     with step_bars() as steps, _training_bar(recipe.schedule.steps) as progress:
         found = train(
             recipe,

