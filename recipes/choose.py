@@ -3,8 +3,8 @@
     python recipes/choose.py --data FOLDER --keep FOLDER [--sets ...]
 
 Reranks the first 50 documents of hybrid by all stages, keeps each one's scores, and prints nDCG@10 for a grid of
-weights. Development queries of tldr, medquad and fairytaleqa, and those of SQuAD's training articles whose paragraph was
-held out of training (prepare.py). No test query, and no internal set, is looked at.
+weights. Development queries of tldr, medquad and fairytaleqa, and those of SQuAD's training articles whose paragraph
+was held out of training (prepare.py). No test query, and no internal set, is looked at.
 """
 
 from __future__ import annotations
