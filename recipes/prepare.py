@@ -3,7 +3,8 @@
     python recipes/prepare.py --data FOLDER -o pairs.jsonl
 
 FOLDER has train/question_passage.jsonl and train/arxiv_title_abstract.jsonl (query, passage, source). A tenth of
-SQuAD's paragraphs is left out with all questions: recipes/choose.py tries weights on them. Test queries are in other files.
+SQuAD's paragraphs is left out with all questions: recipes/choose.py tries weights on them. Test queries are in other
+files.
 """
 
 from __future__ import annotations
