@@ -330,19 +330,26 @@ class Collection:
             return int(snapshot.allowed(as_filter(condition)).sum())
 
     def search(
-        self, query: str, k: int = 10, *, pipeline: Pipeline | str | None = None, condition: Condition = None
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        pipeline: Pipeline | str | None = None,
+        condition: Condition = None,
+        threads: int | None = None,
     ) -> Result:
         """Find the ``k`` best documents in the newest generation.
 
         ``pipeline`` is a value, its text form or a short name (default ``hybrid+late``); ``condition``
-        restricts the search to documents whose metadata it lets through.
+        restricts the search to documents whose metadata it lets through. A judge reads on ``threads`` (default: all
+        cores), the rest of a search on one.
 
         Raises:
             PipelineError, FilterError: the pipeline or the condition makes no sense.
         """
         chosen, checked = _pipeline(pipeline), as_filter(condition)
         with self._searching() as searcher:
-            return searcher.search(query, k, pipeline=chosen, condition=checked)
+            return searcher.search(query, k, pipeline=chosen, condition=checked, threads=threads)
 
     def run(
         self,
@@ -515,6 +522,13 @@ class Collection:
                     name, mode=self._store.settings.mode, cache=ScoreCache()
                 )
             return self._judges[name]
+
+    def forget_scores(self) -> None:
+        """Forget what judges said, which they remember while the collection is open: to time them again."""
+        with self._judges_lock:
+            for judge in self._judges.values():
+                if judge.cache is not None:
+                    judge.cache.clear()
 
     def _let_go(self) -> None:
         """Give the current snapshot up, so that a writer can remove what only it needs."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from shortlist import Collection, PipelineError
+from shortlist import Collection, PipelineError, Query
+from shortlist.evaluation.costs import time_searches
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.search import deepen, parse, to_text
 from tests.train.conftest import TOKENIZER, tiny_bert
@@ -117,6 +118,26 @@ def test_a_time_budget_ends_the_reading(
     assert all(hit.span is not None for hit in result.ranking)
     first = collection.search("old card today", 18, pipeline="hybrid").ranking
     assert [hit.doc_id for hit in result.ranking][read:] == [hit.doc_id for hit in first][read:]
+
+
+def test_what_is_timed_is_not_remembered(
+    collection: Collection, judge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[tuple[int, int | None]] = []
+    original = CrossEncoder._run
+
+    def counting(self: CrossEncoder, some: Any, threads: int | None) -> Any:
+        rows.append((len(some), threads))
+        return original(self, some, threads)
+
+    monkeypatch.setattr(CrossEncoder, "_run", counting)
+    pipeline = parse(f"rerank(bm25, cross(model={str(judge)!r}), depth=3)")
+    for _ in range(2):
+        collection.search("red card", pipeline=pipeline)
+    assert [count for count, _ in rows] == [3, 0]
+    rows.clear()
+    time_searches([(collection, pipeline)], [Query("q", "red card")])
+    assert rows[-1] == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import numpy as np
 from shortlist.api import Collection
 from shortlist.errors import DataError
 from shortlist.evaluation.results import Costs, Latency
+from shortlist.models.catalogue import named
 from shortlist.models.folders import DEFAULT
 from shortlist.protocols import Progress
-from shortlist.search import BM25, TFIDF, Cross, Dense, MaxSim, Pipeline, leaves
+from shortlist.search import BM25, TFIDF, Cross, Dense, MaxSim, Pipeline, Poly, leaves
 from shortlist.types import Query, passage_text
 
 __all__ = ["bytes_by_part", "costs", "encode_ms", "model_bytes", "time_searches"]
@@ -51,13 +52,15 @@ def time_searches(
     chosen = [queries[index] for index in order.tolist()]
     for collection, pipeline in searched:
         for query in chosen[:WARM_UP]:
-            collection.search(query.text, pipeline=pipeline)
+            collection.search(query.text, pipeline=pipeline, threads=1)
     timings: list[list[Mapping[str, float]]] = [[] for _ in searched]
     spent = [0.0] * len(searched)
     for query in chosen:
         for index, (collection, pipeline) in enumerate(searched):
             if spent[index] < BUDGET_S or len(timings[index]) < LEAST_QUERIES:
-                timings[index].append(collection.search(query.text, pipeline=pipeline).timings_ms)
+                collection.forget_scores()  # the quality of the same queries was measured before
+                found = collection.search(query.text, pipeline=pipeline, threads=1)
+                timings[index].append(found.timings_ms)
                 spent[index] += timings[index][-1]["total"] / 1000
         if progress is not None:
             progress(1)
@@ -113,13 +116,13 @@ def costs(
     found = leaves(pipeline)
     kinds = {
         "words": any(isinstance(leaf, BM25 | TFIDF) for leaf in found),
-        "vectors": any(isinstance(leaf, Dense | Cross) for leaf in found),
+        "vectors": any(isinstance(leaf, Dense | Poly | Cross) for leaf in found),
         "tokens": any(isinstance(leaf, MaxSim) for leaf in found),
     }
     parts = {name: size for name, size in by_part.items() if kinds.get(name, True)}
     needs_vectors = any(leaf.needs_vectors for leaf in found)
     judges = {leaf.model for leaf in found if isinstance(leaf, Cross)}
-    size = (model_bytes if needs_vectors else 0) + sum(_folder_bytes(Path(judge)) for judge in judges)
+    size = (model_bytes if needs_vectors else 0) + sum(_folder_bytes(named(judge)) for judge in judges)
     return Costs(parts, encode_ms_per_document if needs_vectors else 0.0, size)
 
 

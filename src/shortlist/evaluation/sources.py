@@ -58,6 +58,7 @@ def opened(
     model: Path | None = None,
     mode: Mode = "fast",
     token_vectors: bool = True,
+    token_pooling: int = 1,
     threads: int | None = None,
     steps: Steps | None = None,
 ) -> Iterator[tuple[Collection, tuple[Finding, ...]]]:
@@ -82,14 +83,14 @@ def opened(
         path = keep or Path(temporary) / "compared.shortlist"
         try:
             collection, report = Collection.build(
-                path, documents, model=model, mode=mode, token_vectors=token_vectors, threads=threads,
-                progress=progress,
+                path, documents, model=model, mode=mode, token_vectors=token_vectors,
+                token_pooling=token_pooling, threads=threads, progress=progress,
             )  # fmt: skip
         except CollectionExistsError:
             if not is_collection(path):
                 raise
             with Collection.open(path, model=model) as collection:
-                _refuse_others(collection, documents, mode)
+                _refuse_others(collection, documents, mode, token_pooling)
                 report = collection.add(documents, threads=threads, progress=progress)
                 yield collection, _findings(report)
             return
@@ -110,13 +111,18 @@ def bad_documents(count: int, problems: Sequence[Rejected]) -> tuple[Finding, ..
     return (Finding("bad-documents", count, "records that can't be read as documents: left out", shown),)
 
 
-def _refuse_others(collection: Collection, documents: Source, mode: Mode) -> None:
+def _refuse_others(collection: Collection, documents: Source, mode: Mode, token_pooling: int) -> None:
     """Refuse a collection that another source or other options made: ours must not be added to it."""
     info = collection.info()
     if info.mode != mode:
         raise CollectionExistsError(
             f"{info.path}: was indexed in mode {info.mode}, not {mode}",
             hint=f"use it with --mode {info.mode}, or keep the collection elsewhere",
+        )
+    if info.token_pooling != token_pooling:
+        raise CollectionExistsError(
+            f"{info.path}: has token vectors pooled by {info.token_pooling}, not {token_pooling}",
+            hint="keep the collection elsewhere",
         )
     ours = {record.doc_id for record in documents if isinstance(record, Document)}
     with collection.store.snapshot() as snapshot:

@@ -79,6 +79,11 @@ class ScoreCache:
             if self._file is not None:
                 self._file.write(keys, scores)
 
+    def clear(self) -> None:
+        """Forget what is in memory."""
+        with self._lock:
+            self._known.clear()
+
     def close(self) -> None:
         """Close the file, if there is one."""
         with self._lock:

@@ -81,6 +81,7 @@ class Searcher:
         *,
         pipeline: Pipeline | None = None,
         condition: Filter | None = None,
+        threads: int | None = None,
     ) -> Result:
         """Find the ``k`` best documents; fewer only where fewer qualify.
 
@@ -97,7 +98,7 @@ class Searcher:
         with timed(timings_ms, "filter"):
             allowed = self.snapshot.allowed(condition)
         chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
-        return self._search(query, k, chosen, allowed, None, timings_ms, begin)
+        return self._search(query, k, chosen, allowed, None, timings_ms, begin, threads)
 
     def run(
         self,
