@@ -515,13 +515,13 @@ class Collection:
 
     def _judge(self, name: str) -> CrossEncoder:
         """Give a cross-encoder, loaded when first needed, in the mode of the collection's encoder."""
-        name = os.path.realpath(JUDGES.get(name, name))
+        folder = JUDGES.get(name) or Path(os.path.realpath(name))
         with self._judges_lock:
-            if name not in self._judges:
-                self._judges[name] = CrossEncoder.load(
-                    name, mode=self._store.settings.mode, cache=ScoreCache()
+            if str(folder) not in self._judges:
+                self._judges[str(folder)] = CrossEncoder.load(
+                    folder, mode=self._store.settings.mode, cache=ScoreCache()
                 )
-            return self._judges[name]
+            return self._judges[str(folder)]
 
     def forget_scores(self) -> None:
         """Forget what judges said, which they remember while the collection is open: to time them again."""
@@ -558,8 +558,10 @@ def _settings(
 ) -> tuple[Encoder, StoreSettings]:
     """Load the encoder of a new collection and say what is fixed by it."""
     Analyzer(language)
-    if isinstance(token_pooling, bool) or token_pooling not in range(1, MOST_POOLED + 1):
+    if type(token_pooling) is not int or not 1 <= token_pooling <= MOST_POOLED:
         raise CollectionError(f"token_pooling must be from 1 to {MOST_POOLED}, not {token_pooling!r}")
+    if token_pooling > 1 and not token_vectors:
+        raise CollectionError("token_pooling joins token vectors, and token_vectors is False")
     encoder = Encoder.load(model, mode=mode)
     about = encoder.settings
     if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
@@ -577,7 +579,7 @@ def _settings(
         dense_scale=about.dense_scale,
         token_dimensions=about.token_dimensions if token_vectors else 0,
         token_scale=about.token_scale,
-        token_pooling=token_pooling if token_vectors else 1,
+        token_pooling=token_pooling,
     )
 
 

@@ -381,7 +381,8 @@ class TestMeasured:
     def test_words_alone_need_no_encoding(
         self, collection: Collection, judged: Judged, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(type(collection.encoder), "views", None)
+        for way in ("views", "queries"):
+            monkeypatch.setattr(type(collection.encoder), way, None)
         found = advise(collection, judged, NO_LIMITS, pipelines=[NAMES["bm25"], NAMES["tfidf"]])
         assert found.advised is not None
         assert found.advised.costs.encode_ms == 0

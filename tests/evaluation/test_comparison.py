@@ -275,7 +275,8 @@ def test_a_pipeline_that_needs_what_the_collection_lacks_is_refused(
 def test_words_alone_need_no_encoding(
     changing: Collection, judged: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(changing.encoder), "views", None)
+    for way in ("views", "queries"):
+        monkeypatch.setattr(type(changing.encoder), way, None)
     found = compare(changing, judged, [NAMES["bm25"], NAMES["tfidf"]], timed_queries=2)
     assert all(system.costs.encode_ms == system.costs.model_bytes == 0 for system in found.systems)
 

@@ -100,6 +100,9 @@ class TestLatency:
             def __init__(self, name: str) -> None:
                 self.name = name
 
+            def forget_scores(self) -> None:
+                pass
+
             def search(self, *_: object, **__: object) -> Any:
                 searched.append(self.name)
                 return SimpleNamespace(timings_ms={"total": 1.0 if self.name == "small" else 3.0})

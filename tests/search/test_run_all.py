@@ -95,13 +95,13 @@ def test_queries_are_encoded_once_and_only_if_a_pipeline_compares_vectors(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    views = type(collection.encoder).views
+    original = type(collection.encoder).queries
 
     def counting(encoder: Any, texts: list[str], **options: Any) -> Any:
         encoded.append(len(texts))
-        return views(encoder, texts, **options)
+        return original(encoder, texts, **options)
 
-    monkeypatch.setattr(type(collection.encoder), "views", counting)
+    monkeypatch.setattr(type(collection.encoder), "queries", counting)
     collection.run_all(ASKED, ["bm25", "tfidf"])
     assert encoded == []
     collection.run_all(ASKED, list(NAMES))

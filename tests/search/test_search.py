@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist import Collection, DataError, Document, Encoder, FilterError, PipelineError, Query
-from shortlist.models import Views
+from shortlist.models import QueryVectors
 from shortlist.search import NAMES, deepen, name_of, parse, searcher
 from shortlist.types import Ranking
 from tests.search.corpus import QUERIES, TOPICS, build_in_steps, documents
@@ -267,13 +267,13 @@ def test_the_queries_of_a_run_are_encoded_together_and_only_where_vectors_are_co
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    views = Encoder.views
+    original = Encoder.queries
 
-    def counting(encoder: Encoder, texts: list[str], **settings: Any) -> Views:
+    def counting(encoder: Encoder, texts: list[str], **settings: Any) -> list[QueryVectors]:
         encoded.append(len(texts))
-        return views(encoder, texts, **settings)
+        return original(encoder, texts, **settings)
 
-    monkeypatch.setattr(Encoder, "views", counting)
+    monkeypatch.setattr(Encoder, "queries", counting)
     monkeypatch.setattr(searcher, "QUERIES_AT_ONCE", 4)
     queries = [Query(text, text) for text in QUERIES]
     collection.run(queries, pipeline="bm25")

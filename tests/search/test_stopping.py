@@ -131,6 +131,7 @@ def test_what_is_timed_is_not_remembered(
         return original(self, some, threads)
 
     monkeypatch.setattr(CrossEncoder, "_run", counting)
+    collection.forget_scores()
     pipeline = parse(f"rerank(bm25, cross(model={str(judge)!r}), depth=3)")
     for _ in range(2):
         collection.search("red card", pipeline=pipeline)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file as numpy_load
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
 
@@ -18,8 +19,10 @@ from shortlist import Collection, DataError, Encoder, ModelError
 from shortlist.cli.main import main
 from shortlist.models.catalogue import summarize, verify
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.train.checkpoints import read_checkpoint
+from shortlist.models.own_folder import DEFAULT
+from shortlist.models.weights import bind_weights
 from shortlist.train.convert import PROBES, convert, fetch
+from shortlist.train.foreign import read_foreign
 from tests.train.conftest import TOKENIZER, tiny_bert
 
 library = pytest.importorskip("sentence_transformers")
@@ -218,7 +221,7 @@ def test_a_stanford_checkpoint_gives_its_scores_and_is_searched_with(tmp_path: P
     with Collection.create(tmp_path / "c", model=tmp_path / "int8") as collection:
         collection.add([{"id": str(n), "text": passage} for n, (_, passage) in enumerate(PROBES)])
         assert collection.search(PROBES[3][1], 1, pipeline="late").ranking[0].doc_id == "3"
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_foreign(folder)
     assert checkpoint.max_tokens == 50
     assert checkpoint.late is not None
     assert checkpoint.late.expansion_token == 103
@@ -294,26 +297,107 @@ def test_pickles_and_nothing_are_refused(tmp_path: Path, plain: Path) -> None:
         convert(plain, tmp_path / "ours", weights="int4")
 
 
-def test_a_name_that_is_no_folder_is_looked_for_on_the_hub(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_model_is_had_from_the_hub_if_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     asked: dict[str, Any] = {}
 
     def download(name: str, **options: Any) -> str:
         asked.update(options, name=name)
-        return str(tmp_path)
+        Path(options["local_dir"]).mkdir()
+        (Path(options["local_dir"]) / "config.json").write_text("{}")
+        return str(options["local_dir"])
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert fetch("someone/model") == tmp_path
+    with fetch("hub:someone/model") as folder:
+        assert folder.name == "model"
+        assert (folder / "config.json").is_file()
+    assert not folder.exists()
     assert asked["name"] == "someone/model"
     assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in asked["allow_patterns"])
-    assert fetch(str(tmp_path)) == tmp_path
+    asked.clear()
+    with fetch("someone/model") as folder:  # a path that isn't there is no reason to ask the network
+        assert folder == Path("someone/model")
+    assert asked == {}
 
     def fails(name: str, **_: Any) -> str:
         raise OSError(f"can't reach {name}")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
-    with pytest.raises(ModelError, match="it can't be had from the hub: OSError: can't reach someone/model"):
-        fetch("someone/model")
+    with (
+        pytest.raises(ModelError, match="can't be had from the hub: OSError: can't reach someone/model"),
+        fetch("hub:someone/model"),
+    ):
+        pass
+
+
+def test_nothing_is_left_behind_by_a_conversion_that_fails(tmp_path: Path, plain: Path) -> None:
+    source = sentence_transformer(plain, tmp_path / "st", "mean", "cosine")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ModelError, match="its scores can't be had again: they differ by up to"):
+        convert(
+            source,
+            tmp_path / "ours",
+            weights="float32",
+            original=lambda _: np.linspace(0.0, 5.0, len(PROBES)),
+        )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_default_model_s_own_transformer_can_be_kept_in_float(tmp_path: Path) -> None:
+    """Its small tensors are the default's byte for byte, its matrices are the default's before rounding."""
+    stored = {name: np.array(value) for name, value in numpy_load(DEFAULT / "weights.safetensors").items()}
+    default = bind_weights(stored, DEFAULT, group=64, fast=False)
+    torch.manual_seed(0)
+    model = BertModel(config(
+        hidden_size=384, intermediate_size=1536, num_hidden_layers=6, num_attention_heads=12,
+        max_position_embeddings=512,
+    ))  # fmt: skip
+    state = model.state_dict()
+    state["embeddings.position_embeddings.weight"] = torch.tensor(default["embeddings.position.weight"])
+    state["embeddings.token_type_embeddings.weight"] *= 0
+    for name in ("weight", "bias"):
+        state[f"embeddings.LayerNorm.{name}"] = torch.tensor(default[f"embeddings.norm.{name}"])
+    for number in range(6):
+        old, new = f"encoder.layer.{number}", f"layer{number}"
+        parts = {name: np.split(default[f"{new}.attention.qkv.{name}"], 3) for name in ("weight", "bias")}
+        for name, three in parts.items():
+            for part, value in zip(("query", "key", "value"), three, strict=True):
+                state[f"{old}.attention.self.{part}.{name}"] = torch.tensor(value)
+        for part in ("attention.output", "intermediate", "output"):
+            for name in ("weight", "bias"):
+                state[f"{old}.{part}.dense.{name}"] = torch.tensor(default[f"{new}.{part}.{name}"])
+        for part in ("attention", ""):
+            for name in ("weight", "bias"):
+                place = f"{old}.{part}.output" if part else f"{old}.output"
+                norm = f"{new}.{part}.norm" if part else f"{new}.output.norm"
+                state[f"{place}.LayerNorm.{name}"] = torch.tensor(default[f"{norm}.{name}"])
+    model.load_state_dict(state)
+    model.save_pretrained(tmp_path / "plain")
+    save_tokenizer(tmp_path / "plain")
+    source = sentence_transformer(tmp_path / "plain", tmp_path / "st", "mean", "cosine")
+    for weights in ("float32", "int8"):
+        found = convert(source, tmp_path / weights, weights=weights)
+        assert found.agreements[0].difference < (1e-4 if weights == "float32" else 0.05)
+    assert "shared_weights" not in json.loads((tmp_path / "float32" / "model.json").read_text())
+    assert "shared_weights" in json.loads((tmp_path / "int8" / "model.json").read_text())
+
+
+@pytest.mark.parametrize("missing", ["hidden_size", "max_position_embeddings", "num_hidden_layers"])
+def test_a_config_without_a_size_is_refused(tmp_path: Path, plain: Path, missing: str) -> None:
+    source = sentence_transformer(plain, tmp_path / "st", "mean", "cosine")
+    values = json.loads((source / "config.json").read_text())
+    del values[missing]
+    (source / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError):
+        convert(source, tmp_path / "ours", original=lambda _: np.zeros(len(PROBES)))
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_a_link_that_leads_out_is_refused(tmp_path: Path, plain: Path, name: str) -> None:
+    source = sentence_transformer(plain, tmp_path / "st", "mean", "cosine")
+    shutil.move(source / name, tmp_path / name)
+    (source / name).symlink_to(tmp_path / name)
+    with pytest.raises(ModelError, match="a link that leads out of the folder"):
+        convert(source, tmp_path / "ours", original=lambda _: np.zeros(len(PROBES)))

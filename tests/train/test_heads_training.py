@@ -199,7 +199,7 @@ def test_an_interrupted_training_is_gone_on_with_and_what_was_encoded_is_kept(
         cache=cache,
         progress=lambda step: numbers.append(step.number),
     )
-    assert numbers[0] > 30 or numbers[0] == 30
+    assert numbers[0] == 30  # that step's checkpoint was not written yet
     for name in ("heads.safetensors", "model.json"):
         assert (whole / name).read_bytes() == (cut / name).read_bytes()
     assert (cache / "passages" / "tokens.npy").stat().st_mtime_ns == before

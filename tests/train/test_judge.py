@@ -165,7 +165,8 @@ def test_the_weight_of_the_first_stage_is_the_likeliest() -> None:
 
 def test_examples_of_left_out_sources_are_not_learned_from(tmp_path: Path, base: Path) -> None:
     assert base.exists()
-    found, short = load_examples(replace(FROM, negatives=4, leave_out=("odd",)), tmp_path, 0)
+    loaded = load_examples(replace(FROM, negatives=4, leave_out=("odd",)), tmp_path, 0)
+    found, short = loaded.examples, loaded.left_out
     assert {example.source for example in found} == {"even"}
     assert (len(found), short) == (7, 0)
     assert all(len(example.negatives) == 4 for example in found)
@@ -174,7 +175,7 @@ def test_examples_of_left_out_sources_are_not_learned_from(tmp_path: Path, base:
         scores = dict(zip(whole.passages, whole.scores, strict=True))
         assert example.scores == tuple(scores[passage] for passage in example.passages)
     write_examples(tmp_path / "pairs.jsonl", [*EXAMPLES[:2], Example("few", "p", ("n",))])
-    assert load_examples(FROM, tmp_path, 0)[1] == 1
+    assert load_examples(FROM, tmp_path, 0).left_out == 1
     write_examples(tmp_path / "pairs.jsonl", [Example("few", "p", ("n",))])
     with pytest.raises(DataError, match="no example has 7 negatives"):
         load_examples(FROM, tmp_path, 0)

@@ -111,8 +111,15 @@ def test_graded_pairs_are_held_to_what_people_said(
 
 
 def test_two_labels_are_one_logit(tmp_path: Path, base: Path) -> None:
-    write(tmp_path, [pair | {"label": int(pair["label"] == "same")} for pair in PAIRS])
+    named = [pair | {"label": "same" if pair["label"] == "same" else "not"} for pair in PAIRS]
     recipe = replace(RECIPE, model=replace(RECIPE.model, loss="binary", head="maxsim"))
+    write(tmp_path, named)
+    with pytest.raises(DataError, match="which of the labels not and same is the one to be told"):
+        train_cross_encoder(recipe, base, tmp_path / "made", examples_in=tmp_path)
+    which = replace(recipe, pairs=replace(FROM, labels=("not", "same")))
+    train_cross_encoder(which, base, tmp_path / "named", examples_in=tmp_path)
+    assert CrossEncoder.load(tmp_path / "named").settings.labels == ("same",)
+    write(tmp_path, [pair | {"label": int(pair["label"] == "same")} for pair in PAIRS])
     train_cross_encoder(recipe, base, tmp_path / "made", examples_in=tmp_path)
     expected = [pair["label"] == "same" for pair in PAIRS]
     assert (scores_of(tmp_path / "made") > 0).tolist() == expected
@@ -135,9 +142,11 @@ def test_pairs_are_read_as_they_are_announced(tmp_path: Path) -> None:
             {"sentence1": "e", "sentence2": "f", "label": 10, "score": 3, "split": "train"},
         ],
     )
-    pairs, labels = read_labelled(FROM, tmp_path)
-    assert labels == ("0", "1", "10")
-    assert [pair.target for pair in pairs] == [1.0, 0.0, 2.0]
+    with pytest.raises(DataError, match="has the splits dev, train"):
+        read_labelled(FROM, tmp_path)
+    pairs, labels = read_labelled(replace(FROM, split="train"), tmp_path)
+    assert labels == ("1", "10")
+    assert [pair.target for pair in pairs] == [0.0, 1.0]
     pairs, labels = read_labelled(replace(FROM, split="train", both_ways=True, labels=("10", "1")), tmp_path)
     assert pairs == [
         LabelledPair("a", "b", 1.0),
@@ -145,8 +154,8 @@ def test_pairs_are_read_as_they_are_announced(tmp_path: Path) -> None:
         LabelledPair("e", "f", 0.0),
         LabelledPair("f", "e", 0.0),
     ]
-    pairs, labels = read_labelled(replace(FROM, target="score", low=1, high=5), tmp_path)
-    assert ([pair.target for pair in pairs], labels) == ([0.75, 0.0, 0.5], ())
+    pairs, labels = read_labelled(replace(FROM, split="train", target="score", low=1, high=5), tmp_path)
+    assert ([pair.target for pair in pairs], labels) == ([0.75, 0.5], ())
 
 
 @pytest.mark.parametrize(
@@ -191,6 +200,7 @@ def test_files_that_can_t_be_read_are_named(tmp_path: Path) -> None:
         ({"examples": Examples(("a",))}, r"learns from \[examples\] or from \[pairs\]"),
         ({"model": JudgeSettings(head="cls")}, "'softmax' doesn't fit these data"),
         ({"pairs": replace(FROM, target="score")}, "'labels' learns labels"),
+        ({"model": JudgeSettings(head="cls", loss="graded")}, "'graded' learns grades"),
     ],
 )
 def test_a_recipe_has_data_for_its_loss(changes: dict[str, Any], message: str) -> None:

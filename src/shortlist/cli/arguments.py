@@ -495,7 +495,7 @@ def _models_commands(commands: Commands) -> None:
     )
     converted.add_argument(
         "source", metavar="SOURCE",
-        help="a folder saved by sentence-transformers, PyLate or ColBERT, or a model's name on the hub",
+        help="a folder that sentence-transformers, PyLate or ColBERT saved, or hub:NAME to download one",
     )  # fmt: skip
     converted.add_argument(
         "-o", "--output", metavar="FOLDER", required=True, help="the model folder to write"

@@ -84,13 +84,14 @@ def _convert(arguments: argparse.Namespace) -> int:
     with training_extra():
         from shortlist.train.convert import convert, fetch
 
-        found = convert(
-            fetch(arguments.source),
-            output,
-            weights=arguments.weights,
-            name=arguments.name or "",
-            licence=arguments.license or "",
-        )
+        with fetch(arguments.source) as source:
+            found = convert(
+                source,
+                output,
+                weights=arguments.weights,
+                name=arguments.name or "",
+                licence=arguments.license or "",
+            )
     if arguments.json:
         print_json({**asdict(found), "model": str(output)})
         return 0

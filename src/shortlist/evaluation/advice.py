@@ -306,8 +306,10 @@ def _built(
         any(isinstance(leaf, MaxSim) for p in pipelines for leaf in leaves(p)),
         "english",
     )
+    token_pooling = 1
     if whole is not None:
         settings = whole.store.settings
+        token_pooling = settings.token_pooling
         model, mode = whole.model, whole.encoder.mode
         token_vectors, language = token_vectors and bool(settings.token_dimensions), settings.language
 
@@ -318,8 +320,9 @@ def _built(
             made = Collection.open(path, model=model)
         else:
             made = Collection.create(
-                path, model=model, mode=mode, language=language, token_vectors=token_vectors
-            )
+                path, model=model, mode=mode, language=language, token_vectors=token_vectors,
+                token_pooling=token_pooling,
+            )  # fmt: skip
         stack.enter_context(made)
         made.add(
             documents, threads=threads, progress=steps("indexing a sample", len(documents)) if steps else None

@@ -92,7 +92,8 @@ def neighbours(pipeline: Pipeline, *, inside: bool = False) -> Iterator[Pipeline
                 yield replace(pipeline, first=first)
             for judge in neighbours(pipeline.judge):
                 yield replace(pipeline, judge=judge)
-            yield from (replace(pipeline, weight=w) for w in INTERPOLATION if w != pipeline.weight)
+            if not pipeline.reads_in_parts:
+                yield from (replace(pipeline, weight=w) for w in INTERPOLATION if w != pipeline.weight)
             yield from (replace(pipeline, depth=d) for d in DEPTHS if d != pipeline.depth)
         case _:
             return

@@ -104,7 +104,9 @@ def derive(
         truncated_tokens=sum(cut for _, cut in fitted),
         least_bytes=sum(map(len, written))
         + len(passages) * settings.dimensions
-        + sum(p.end - p.start for _, p in passages) // CHARACTERS_A_TOKEN * settings.token_dimensions,
+        + sum(p.end - p.start for _, p in passages)
+        // (CHARACTERS_A_TOKEN * settings.token_pooling)
+        * settings.token_dimensions,
     )
     return derived
 

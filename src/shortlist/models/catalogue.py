@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shortlist.errors import ModelError
+from shortlist.errors import DataError, ModelError
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.encoder import Encoder, Mode
 from shortlist.models.folders import fingerprint
-from shortlist.models.own_folder import DEFAULT, FLOAT, JUDGES
+from shortlist.models.own_folder import DEFAULT, FLOAT, JUDGES, folder_at
 from shortlist.models.safety import ModelFolder, parse_json, shown
+from shortlist.models.settings import MAX_TOKENS, integer
 
 __all__ = ["Summary", "Verified", "bundled", "card", "named", "summarize", "verify"]
 
@@ -85,20 +87,21 @@ def summarize(path: Path) -> Summary:
     cross = values.get("architecture") == "cross_encoder"
     try:
         views = tuple(str(label) for label in values["labels"]) if cross else _views(values)
-        files = values["files"]
         return Summary(
             name=str(values["name"]),
             kind="cross-encoder" if cross else "encoder",
             views=views,
-            max_tokens=int(values["max_tokens"]),
-            size_bytes=sum((path / name).stat().st_size for name in [*files, "model.json"]),
+            max_tokens=integer(values, "max_tokens", path / "model.json", 1, MAX_TOKENS),
+            size_bytes=_size_bytes(path, values),
             shares=bool(values.get("shared_weights")),
             license=str(values.get("license", "")),
             fingerprint=fingerprint(path),
             path=str(path),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise ModelError(f"{path / 'model.json'}: no {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path / 'model.json'}: {error}") from None
     except OSError as error:
         raise ModelError(f"{error.filename}: {error.strerror}") from error
 
@@ -109,17 +112,32 @@ def verify(path: Path) -> Verified:
     Raises:
         ModelError: it is no model, damaged, or gives what is no vector or score.
     """
+    try:
+        return _verify(path)
+    except DataError as error:  # it gives NaN
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _verify(path: Path) -> Verified:
     summary = summarize(path)
     modes: tuple[Mode, ...] = ("exact",) if _read(path)[1].get("weights") == FLOAT else ("fast", "exact")
     if summary.kind == "cross-encoder":
         scores = [CrossEncoder.load(path, mode=mode).score_pairs(_PROBES).scores for mode in modes]
-        agreement = float(np.corrcoef(scores[0].ravel(), scores[-1].ravel())[0, 1])
+        agreement = _correlation(scores[0].ravel(), scores[-1].ravel())
     else:
         texts = list(itertools.chain.from_iterable(_PROBES))
         vectors = [Encoder.load(path, mode=mode).encode(texts) for mode in modes]
         unit = [value / np.linalg.norm(value, axis=1, keepdims=True) for value in vectors]
         agreement = float((unit[0] * unit[-1]).sum(axis=1).min())
+        Encoder.load(path, mode="exact").queries(texts[:2])
     return Verified(summary, modes, agreement if len(modes) > 1 else None)
+
+
+def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """Give the correlation of two modes' scores; 1 if they are all the same in both."""
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
+        return float(np.array_equal(left, right))
+    return float(np.corrcoef(left, right)[0, 1])
 
 
 def card(path: Path) -> str:
@@ -145,19 +163,36 @@ def _card(summary: Summary, values: Mapping[str, Any]) -> Iterator[str]:
     yield f"- **Licence**: {summary.license or 'not stated'}"
     if values.get("origin"):
         yield f"- **Origin**: {values['origin']}"
-    training = values.get("training")
-    if isinstance(training, dict):
-        by, base, seed = (training.get(name) for name in ("version", "base", "seed"))
-        yield f"- **Trained** by shortlist {by} from {base}, seed {seed}"
-        sources = training.get("sources")
-        if isinstance(sources, dict) and sources:
-            listed = ", ".join(f"{source or 'unnamed'} {count:,}" for source, count in sources.items())
-            yield f"- **Data**: {training.get('examples'):,} examples ({listed})"
-        for table, settings in sorted((training.get("recipe") or {}).items()):
-            listed = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
-            yield f"- **{table}**: {listed}"
-        yield f"- **Loss** at the end: {training.get('loss'):.4f}"
+    yield from _training(values.get("training"))
     yield "- **Figures**: measure it where it will be used: `shortlist compare`"
+
+
+def _training(record: object) -> Iterator[str]:
+    """Tell what is said of a training, as far as anything is; whoever made the folder may have written anything."""
+    if not isinstance(record, dict):
+        return
+    by, base, seed = (record.get(name) for name in ("version", "base", "seed"))
+    yield f"- **Trained** by shortlist {by} from {base}, seed {seed}"
+    sources = record.get("sources")
+    listed = (
+        ", ".join(f"{name or 'unnamed'} {n}" for name, n in sources.items())
+        if isinstance(sources, dict)
+        else ""
+    )
+    yield f"- **Data**: {record.get('examples')} examples{f' ({listed})' if listed else ''}"
+    recipe = record.get("recipe")
+    for table, settings in sorted(recipe.items()) if isinstance(recipe, dict) else ():
+        if isinstance(settings, dict):
+            yield f"- **{table}**: " + ", ".join(f"{name} = {value!r}" for name, value in settings.items())
+    yield f"- **Loss** at the end: {record.get('loss')}"
+
+
+def _size_bytes(path: Path, values: Mapping[str, Any]) -> int:
+    own = sum(int((path / name).stat().st_size) for name in [*values["files"], "model.json"])
+    inner = values.get("query_encoder")
+    if isinstance(inner, str) and inner and (path / inner / "model.json").is_file():
+        own += summarize(path / inner).size_bytes
+    return own
 
 
 def _views(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -167,7 +202,7 @@ def _views(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> tuple[ModelFolder, dict[str, Any]]:
-    folder = ModelFolder(path, trusted=path in bundled().values())
+    folder = folder_at(path)
     if not path.is_dir() or not folder.has("model.json"):
         raise ModelError(f"{path}: no model folder of shortlist's", hint="shortlist models convert makes one")
     values = parse_json(folder.read("model.json"), path / "model.json")

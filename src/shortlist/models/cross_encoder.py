@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models.cores import usable_cores
-from shortlist.models.own_folder import Description, describe, open_parts
+from shortlist.models.own_folder import Description, describe, folder_at, open_parts
 from shortlist.models.pairs import PairTokens, tokenize_pairs
-from shortlist.models.safety import ModelFolder, shown
+from shortlist.models.safety import shown
 from shortlist.models.score_cache import ScoreCache
 from shortlist.models.settings import MAX_TOKENS, integer, text
 from shortlist.models.tokenizer import Tokenizer
@@ -116,7 +116,7 @@ class CrossEncoder:
                 f"{path}: no model folder of a cross-encoder",
                 hint="train one: shortlist train cross-encoder --help",
             )
-        return cls(describe(ModelFolder(path), "cross_encoder"), mode, cache)
+        return cls(describe(folder_at(path), "cross_encoder"), mode, cache)
 
     def score(self, query: str, texts: Sequence[str], *, threads: int | None = None) -> NDArray[np.float64]:
         """Score texts for one query: ``[B]`` logits, or ``[B, K]`` of several labels.
@@ -142,6 +142,10 @@ class CrossEncoder:
         cache = self.cache
         keys = [] if cache is None else [ScoreCache.key(model, *pair) for pair in pairs]
         known = [None] * len(pairs) if cache is None else cache.get(keys)
+        known = [
+            value if value is not None and len(value) == len(self.settings.labels) else None
+            for value in known
+        ]
         missing = [index for index, value in enumerate(known) if value is None]
         result = np.empty((len(rows), len(self.settings.labels)))
         result[missing] = self._run([rows[index] for index in missing], threads)
@@ -155,8 +159,8 @@ class CrossEncoder:
 
     @property
     def highest(self) -> float:
-        """The most that a pair can score; infinite if the model says nothing of it."""
-        return self.settings.score_range[1]
+        """The most that a pair can score; infinite if nothing is known of it."""
+        return min(self.settings.score_range[1], 1.0 if self.settings.activation == "sigmoid" else math.inf)
 
     def _run(self, rows: Sequence[PairTokens], threads: int | None) -> NDArray[np.float64]:
         """Run the graph on tokenised pairs one by one, ``[B, K]``."""
@@ -189,7 +193,7 @@ class CrossEncoder:
         if not np.isfinite(result).all():
             raise DataError(f"model {self.settings.name} gave NaN or infinity for a pair")
         if self.settings.activation == "sigmoid":
-            result = 1 / (1 + np.exp(-result))
+            result = 1 / (1 + np.exp(-np.clip(result, -700, 700)))
         return np.clip(result, *self.settings.score_range)
 
 
@@ -210,6 +214,10 @@ def _settings(description: Description) -> CrossEncoderSettings:
         )
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
+    if len(settings.labels) > 1 and values.get("score_range") is not None:
+        raise ModelError(
+            f"{where}: has a score_range, and {len(settings.labels)} labels, of which it would hide which is best"
+        )
     if settings.activation not in ("identity", "sigmoid"):
         raise ModelError(f"{where}: activation is {settings.activation!r}, expected identity or sigmoid")
     if settings.max_query_tokens > settings.max_tokens - 2:

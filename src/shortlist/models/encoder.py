@@ -197,7 +197,7 @@ class Encoder:
 
         if threads is not None and threads < 1:
             raise DataError(f"threads must be at least 1, not {threads}")
-        batches = _batches(tokenized, self._backbone.batch_tokens)
+        batches = _batches(tokenized, self._backbone.batch_tokens, expansion.expansion_length)
         workers = min(threads or usable_cores(), len(tokenized))
         if workers <= 1:
             for count in map(run, batches):
@@ -277,10 +277,13 @@ def _expanded(ids: NDArray[np.int64], late: LateTokens) -> tuple[NDArray[np.int6
 _NOTHING = (np.empty(0, np.float32), np.empty((0, 0), np.float32))
 
 
-def _batches(tokenized: Sequence[Tokenized], batch_tokens: int) -> Iterator[list[int]]:
-    """Group texts of the same number of tokens, up to ``batch_tokens`` together, longest first."""
+def _batches(tokenized: Sequence[Tokenized], batch_tokens: int, filled: int) -> Iterator[list[int]]:
+    """Group texts of the same number of tokens, up to ``batch_tokens`` together, longest first.
+
+    Shorter ones will be ``filled`` up to that many tokens.
+    """
     order = sorted(range(len(tokenized)), key=lambda index: -len(tokenized[index].ids))
     for length, same in groupby(order, key=lambda index: len(tokenized[index].ids)):
         indices = list(same)
-        size = max(1, batch_tokens // max(1, length))
+        size = max(1, batch_tokens // max(1, length, filled))
         yield from (indices[start : start + size] for start in range(0, len(indices), size))

@@ -18,7 +18,7 @@ import numpy as np
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
 from shortlist.models.heads import FILE, Heads
-from shortlist.models.own_folder import DEFAULT, Description, describe, open_parts
+from shortlist.models.own_folder import DEFAULT, Description, describe, folder_at, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
     GRAPH_BYTES,
@@ -79,7 +79,7 @@ def load_folder(path: Path, mode: str) -> Loaded:
     """
     folder = _existing(path)
     if folder.has("model.json"):
-        return _load_own(folder, mode)
+        return _load_own(describe(folder, "bert"), mode)
     return Loaded(*_load_sentence_transformers(folder, mode), Heads())
 
 
@@ -97,7 +97,7 @@ def fingerprint(path: Path) -> str:
 
 def _existing(path: Path) -> ModelFolder:
     try:
-        found, folder = path.is_dir(), ModelFolder(path, trusted=path == DEFAULT)
+        found, folder = path.is_dir(), folder_at(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise ModelError(f"{shown(str(path))}: can't be read: {error}") from error
     if not found:
@@ -115,8 +115,7 @@ def _digest(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _load_own(folder: ModelFolder, mode: str) -> Loaded:
-    description = describe(folder, "bert")
+def _load_own(description: Description, mode: str) -> Loaded:
     where, values = description.where, description.values
     try:
         settings = _settings(
@@ -142,7 +141,7 @@ def _load_own(folder: ModelFolder, mode: str) -> Loaded:
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
             f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
         )
-    heads = Heads.of(parts.heads, settings.dimensions, folder.path / FILE)
+    heads = Heads.of(parts.heads, settings.dimensions, where.parent / FILE)
     queries = _query_encoder(description, settings, mode) if values.get("query_encoder") else None
     return Loaded(settings, parts.tokenizer, backbone, heads, queries)
 
@@ -154,18 +153,19 @@ def _query_encoder(description: Description, settings: Settings, mode: str) -> L
     folder = description.folder
     if not folder.contains(name) or name != Path(name).name:
         raise ModelError(f"{where}: query_encoder {shown(name)} is no folder beside it")
-    inner = ModelFolder(folder.path / name)
+    inner = ModelFolder(folder.path / name, trusted=folder.trusted)
     if not inner.has("model.json"):
         raise ModelError(f"{folder.path / name}: no model.json")
-    if _digest(inner.read("model.json")) != values.get("query_encoder_sha256"):
+    other = describe(inner, "bert")
+    if other.checksum != values.get("query_encoder_sha256"):
         raise ModelError(f"{inner.path}: damaged: its checksum is not the one in {where}")
-    found = _load_own(inner, mode)
-    if found.queries is not None:
+    if other.values.get("query_encoder"):
         raise ModelError(f"{inner.path}: has an encoder of queries of its own")
+    found = _load_own(other, mode)
     for what in ("dimensions", "token_dimensions", "similarity"):
         if getattr(found.settings, what) != getattr(settings, what):
-            other, own = getattr(found.settings, what), getattr(settings, what)
-            raise ModelError(f"{inner.path}: its {what} {other} don't fit {own} of {folder.path}")
+            theirs, own = getattr(found.settings, what), getattr(settings, what)
+            raise ModelError(f"{inner.path}: its {what} {theirs} don't fit {own} of {folder.path}")
     return found
 
 

@@ -26,7 +26,7 @@ from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.models.weights import bind_weights, read_bytes, read_weights
 
-__all__ = ["DEFAULT", "JUDGES", "Description", "Parts", "describe", "open_parts"]
+__all__ = ["DEFAULT", "FLOAT", "JUDGES", "Description", "Parts", "describe", "folder_at", "open_parts"]
 
 DEFAULT = Path(__file__).parent / "default"
 JUDGES = {
@@ -34,6 +34,13 @@ JUDGES = {
     "judge-small": Path(__file__).parent / "judge-small",
 }
 """The cross-encoders that come along, by the names that pipelines use."""
+
+
+def folder_at(path: Path) -> ModelFolder:
+    """Give the folder at a path; those that come along are believed as much as the code is."""
+    return ModelFolder(path, trusted=path in (DEFAULT, *JUDGES.values()))
+
+
 FORMAT = 1
 FLOAT = "float32"
 """What ``weights`` in ``model.json`` says of matrices stored as they were trained; it says nothing of int8."""
@@ -43,11 +50,16 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Description:
-    """Hold what ``model.json`` says; ``fingerprint`` is the identity of the whole folder."""
+    """Hold what ``model.json`` says; its ``checksum`` is the identity of the whole folder, as it names all others."""
 
     folder: ModelFolder
     values: Mapping[str, Any]
-    fingerprint: str
+    checksum: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Its identity, short enough to be shown."""
+        return self.checksum[:16]
 
     @property
     def where(self) -> Path:
@@ -85,8 +97,7 @@ def describe(folder: ModelFolder, architecture: str) -> Description:
     if values.get("architecture", "bert") != architecture:  # early folders of encoders name none
         kind = _KINDS.get(str(values.get("architecture")), shown(values.get("architecture")))
         raise ModelError(f"{folder.path}: is {kind}, expected {_KINDS[architecture]}")
-    # model.json names every file's checksum, so its own stands for the whole folder.
-    return Description(folder, values, _digest(content)[:16])
+    return Description(folder, values, _digest(content))
 
 
 _KINDS = {"bert": "an encoder", "cross_encoder": "a cross-encoder"}
@@ -129,9 +140,11 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
             _check_digest(digest, expected[name], folder.path / name)
     tensors = {name: read_weights(data, folder.path / name) for name, data in weights_data.items()}
     heads = tensors.get(HEADS, {})
+    own = tensors.get(WEIGHTS, {}) | {name: value for name, value in heads.items() if name == PROJECTION}
     stored: dict[str, NDArray[Any]] = _weights_of_default(shared, where) if shared else {}
-    stored |= tensors.get(WEIGHTS, {})
-    stored |= {name: value for name, value in heads.items() if name == PROJECTION}
+    if values.get("weights") == FLOAT:  # its matrices are its own, and aren't rounded
+        stored = {name: value for name, value in stored.items() if not name.endswith((".i8", ".scale"))}
+    stored |= own
     positions = stored.get("embeddings.position.weight")
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"

@@ -1,20 +1,24 @@
 """Which pairs has a cross-encoder scored before? A bounded memory of exact scores, and if wanted a file of all.
 
-A score depends on the model, its mode, the query and the text alone, so a remembered one is the one that would be
-computed, bit for bit. Keys are 16 bytes of BLAKE2b: two of a billion pairs share one with a chance below 1e-20.
+A score depends on the model, its mode, the query, the text, and how its numbers are added up (the runtime's version and
+the kind of machine), so a remembered one is the one that would be computed, bit for bit. Keys are 16 bytes of BLAKE2b:
+two of a billion pairs share one with a chance below 1e-20.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError
@@ -25,6 +29,7 @@ PAIRS = 100_000  # in memory: some 20 MB
 MARK = 0x53434F52  # SCOR
 WAIT_S = 30.0  # for another process to finish its writing
 _AT_ONCE = 500
+_WHERE = f"{onnxruntime.__version__} {platform.machine()}"
 
 
 class ScoreCache:
@@ -49,14 +54,18 @@ class ScoreCache:
     def key(model: str, query: str, text: str) -> bytes:
         """Give the key of a pair; ``model`` is its fingerprint and mode."""
         digest = hashlib.blake2b(digest_size=16)
-        for part in (model, query, text):
+        for part in (_WHERE, model, query, text):
             encoded = part.encode()
             digest.update(len(encoded).to_bytes(8, "little"))
             digest.update(encoded)
         return digest.digest()
 
     def get(self, keys: Sequence[bytes]) -> list[NDArray[np.float64] | None]:
-        """Give the scores ``[K]`` of each pair, ``None`` where they aren't known."""
+        """Give the scores ``[K]`` of each pair, ``None`` where they aren't known.
+
+        Raises:
+            DataError: the file is damaged.
+        """
         with self._lock:
             if self._file is not None:
                 missing = [key for key in dict.fromkeys(keys) if key not in self._known]
@@ -104,18 +113,39 @@ class _Scores:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._connection = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)
-            (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
-            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if mark != MARK and tables:
-                raise DataError(f"{path}: a database, but no cache of scores", hint="name another file")
-            with self._connection:
-                self._connection.execute(f"PRAGMA application_id = {MARK}")
-                self._connection.execute(
-                    "CREATE TABLE IF NOT EXISTS scores (pair BLOB PRIMARY KEY, score BLOB) WITHOUT ROWID"
-                )
+            self._connection = sqlite3.connect(
+                path, timeout=WAIT_S, check_same_thread=False, isolation_level=None
+            )
         except sqlite3.Error as error:
             raise DataError(f"{path}: can't be used as a cache of scores: {error}") from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self.close()
+            raise DataError(f"{path}: can't be used as a cache of scores: {error}") from error
+        except DataError:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        if self._is_ours():
+            return
+        self._connection.execute("BEGIN IMMEDIATE")  # another process may be making it at the same time
+        with self._connection:
+            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not self._is_ours():
+                if tables:
+                    raise DataError(
+                        f"{self._path}: a database, but no cache of scores", hint="name another file"
+                    )
+                self._connection.execute(f"PRAGMA application_id = {MARK}")
+                self._connection.execute(
+                    "CREATE TABLE scores (pair BLOB PRIMARY KEY, score BLOB) WITHOUT ROWID"
+                )
+
+    def _is_ours(self) -> bool:
+        (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
+        return bool(mark == MARK)
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float64]]:
         found = {}
@@ -127,18 +157,18 @@ class _Scores:
                     f"SELECT pair, score FROM scores WHERE pair IN ({marks})",
                     part,
                 )
-                found.update({pair: np.frombuffer(score, "<f8").copy() for pair, score in rows})
+                for pair, score in rows:
+                    if isinstance(score, bytes) and score and len(score) % 8 == 0:
+                        found[pair] = np.frombuffer(score, "<f8").copy()
         except sqlite3.Error as error:
             raise DataError(f"{self._path}: can't be read: {error}", hint="remove it") from error
         return found
 
     def write(self, keys: Sequence[bytes], scores: NDArray[np.float64]) -> None:
         rows = [(key, score.astype("<f8").tobytes()) for key, score in zip(keys, scores, strict=True)]
-        try:
-            with self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
-        except sqlite3.Error as error:
-            raise DataError(f"{self._path}: can't be written: {error}") from error
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
 
     def close(self) -> None:
         self._connection.close()

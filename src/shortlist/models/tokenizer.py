@@ -80,17 +80,22 @@ class Tokenizer:
         made = copy(self)
         made.max_tokens = max_tokens
         made.__dict__.pop("_cutting", None)
-        made._tokenizer = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
         if marker:
-            number = made._tokenizer.token_to_id(marker)
-            around = made._tokenizer.encode("")
-            if number is None or len(around) != 2:
-                raise ModelError(f"{self._path}: has no token {shown(marker)} to mark a text with")
-            first, last = zip(around.tokens, around.ids, strict=True)
-            surrounding = [first, (marker, number), last]
-            made._tokenizer.post_processor = TemplateProcessing(
-                single=[first[0], marker, "$A", last[0]], special_tokens=surrounding
-            )
+            made._tokenizer = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
+            with self._typed(f"can't mark texts with {shown(marker)}"):
+                number = made._tokenizer.token_to_id(marker)
+                around = made._tokenizer.encode("")
+                if number is None or len(around) != 2:
+                    raise ModelError(f"{self._path}: has no token {shown(marker)} to mark a text with")
+                # Names of our own: a token's may be part of the template's language.
+                ids = {"first": around.ids[0], "marker": number, "last": around.ids[1]}
+                tokens = dict(zip(("first", "last"), around.tokens, strict=True)) | {"marker": marker}
+                made._tokenizer.post_processor = TemplateProcessing(
+                    single="first marker $A last",
+                    special_tokens=[
+                        {"id": name, "ids": [ids[name]], "tokens": [tokens[name]]} for name in ids
+                    ],
+                )
             made.overhead += 1
         if made.overhead >= max_tokens:
             raise ModelError(

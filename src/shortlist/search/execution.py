@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
+from shortlist.models.cores import usable_cores
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import at_least_kth
 from shortlist.scoring.adaptive import dense_weight, signs
@@ -30,10 +31,8 @@ __all__ = ["Execution", "leaf_name", "timed"]
 Positions = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
-_PART = 4
-"""How many documents a judge that may stop early reads at a time: enough for all cores of a small machine."""
-
-_ROUNDING = 1e-12
+_PART = max(4, usable_cores())
+"""How many documents a judge that may stop early reads at a time: enough for all cores."""
 
 UNREAD_GAP = 1.0
 """How far below the last document that a judge read the first unread one is put."""
@@ -70,7 +69,6 @@ class Execution:
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
         self._weights: dict[tuple[ScoresDocuments, ScoresDocuments], tuple[float, float]] = {}
-        self._begin = time.perf_counter()
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
@@ -145,13 +143,21 @@ class Execution:
             positions = at_least_kth(scores, leaf.depth, above=absent)
         return self._ranking(positions, scores[positions], leaf.depth, leaf_name(leaf))
 
-    def _fuse(self, stage: Fuse, positions: Positions) -> Scores:
+    def _fuse(
+        self,
+        stage: Fuse,
+        positions: Positions,
+        score: Callable[[Pipeline, Positions], Scores] | None = None,
+    ) -> Scores:
+        score = score or self.score
         weights = stage.weights or (1.0,) * len(stage.stages)
         if stage.method == "adaptive":
             weights = self._adaptive_weights(stage)
         columns = []
         for part, weight in zip(stage.stages, weights, strict=True):
-            scores = self.score(part, positions)
+            if not weight:
+                continue
+            scores = score(part, positions)
             scorer = None if isinstance(part, Fuse | Rerank) else self._scorer(part)
             if stage.method == "rrf":
                 absent = None if scorer is None else scorer.absent
@@ -191,13 +197,17 @@ class Execution:
 
     def _read_in_parts(self, stage: Rerank, positions: Positions) -> int:
         """Let the judge read documents from the first on; give how many it has read when it may stop."""
-        bounds = self._bound(stage.judge, positions)
-        # The best that is still to come, at every place.
-        ahead = np.maximum.accumulate(bounds[::-1])[::-1]
+        for leaf in leaves(stage.judge):
+            self._scorer(leaf)  # loads a judge, which is no reading
+        begin = time.perf_counter()
+        ahead = np.empty(0)
+        if stage.top is not None:
+            # The best that is still to come, at every place.
+            ahead = np.maximum.accumulate(self._bound(stage.judge, positions)[::-1])[::-1]
         known = np.empty(0)
         while len(known) < len(positions):
             count = len(known)
-            passed_ms = (time.perf_counter() - self._begin) * 1000
+            passed_ms = (time.perf_counter() - begin) * 1000
             if count and stage.budget_ms is not None and passed_ms >= stage.budget_ms:
                 break
             if stage.top is not None and 0 < stage.top <= count:
@@ -210,13 +220,9 @@ class Execution:
     def _bound(self, stage: Pipeline, positions: Positions) -> Scores:
         """Give what documents score at most, whatever a cross-encoder would say."""
         match stage:
-            case Fuse(method="scores", stages=parts):
-                weights = stage.weights or (1.0,) * len(parts)
-                bounds = np.zeros(len(positions))
-                for part, weight in zip(parts, weights, strict=True):
-                    scale = 1.0 if isinstance(part, Fuse | Rerank) else self._scorer(part).scale()
-                    bounds += weight * self._bound(part, positions) / scale
-                return bounds + _ROUNDING * np.abs(bounds)
+            case Fuse():
+                # As scores are fused, product by product: rounding keeps the order, so no score is above its bound.
+                return self._fuse(stage, positions, self._bound)
             case Cross():
                 return np.full(len(positions), cast("CrossScorer", self._scorer(stage)).highest)
         return self.score(stage, positions)

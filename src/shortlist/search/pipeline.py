@@ -173,6 +173,7 @@ class Fuse(_Stage):
         if len(self.stages) < 2:
             raise PipelineError("fuse needs two stages or more")
         _check_stages(*self.stages)
+        _refuse_parts("stage of fuse", *self.stages)
         if self.weights is not None:
             object.__setattr__(self, "weights", tuple(self.weights))
             if len(self.weights) != len(self.stages):
@@ -200,7 +201,7 @@ class Rerank(_Stage):
 
     With ``top`` it reads in the order of ``first`` and stops when the first ``top`` documents can't change any more,
     whatever the model of a ``cross`` in ``judge`` said of the others: they are the same, in the same order. With
-    ``budget_ms`` it also stops when so much time has passed since the query was encoded; what is found then depends
+    ``budget_ms`` it also stops when it has read for so long, after some documents at least; what is found then depends
     on the machine. The documents that were not read keep their order below.
     """
 
@@ -221,6 +222,9 @@ class Rerank(_Stage):
             raise PipelineError(f"top must be a whole number from 1, not {self.top!r}")
         if self.budget_ms is not None:
             _check_number("budget_ms", self.budget_ms, 0, 1e9)
+        _refuse_parts("judge", self.judge)
+        if self.weight < 1:
+            _refuse_parts("first of a rerank with a weight below 1", self.first)
         if self.reads_in_parts and (self.weight < 1 or not _scores_alone(self.judge)):
             raise PipelineError(
                 "rerank can't stop early where a document's score depends on which others are read",
@@ -260,7 +264,12 @@ def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
         case Fuse(stages=stages):
             return replace(pipeline, stages=tuple(deepen(stage, depth) for stage in stages))
         case Rerank(first=first, top=top):
-            return replace(pipeline, first=deepen(first, depth), top=None if top is None else max(top, depth))
+            deep = deepen(first, depth)
+            if (
+                isinstance(deep, Rerank) and deep.top is not None
+            ):  # what is read here has its final order there
+                deep = replace(deep, top=max(deep.top, pipeline.depth))
+            return replace(pipeline, first=deep, top=None if top is None else max(top, depth))
         case _:
             return replace(pipeline, depth=max(depth, pipeline.depth))
 
@@ -273,6 +282,21 @@ def _scores_alone(stage: Pipeline) -> bool:
         case Rerank():
             return False
     return True
+
+
+def _refuse_parts(where: str, *stages: Pipeline) -> None:
+    """Refuse a rerank that may stop early where every document's score is asked for."""
+    for stage in stages:
+        match stage:
+            case Rerank() if stage.reads_in_parts:
+                raise PipelineError(
+                    f"a rerank with top or budget_ms can't be the {where}, which scores every document",
+                    hint="leave out top and budget_ms there",
+                )
+            case Rerank(first=first):
+                _refuse_parts(where, first)
+            case _:
+                pass
 
 
 def _check_stages(*stages: object) -> None:

@@ -61,7 +61,7 @@ class PairScores:
     ``by`` says how texts were compared: ``cosine`` or ``dot`` of their vectors, ``maxsim`` of their tokens', or
     ``cross``, read together. A cross-encoder of several labels gives in ``predicted`` the likeliest of each pair, and
     ``scores`` are how likely. ``texts`` counts the distinct texts, ``truncated_texts`` those with more tokens than the
-    model reads, and ``truncated_tokens`` the tokens of theirs that no vector has seen.
+    model reads (of a cross-encoder, pairs), and ``truncated_tokens`` the tokens of theirs that it has not seen.
     """
 
     pairs: tuple[Pair, ...]
@@ -224,8 +224,10 @@ def judge_pairs(
     predicted: tuple[str, ...] = ()
     if scores.ndim == 2:
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        if judge.settings.activation == "identity":
+            scores = odds / odds.sum(axis=1, keepdims=True)
         predicted = tuple(judge.settings.labels[number] for number in scores.argmax(axis=1).tolist())
-        scores = (odds / odds.sum(axis=1, keepdims=True)).max(axis=1)
+        scores = scores.max(axis=1)
     return PairScores(
         chosen,
         scores,

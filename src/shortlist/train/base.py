@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from transformers import BertModel
 from transformers.utils import logging as transformers_logging
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models.safety import ModelFolder, refuse_code
 from shortlist.train.bert_graph import GROUP
+from shortlist.train.device import training_device
 
 __all__ = ["BASE_FILES", "base_folder", "load_bert"]
 
@@ -68,9 +71,10 @@ def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: 
         DataError: it has fewer layers than asked for.
     """
     _check_base(base, positions)
-    with _quiet():
+    with _quiet(), torch.device("cpu"), _unreadable(base):
         loaded: Any = BertModel.from_pretrained(
             base,
+            dtype=torch.float32,
             add_pooling_layer=pooler,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
@@ -88,7 +92,16 @@ def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: 
             raise DataError(f"model.layers is {layers}, {base} has {len(backbone.encoder.layer)}")
         backbone.encoder.layer = backbone.encoder.layer[:layers]
         backbone.config.num_hidden_layers = layers
+    torch.nn.Module.to(backbone, training_device())
     return backbone
+
+
+@contextmanager
+def _unreadable(base: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{base}: its weights can't be read: {error}") from error
 
 
 @contextmanager
@@ -117,13 +130,18 @@ def _check_base(base: Path, positions: int) -> None:
         config = json.loads(where.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{where}: can't be read: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{where}: holds {type(config).__name__}, expected an object")
     wanted = {"model_type": ("bert",), "hidden_act": ("gelu",), "type_vocab_size": (2,)}
     wanted |= {"position_embedding_type": ("absolute",), "is_decoder": (False,)}
     for key, allowed in wanted.items():
         if config.get(key, allowed[0]) not in allowed:
             raise ModelError(f"{where}: {key} is {config[key]!r}, a model is made of {allowed[0]!r} alone")
+    for key in ("hidden_size", "intermediate_size", "max_position_embeddings", "num_hidden_layers"):
+        if type(config.get(key)) is not int or config[key] < 1:
+            raise ModelError(f"{where}: {key} is {config.get(key)!r}, expected a whole number from 1")
     for key in ("hidden_size", "intermediate_size"):
-        if int(config[key]) % GROUP:
+        if config[key] % GROUP:
             raise ModelError(f"{where}: {key} is {config[key]}, no multiple of {GROUP}")
     if config["max_position_embeddings"] < positions:
         raise ModelError(

@@ -6,6 +6,8 @@ Shapes: B queries of a batch, P passages of a batch (the answers first, then the
 from __future__ import annotations
 
 import hashlib
+import random
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -128,17 +130,23 @@ def train_bi_encoder(
     """
     refuse_existing(folder)
     settings = recipe.model
-    examples, left_out = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    examples, answers = loaded.examples, loaded.answers
     if (settings.kl or settings.margin_mse) and not all(example.scores for example in examples):
         raise DataError("examples have no scores, which model.kl and model.margin_mse need")
     teacher_weight = (settings.teacher_weight or fit_first_stage(examples)) if settings.kl else 0.0
     pooler = settings.pooling == "pooler"
-    backbone = load_bert(base, positions=settings.max_tokens, pooler=pooler)
+    positions = max(settings.max_tokens, settings.max_query_tokens)
+    backbone = load_bert(base, positions=positions, pooler=pooler)
     if not 0 <= settings.frozen_layers <= len(backbone.encoder.layer):
         raise DataError(
             f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
         )
-    other = load_bert(base, positions=settings.max_tokens, pooler=pooler) if settings.separate else backbone
+    if settings.frozen_layers == len(backbone.encoder.layer) and not pooler:
+        raise DataError("model.frozen_layers are all layers: nothing is left to learn")
+    if cache is not None and not settings.cached:
+        raise DataError("a cache keeps what frozen layers give, and model.cached is not set")
+    other = load_bert(base, positions=positions, pooler=pooler) if settings.separate else backbone
     model = BiEncoderModel(other, backbone, settings)
     work = folder.with_name(f"{folder.name}.training")
     read_query, read_passage = (
@@ -152,18 +160,20 @@ def train_bi_encoder(
     def encode(texts: Sequence[str], *, queries: bool) -> Tensor:
         return model.encode((read_query if queries else read_passage)(texts), queries=queries)
 
-    if settings.cached:
-        encode = _CachedLayers(model, base, examples, cache or work / "cache", steps)
-    answers: dict[str, set[str]] = {}
-    for example in examples:
-        answers.setdefault(example.query, set()).add(example.passage)
-
     def loss(_: nn.Module, part: Sequence[Example]) -> Tensor:
         texts = [example.passage for example in part]
-        texts += dict.fromkeys(text for example in part for text in example.negatives)
+        first = set(texts)
+        texts += dict.fromkeys(text for example in part for text in example.negatives if text not in first)
         same = torch.tensor([[text in answers[example.query] for text in texts] for example in part])
         queries = encode([example.query for example in part], queries=True)
-        found = queries @ encode(texts, queries=False).T
+        passages = encode(texts, queries=False)
+        # bfloat16 has three digits: divided by a temperature they are none.
+        with torch.autocast(queries.device.type, enabled=False):
+            return similarities_loss(part, texts, same, queries.float() @ passages.float().T)
+
+    def similarities_loss(
+        part: Sequence[Example], texts: Sequence[str], same: Tensor, found: Tensor
+    ) -> Tensor:
         value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
         if settings.kl or settings.margin_mse:
             places = {text: place for place, text in reversed(list(enumerate(texts)))}
@@ -182,9 +192,12 @@ def train_bi_encoder(
     }
 
     def export(place: Path, loss: float | None = None) -> None:
-        sample = [text for example in examples[:_SAMPLE] for text in (example.passage,)]
+        shutil.rmtree(place, ignore_errors=True)
+        some = random.Random(0).sample(examples, min(len(examples), _SAMPLE))  # noqa: S311 of every source
         with torch.inference_mode():
-            vectors = model.encode(read_passage(sample[:_SAMPLE]), queries=False).float().cpu().numpy()
+            vectors = (
+                model.encode(read_passage([one.passage for one in some]), queries=False).float().cpu().numpy()
+            )
         step = float(np.quantile(np.abs(vectors), 0.99999)) * 1.05 / 127
         description = EncoderDescription(
             name=recipe.name,
@@ -214,6 +227,8 @@ def train_bi_encoder(
 
     made = work / "model"
     export(made)  # what can't be made a model of is found before hours of training
+    if settings.cached:
+        encode = _CachedLayers(model, base, examples, cache or work / "cache", steps)
     # In-batch negatives are those of a whole batch.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
     last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
@@ -221,12 +236,9 @@ def train_bi_encoder(
     write_card(made)
     refuse_existing(folder)
     made.rename(folder)
-    for name in _CachedLayers.NAMES:
-        TokenCache.remove(work / "cache" / name)
-    if (work / "cache").is_dir():
-        (work / "cache").rmdir()
+    TokenCache.remove_all(work / "cache")
     Checkpoint.remove(work)
-    return TrainedBiEncoder(len(examples), left_out, last)
+    return TrainedBiEncoder(len(examples), loaded.left_out, last)
 
 
 _SAMPLE = 500
@@ -235,8 +247,6 @@ _SAMPLE = 500
 
 class _CachedLayers:
     """Encode texts from what the frozen layers give of them, which is computed once."""
-
-    NAMES = ("queries", "passages")
 
     def __init__(
         self,
@@ -249,7 +259,11 @@ class _CachedLayers:
         settings = model.settings
         self._model = model
         self._caches: dict[bool, tuple[TokenCache, dict[str, int]]] = {}
-        lower = load_bert(base, positions=settings.max_tokens, layers=settings.frozen_layers)
+        lower = load_bert(
+            base,
+            positions=max(settings.max_tokens, settings.max_query_tokens),
+            layers=settings.frozen_layers,
+        )
         of_queries = dict.fromkeys(example.query for example in examples)
         of_passages = dict.fromkeys(text for example in examples for text in example.passages)
         for name, texts, prompt, limit in (

@@ -68,12 +68,13 @@ class TokenCache:
         return self.data[chosen].astype(np.float32)
 
     @staticmethod
-    def remove(folder: Path) -> None:
-        """Remove what :meth:`of` made in a folder."""
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    def remove_all(folder: Path) -> None:
+        """Remove what :meth:`of` made in the folders of a folder, and these if nothing else is in them."""
+        for place in (folder / "queries", folder / "passages", folder):
+            for name in FILES:
+                (place / name).unlink(missing_ok=True)
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
 
     @classmethod
     def of(

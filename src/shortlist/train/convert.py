@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from shortlist.models.encoder import Encoder
 from shortlist.models.own_folder import FLOAT
 from shortlist.models.safety import shown
 from shortlist.train.bert_graph import GROUP, Shape
-from shortlist.train.checkpoints import Checkpoint, read_checkpoint
 from shortlist.train.export import INT8, EncoderDescription, write_cross_encoder, write_encoder
+from shortlist.train.foreign import ForeignModel, read_foreign
+from shortlist.train.record import write_card
 
 __all__ = ["PROBES", "Agreement", "Converted", "convert", "fetch"]
 
@@ -39,6 +42,10 @@ PROBES = (
     ("a", "In 1815, after the battle, some 40,000 men lay on the field; it rained for two days more."),
 )
 """Pairs of texts that are scored by both: short ones, so that no cut is compared."""
+
+HUB = "hub:"
+_TOLERANCE = 1e-3
+"""How far a conversion that keeps all weights may be from the original, times the spread of its scores."""
 
 _SCALE_ROOM = 1.5
 """How much larger than on the probes a component of a vector may be before int8 storage clips it."""
@@ -69,9 +76,9 @@ def convert(
     weights: str = INT8,
     name: str = "",
     licence: str = "",
-    original: Callable[[Checkpoint], Scores] | None = None,
+    original: Callable[[ForeignModel], Scores] | None = None,
 ) -> Converted:
-    """Write the model folder of a checkpoint (checkpoints.py says which are known), and compare the two.
+    """Write the model folder of a checkpoint (foreign.py says which are known), and compare the two.
 
     ``weights`` are rounded to ``int8``, or kept as ``float32``. ``original`` scores :data:`PROBES` as the checkpoint's
     own project does; by default sentence-transformers, which reads all known layouts.
@@ -83,70 +90,88 @@ def convert(
     refuse_existing(folder)
     if weights not in (INT8, FLOAT):
         raise DataError(f"weights must be {INT8!r} or {FLOAT!r}, not {weights!r}")
-    checkpoint = read_checkpoint(source)
+    checkpoint = read_foreign(source)
     expected = (original or score_original)(checkpoint)
-    made = folder.with_name(f"{folder.name}.converting")
-    refuse_existing(made)
     details = {"origin": f"{checkpoint.layout}: {source.resolve().name}"}
     if licence:
         details["license"] = licence
-    (_write_cross if checkpoint.kind == "cross-encoder" else _write_encoder)(
-        checkpoint, made, weights, name or source.resolve().name, details
-    )
     modes = ("exact",) if weights == FLOAT else ("exact", "fast")
-    agreements = tuple(
-        Agreement(
-            mode, float(np.abs(_scores(checkpoint, made, mode) - expected).max()), float(np.ptp(expected))
+    write = _write_cross if checkpoint.kind == "cross-encoder" else _write_encoder
+    # Beside its place and not in the system's temporary folder: it is renamed into its place when it is whole.
+    with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=f".{folder.name}.") as temporary:
+        made = Path(temporary) / folder.name
+        write(checkpoint, made, weights, name or source.resolve().name, details)
+        spread = float(np.ptp(expected))
+        agreements = tuple(
+            Agreement(mode, float(np.abs(_scores(checkpoint, made, mode) - expected).max()), spread)
+            for mode in modes
         )
-        for mode in modes
-    )
-    made.rename(folder)
+        if weights == FLOAT and not agreements[0].difference < _TOLERANCE * max(1.0, spread):
+            raise ModelError(
+                f"{source}: its scores can't be had again: they differ by up to {agreements[0].difference:.2g}",
+                hint="it holds something that shortlist doesn't know; please report it",
+            )
+        write_card(made)
+        refuse_existing(folder)
+        made.rename(folder)
     return Converted(checkpoint.kind, checkpoint.layout, agreements)
 
 
-def fetch(source: str) -> Path:
-    """Give the folder of a checkpoint: a path, or the name of a model on the Hugging Face hub, which is downloaded.
+@contextmanager
+def fetch(source: str) -> Iterator[Path]:
+    """Lend the folder of a model: a path, or ``hub:NAME`` for one on the Hugging Face hub, which is downloaded.
 
-    Pickles are not downloaded. Raises:
-        ModelError: there is no such folder and no such model, or the hub can't be reached.
+    Nothing else of shortlist's asks the network. Pickles and code are not downloaded.
+
+    Raises:
+        ModelError: the hub has no such model, or can't be reached.
     """
-    if Path(source).exists() or source.startswith((".", "/", "~")):
-        return Path(source)
-    try:
-        from huggingface_hub import snapshot_download
+    if not source.startswith(HUB):
+        yield Path(source)
+        return
+    import huggingface_hub
 
-        return Path(
-            snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "artifact.metadata"])
-        )
-    except Exception as error:  # the library's exceptions are of many kinds
-        raise ModelError(
-            f"{source}: no such folder, and it can't be had from the hub: {type(error).__name__}: {error}",
-            hint="check its spelling, or download it elsewhere and name the folder",
-        ) from error
+    name = source.removeprefix(HUB)
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as temporary:
+        try:
+            huggingface_hub.snapshot_download(
+                name,
+                local_dir=Path(temporary) / Path(name).name,  # files, where its cache has links
+                allow_patterns=["*.json", "*.safetensors", "artifact.metadata"],
+            )
+        except Exception as error:  # the library's exceptions are of many kinds
+            raise ModelError(
+                f"{name}: can't be had from the hub: {type(error).__name__}: {error}",
+                hint="check its spelling, or download it elsewhere and name the folder",
+            ) from error
+        yield Path(temporary) / Path(name).name
 
 
-def score_original(checkpoint: Checkpoint) -> Scores:
+def score_original(checkpoint: ForeignModel) -> Scores:
     """Score the probes by sentence-transformers, in float32 on the CPU.
 
     Cosine or dot product of the texts' vectors, MaxSim's sum, or what a cross-encoder predicts (``[B]`` or ``[B, K]``).
     """
     import sentence_transformers as library
+    import torch
 
     texts = [list(column) for column in zip(*PROBES, strict=True)]
     path = str(checkpoint.folder)
+    # Not a word to the network, and float32 whatever the weights are stored in.
+    options: Any = {"device": "cpu", "local_files_only": True, "model_kwargs": {"dtype": torch.float32}}
     model: Any
     if checkpoint.kind == "cross-encoder":
-        model = library.CrossEncoder(path, device="cpu")
+        model = library.CrossEncoder(path, **options)
         return np.asarray(model.predict(list(PROBES)), np.float64)
     if checkpoint.kind == "bi-encoder":
-        model = library.SentenceTransformer(path, device="cpu")
+        model = library.SentenceTransformer(path, **options)
         queries, passages = model.encode_query(texts[0]), model.encode_document(texts[1])
         if checkpoint.similarity == "cosine":
             queries, passages = (
                 part / np.linalg.norm(part, axis=1, keepdims=True) for part in (queries, passages)
             )
         return _dots(queries, passages)
-    model = library.MultiVectorEncoder(path, device="cpu")
+    model = library.MultiVectorEncoder(path, **options)
     pairs = zip(model.encode_query(texts[0]), model.encode_document(texts[1]), strict=True)
     return np.array([_maxsim(np.asarray(query), np.asarray(passage)) for query, passage in pairs])
 
@@ -160,7 +185,7 @@ def _maxsim(query: NDArray[Any], passage: NDArray[Any]) -> float:
     return float((query.astype(np.float64) @ passage.astype(np.float64).T).max(axis=1).sum())
 
 
-def _scores(checkpoint: Checkpoint, folder: Path, mode: Any) -> Scores:
+def _scores(checkpoint: ForeignModel, folder: Path, mode: Any) -> Scores:
     """Score the probes by the folder, in the units of :func:`score_original`."""
     if checkpoint.kind == "cross-encoder":
         return CrossEncoder.load(folder, mode=mode).score_pairs(PROBES).scores
@@ -174,7 +199,7 @@ def _scores(checkpoint: Checkpoint, folder: Path, mode: Any) -> Scores:
     return np.array([_maxsim(query.tokens, passage) for query, passage in pairs])
 
 
-def _shape(checkpoint: Checkpoint) -> Shape:
+def _shape(checkpoint: ForeignModel) -> Shape:
     config = checkpoint.config
     shape = Shape(
         hidden=config["hidden_size"],
@@ -194,7 +219,7 @@ def _shape(checkpoint: Checkpoint) -> Shape:
 
 
 def _write_encoder(
-    checkpoint: Checkpoint, folder: Path, weights: str, name: str, details: dict[str, Any]
+    checkpoint: ForeignModel, folder: Path, weights: str, name: str, details: dict[str, Any]
 ) -> None:
     late = checkpoint.late
     heads: dict[str, NDArray[np.float32]] = {}
@@ -208,7 +233,7 @@ def _write_encoder(
                 "query_tokens": min(late.query_tokens, checkpoint.max_tokens),
                 "expansion": {
                     "token": late.expansion_token,
-                    "length": late.expansion_length,
+                    "length": min(late.expansion_length, checkpoint.max_tokens),
                     "attend": late.attend,
                 },
                 "skip": list(late.skip),
@@ -241,7 +266,7 @@ def _write_encoder(
 
 
 def _write_cross(
-    checkpoint: Checkpoint, folder: Path, weights: str, name: str, details: dict[str, Any]
+    checkpoint: ForeignModel, folder: Path, weights: str, name: str, details: dict[str, Any]
 ) -> None:
     assert checkpoint.classifier is not None
     weight, bias = checkpoint.classifier
@@ -253,7 +278,7 @@ def _write_cross(
         **details,
     }
     if checkpoint.activation == "sigmoid":
-        values |= {"activation": "sigmoid", "score_range": [0.0, 1.0]}
+        values["activation"] = "sigmoid"
     write_cross_encoder(
         checkpoint.tensors, _shape(checkpoint), checkpoint.tokenizer, folder,
         head="pooler", heads={"head.weight": weight, "head.bias": bias}, values=values, weights=weights,

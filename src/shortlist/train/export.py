@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +17,8 @@ from transformers import BertModel
 from shortlist.errors import ModelError
 from shortlist.models.encoder import Encoder
 from shortlist.models.heads import FILE as HEADS
-from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS
-from shortlist.models.safety import ModelFolder
+from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS, folder_at
+from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
 from shortlist.models.weights import read_bytes, read_weights
 from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder, draw_encoder
 from shortlist.train.cross_encoder import CrossEncoderModel
@@ -27,6 +26,7 @@ from shortlist.train.cross_encoder import CrossEncoderModel
 __all__ = [
     "EncoderDescription",
     "bert_tensors",
+    "check_beside",
     "export_cross_encoder",
     "export_encoder",
     "group_quantize",
@@ -128,10 +128,14 @@ def write_cross_encoder(
 ) -> None:
     """Write a cross-encoder of a BERT's parameters and its head's; ``values`` are what ``model.json`` says of it."""
     small, large = _sorted(source, shape, types=True)
-    tensors, shared = _without_shared({**_stored(large, weights), **small, **heads})
+    tensors: dict[str, NDArray[Any]] = {**_stored(large, weights), **small, **heads}
+    shared = ""
+    if weights != FLOAT:
+        tensors, shared = _without_shared(tensors)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep it from everybody else
-    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    data = ModelFolder(tokenizer.parent).read(tokenizer.name, TOKENIZER_BYTES)
+    (folder / "tokenizer.json").write_bytes(data)
     labels, floats = len(values["labels"]), weights == FLOAT
     for mode in _modes(weights):
         graph = draw_cross_encoder(shape, fast=mode == "fast", head=head, labels=labels, floats=floats)
@@ -218,13 +222,14 @@ def write_encoder(
         if "late.weight" in heads:
             values["token_scale"] = description.token_scale
     shape = replace(shape, token_dimensions=known["late.weight"].shape[1] if "late.weight" in known else 0)
-    own, shared = _without_shared(tensors)
+    own, shared = (tensors, "") if weights == FLOAT else _without_shared(tensors)
     folder.mkdir(parents=True, exist_ok=True)
     if own:
         (folder / WEIGHTS).write_bytes(save(own))
     if known:
         (folder / HEADS).write_bytes(save(known))
-    shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    data = ModelFolder(tokenizer.parent).read(tokenizer.name, TOKENIZER_BYTES)
+    (folder / "tokenizer.json").write_bytes(data)
     pooler, floats = values["pooling"] == "pooler", weights == FLOAT
     for mode in _modes(weights):
         graph = draw_encoder(shape, fast=mode == "fast", pooler=pooler, masked=masked, floats=floats)
@@ -258,7 +263,7 @@ class _Existing:
     @classmethod
     def read(cls, path: Path) -> _Existing:
         Encoder.load(path)  # whatever is wrong with it is said there
-        folder = ModelFolder(path, trusted=path == DEFAULT)
+        folder = folder_at(path)
         values = json.loads(folder.read("model.json"))
         tensors: dict[str, NDArray[Any]] = {}
         if values.get("shared_weights"):
@@ -268,7 +273,7 @@ class _Existing:
         if WEIGHTS in values["files"]:
             tensors |= read_weights(read_bytes(folder, WEIGHTS), path / WEIGHTS)
         heads = read_weights(read_bytes(folder, HEADS), path / HEADS) if HEADS in values["files"] else {}
-        if not heads and "late.weight" in tensors:
+        if not heads and values.get("token_dimensions") and "late.weight" in tensors:
             heads = {"late.weight": tensors["late.weight"]}
         return cls(values, tensors, heads)
 
@@ -278,6 +283,25 @@ class _Existing:
             name in self.tensors and np.array_equal(value, self.tensors[name])
             for name, value in tensors.items()
         )
+
+
+def check_beside(path: Path, backbone: BertModel, tokenizer: Path) -> dict[str, str]:
+    """Check that heads can be trained on a transformer for a model folder; give the prompts of its texts.
+
+    Raises:
+        ModelError: it has another transformer, or reads, pools or compares texts in a way that heads don't learn.
+    """
+    other = _Existing.read(path)
+    small, large = _sorted(numpy_tensors(backbone), bert_shape(backbone), types=False)
+    if not other.has({**_stored(large, str(other.values.get("weights", INT8))), **small}):
+        raise ModelError(f"{path}: its transformer is another than that of {tokenizer.parent}")
+    for what in ("query_encoder", "late"):
+        if other.values.get(what):
+            raise ModelError(f"{path}: has {what}, beside which no head can be trained")
+    if (other.values["pooling"], other.values["similarity"]) != ("mean", "cosine"):
+        found = f"pools by {other.values['pooling']} and compares by {other.values['similarity']}"
+        raise ModelError(f"{path}: {found}; heads are trained beside mean and cosine")
+    return dict(other.values["prompts"])
 
 
 def _encoder_values(description: EncoderDescription) -> dict[str, Any]:

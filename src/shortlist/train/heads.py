@@ -7,6 +7,7 @@ cores. Shapes: B queries of a batch, P passages of a batch (the answers first, t
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,13 +28,13 @@ from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
-from shortlist.train.export import EncoderDescription, export_encoder
+from shortlist.train.export import EncoderDescription, check_beside, export_encoder
 from shortlist.train.late_interaction import LateHead, maxsim
 from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence
 from shortlist.train.poly_encoder import PolyHead
-from shortlist.train.recipe import HeadSettings, LateRecipe, PolyRecipe
+from shortlist.train.recipe import HeadSettings, LateRecipe, LateSettings, PolyRecipe
 from shortlist.train.record import training_record, write_card
 
 __all__ = ["TrainedHead", "train_late_interaction", "train_poly_encoder"]
@@ -75,7 +76,8 @@ class _Material:
     def batch(self, part: Sequence[_Item]) -> tuple[list[int], Tensor]:
         """Give the passages of a batch, the answers first, and which of them answer which query, ``[B, P]``."""
         numbers = [item.passages[0] for item in part]
-        numbers += dict.fromkeys(number for item in part for number in item.passages[1:])
+        first = set(numbers)
+        numbers += dict.fromkeys(n for item in part for n in item.passages[1:] if n not in first)
         same = [[number in self.answers[item.query] for number in numbers] for item in part]
         return numbers, torch.tensor(same)
 
@@ -100,7 +102,7 @@ def train_late_interaction(
 
     ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. ``cache`` keeps the encoder's output
     beyond this training (2 H bytes a token). ``beside`` is a model folder with the same transformer: its other heads,
-    pooling and constants are taken over. A training that was interrupted is gone on with.
+    prompts and constants are taken over. A training that was interrupted is gone on with.
 
     Raises:
         DataError: there is something at ``folder``, or the examples can't be used.
@@ -108,7 +110,9 @@ def train_late_interaction(
     """
     refuse_existing(folder)
     work = _work(folder)
-    material, backbone = _prepare(recipe, recipe.model, base, examples_in, cache or work / "cache", steps)
+    material, backbone = _prepare(
+        recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
+    )
     settings = recipe.model
     hidden = backbone.config.hidden_size
     start = _principal(material.queries, settings.dimensions, recipe.schedule.seed)
@@ -152,7 +156,9 @@ def train_poly_encoder(
     """
     refuse_existing(folder)
     work = _work(folder)
-    material, backbone = _prepare(recipe, recipe.model, base, examples_in, cache or work / "cache", steps)
+    material, backbone = _prepare(
+        recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
+    )
     settings = recipe.model
     head = PolyHead(backbone.config.hidden_size, settings.codes, settings.variant, seed=recipe.schedule.seed)
     vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
@@ -184,21 +190,28 @@ def _prepare(
     base: Path,
     examples_in: Path,
     cache: Path,
+    beside: Path | None,
     steps: Steps | None,
 ) -> tuple[_Material, Any]:
-    examples, left_out = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    examples = loaded.examples
     if settings.distillation and not all(example.scores for example in examples):
         raise DataError("examples have no scores, which model.distillation needs")
     teacher_weight = 0.0
     if settings.distillation:
         teacher_weight = settings.teacher_weight or fit_first_stage(examples)
-    backbone = load_bert(base, positions=settings.max_tokens)
+    backbone = load_bert(base, positions=max(settings.max_tokens, settings.max_query_tokens))
+    if isinstance(settings, LateSettings) and settings.dimensions > backbone.config.hidden_size:
+        raise DataError(
+            f"model.dimensions is {settings.dimensions}, the transformer has {backbone.config.hidden_size}"
+        )
+    prompts = {} if beside is None else check_beside(beside, backbone, base / "tokenizer.json")
     queries = {text: number for number, text in enumerate(dict.fromkeys(e.query for e in examples))}
     passages = {text: n for n, text in enumerate(dict.fromkeys(p for e in examples for p in e.passages))}
 
-    def encoded(name: str, texts: Mapping[str, int], limit: int) -> TokenCache:
+    def encoded(name: str, texts: Mapping[str, int], prompt: str, limit: int) -> TokenCache:
         return TokenCache.of(
-            list(texts),
+            [prompts.get(prompt, "") + text for text in texts],
             backbone,
             Tokenizer.from_file(str(base / "tokenizer.json")),
             cache / name,
@@ -206,16 +219,17 @@ def _prepare(
             progress=None if steps is None else steps(f"encode {name}", len(texts)),
         )
 
-    query_tokens = encoded("queries", queries, settings.max_query_tokens)
-    passage_tokens = encoded("passages", passages, settings.max_tokens)
+    query_tokens = encoded("queries", queries, "query", settings.max_query_tokens)
+    passage_tokens = encoded("passages", passages, "document", settings.max_tokens)
     items = [
         _Item(queries[e.query], tuple(passages[text] for text in e.passages), e.scores) for e in examples
     ]
-    answers: dict[int, set[int]] = {}
-    for item in items:
-        answers.setdefault(item.query, set()).add(item.passages[0])
+    answers = {
+        number: {passages[answer] for answer in loaded.answers[text] if answer in passages}
+        for text, number in queries.items()
+    }
     return (
-        _Material(query_tokens, passage_tokens, items, answers, examples, left_out, teacher_weight),
+        _Material(query_tokens, passage_tokens, items, answers, examples, loaded.left_out, teacher_weight),
         backbone,
     )
 
@@ -244,7 +258,8 @@ def _fit(
         return value
 
     # A head learns fast and is small: one rate for all of it; in-batch negatives are those of a whole batch.
-    schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
+    # In float32 whatever the schedule says: three digits, divided by a temperature, are none.
+    schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size, bf16=False)
     identity = {
         "model": asdict(settings),
         "examples": hashlib.sha256(repr(material.items).encode()).hexdigest(),
@@ -301,13 +316,11 @@ def _write(
         },
     )
     made = work / "model"
+    shutil.rmtree(made, ignore_errors=True)
     export_encoder(backbone, base / "tokenizer.json", made, description, heads=tensors, beside=beside)
     Encoder.load(made)
     write_card(made)
     refuse_existing(folder)
     made.rename(folder)
-    for name in ("queries", "passages"):
-        TokenCache.remove(work / "cache" / name)
-    if (work / "cache").is_dir():
-        (work / "cache").rmdir()
+    TokenCache.remove_all(work / "cache")
     Checkpoint.remove(work)

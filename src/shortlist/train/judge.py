@@ -9,6 +9,8 @@ it can be weak where they are strong, and what it doesn't know of a new domain d
 from __future__ import annotations
 
 import hashlib
+import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,7 +81,7 @@ def train_cross_encoder(
     settings = recipe.model
     torch.manual_seed(recipe.schedule.seed)  # a linear layer starts at random
     task = _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
-    model = build(base, settings, len(task.labels) if settings.loss == "labels" else 1)
+    model = build(base, settings, len(task.labels) or 1)
     tokenizer = PairTokenizer(base / "tokenizer.json", settings.training_tokens, settings.max_query_tokens)
 
     def loss(_: torch.nn.Module, part: Sequence[Any]) -> Tensor:
@@ -97,6 +99,7 @@ def train_cross_encoder(
         details["first_stage"] = task.first_stage
 
     def export(place: Path) -> None:
+        shutil.rmtree(place, ignore_errors=True)
         export_cross_encoder(
             model,
             base / "tokenizer.json",
@@ -104,7 +107,7 @@ def train_cross_encoder(
             name=recipe.name,
             max_tokens=settings.max_tokens,
             max_query_tokens=settings.max_query_tokens,
-            labels=task.labels if settings.loss == "labels" else ("relevance",),
+            labels=task.labels or ("relevance",),
             details={key: value for key, value in details.items() if value},
         )
         CrossEncoder.load(place)
@@ -139,7 +142,8 @@ class _Candidates:
 
     def __init__(self, recipe: CrossEncoderRecipe, folder: Path) -> None:
         assert recipe.examples is not None
-        self.items, self.left_out = load_examples(recipe.examples, folder, recipe.schedule.seed)
+        loaded = load_examples(recipe.examples, folder, recipe.schedule.seed)
+        self.items, self.left_out = loaded.examples, loaded.left_out
         self._settings = settings = recipe.model
         weight = settings.first_stage
         if (weight or settings.loss != "softmax") and not all(example.scores for example in self.items):
@@ -170,11 +174,24 @@ class _Pairs:
         assert recipe.pairs is not None
         self.items, self.labels = read_labelled(recipe.pairs, folder)
         self._loss = recipe.model.loss
-        if self._loss == "binary" and len(self.labels) > 2:
+        if self._loss == "binary":
+            self.labels = self._the_one(recipe.pairs.labels)
+
+    def _the_one(self, named: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the label whose logit is learned; nothing if labels are 0 and 1, or pairs have grades."""
+        if len(self.labels) > 2:
             raise DataError(
                 f"model.loss 'binary' tells two labels apart, these are {', '.join(self.labels)}",
                 hint='loss = "labels"',
             )
+        if self.labels in ((), ("0", "1")):
+            return ()
+        if not named:
+            raise DataError(
+                f"which of the labels {' and '.join(self.labels)} is the one to be told?",
+                hint='pairs.labels = ["the other", "the one"]',
+            )
+        return self.labels[1:]
 
     def loss(
         self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[LabelledPair]
@@ -190,7 +207,7 @@ def _score_range(
     model: CrossEncoderModel, tokenizer: PairTokenizer, examples: Sequence[Example]
 ) -> list[float]:
     """Give the range that nearly all scores lie in, from those of some examples; it lets a search stop early."""
-    some = examples[:_RANGE_EXAMPLES]
+    some = random.Random(0).sample(examples, min(len(examples), _RANGE_EXAMPLES))  # noqa: S311 of every source
     with torch.inference_mode():
         scores = [
             candidate_scores(model, tokenizer, some[start : start + 16]) for start in range(0, len(some), 16)

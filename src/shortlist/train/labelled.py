@@ -61,7 +61,11 @@ def read_labelled(settings: LabelledPairs, folder: Path) -> tuple[list[LabelledP
     Raises:
         DataError: a file can't be read, a line is no pair, or a label or grade is none that was announced.
     """
-    found = [record for name in settings.files for record in _records(folder / name, settings)]
+    splits: set[object] = set()
+    found = [record for name in settings.files for record in _records(folder / name, settings, splits)]
+    if not settings.split and len(splits) > 1:
+        named = ", ".join(sorted(map(str, splits)))
+        raise DataError(f"{settings.files[0]}: has the splits {named}", hint="name one as pairs.split")
     if not found:
         split = f" of split {settings.split!r}" if settings.split else ""
         raise DataError(f"{settings.files[0]}: no pair{split} in it")
@@ -74,7 +78,7 @@ def read_labelled(settings: LabelledPairs, folder: Path) -> tuple[list[LabelledP
     pairs = []
     for first, second, value, place in found:
         if settings.target == "score":
-            target = (value - settings.low) / (settings.high - settings.low)
+            target = (value - settings.low) / (settings.high - settings.low) if abs(value) < 1e300 else -1.0
             if not 0 <= target <= 1:
                 raise DataError(f"{place}: score {value} isn't from {settings.low} to {settings.high}")
         elif str(value) not in numbers:
@@ -89,25 +93,28 @@ def read_labelled(settings: LabelledPairs, folder: Path) -> tuple[list[LabelledP
     return pairs, labels if settings.target == "label" else ()
 
 
-def _records(file: Path, settings: LabelledPairs) -> Iterator[tuple[str, str, Any, str]]:
+def _records(file: Path, settings: LabelledPairs, splits: set[object]) -> Iterator[tuple[str, str, Any, str]]:
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    record = _record(line, f"{file}:{number}", settings)
+                    record = _record(line, f"{file}:{number}", settings, splits)
                     if record is not None:
                         yield record
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: can't be read: {error}") from error
 
 
-def _record(line: str, place: str, settings: LabelledPairs) -> tuple[str, str, Any, str] | None:
+def _record(
+    line: str, place: str, settings: LabelledPairs, splits: set[object]
+) -> tuple[str, str, Any, str] | None:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: no JSON: {error}") from error
     if not isinstance(values, dict):
         raise DataError(f"{place}: expected an object, found {type(values).__name__}")
+    splits.add(str(values.get("split", "")))
     if settings.split and values.get("split") != settings.split:
         return None
     for name in ("sentence1", "sentence2"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,32 @@ from shortlist.errors import DataError
 from shortlist.train.examples import Example, read_examples
 from shortlist.train.recipe import Examples
 
-__all__ = ["fit_first_stage", "load_examples"]
+__all__ = ["Loaded", "fit_first_stage", "load_examples"]
 
 _WEIGHTS = np.geomspace(0.25, 64, 49)
 
 
-def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Example], int]:
-    """Read examples and draw the negatives of each; give them, and how many had too few negatives.
+@dataclass(frozen=True)
+class Loaded:
+    """Hold the examples of a training, how many had too few negatives, and all passages that answer each query."""
+
+    examples: list[Example]
+    left_out: int
+    answers: Mapping[str, set[str]]
+
+
+def load_examples(settings: Examples, folder: Path, seed: int) -> Loaded:
+    """Read examples and draw the negatives of each.
 
     Raises:
         DataError: a file can't be read, or nothing is left.
     """
     draw = random.Random(seed)  # noqa: S311
     found, short = [], 0
+    answers: dict[str, set[str]] = {}
     for name in settings.files:
         for example in read_examples(folder / name):
+            answers.setdefault(example.query, set()).add(example.passage)
             if example.source in settings.leave_out:
                 continue
             if len(example.negatives) < settings.negatives:
@@ -46,7 +58,7 @@ def load_examples(settings: Examples, folder: Path, seed: int) -> tuple[list[Exa
         raise DataError(
             f"no example has {settings.negatives} negatives", hint="mine some: shortlist train negatives"
         )
-    return found, short
+    return Loaded(found, short, answers)
 
 
 def fit_first_stage(examples: Sequence[Example]) -> float:
@@ -64,6 +76,6 @@ def fit_first_stage(examples: Sequence[Example]) -> float:
     if best in (0, len(_WEIGHTS) - 1):
         raise DataError(
             "no weight of the examples' scores fits best: they tell every answer, or none",
-            hint="mine without a margin, or give model.first_stage as a number",
+            hint="mine without a margin, or give the weight as a number (model.first_stage or model.teacher_weight)",
         )
     return float(_WEIGHTS[best])

@@ -91,6 +91,10 @@ class JudgeSettings:
     first_stage_share: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.first_stage_share != 1 and not self.first_stage:
+            raise DataError(
+                "model.first_stage_share is a share of what model.first_stage adds, which is nothing"
+            )
         if not 0 <= self.first_stage_share <= 1:
             raise DataError(f"model.first_stage_share must be from 0 to 1, not {self.first_stage_share}")
         if self.head not in ("cls", "maxsim"):
@@ -286,6 +290,8 @@ class CrossEncoderRecipe:
             raise DataError(f"model.loss {self.model.loss!r} doesn't fit these data", hint=f"one of {losses}")
         if self.pairs is not None and self.pairs.target == "score" and self.model.loss == "labels":
             raise DataError("model.loss 'labels' learns labels, pairs.target is 'score'")
+        if self.pairs is not None and self.pairs.target == "label" and self.model.loss == "graded":
+            raise DataError("model.loss 'graded' learns grades, pairs.target is 'label'")
 
 
 def read_recipe(path: Path, kind: type[R]) -> R:

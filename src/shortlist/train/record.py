@@ -26,7 +26,7 @@ def training_record(recipe: Any, base: Path, examples: Sequence[Any], loss: floa
             table["files"] = [Path(file).name for file in table["files"]]
     return {
         "version": VERSION,
-        "base": Path(recipe.base).name if recipe.base else base.name,
+        "base": base.parent.name if base.name in ("model", "float") else base.name,
         "seed": recipe.schedule.seed,
         "examples": len(examples),
         "sources": dict(Counter(one.source for one in examples if isinstance(one, Example)).most_common()),

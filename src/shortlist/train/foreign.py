@@ -1,4 +1,4 @@
-"""Read checkpoints of other projects: which files there are, what their settings are called, which tensors they have.
+"""Read models of other projects: which files there are, what their settings are called, which tensors they have.
 
 Five layouts of BERT checkpoints are known. Their keys and defaults are taken from the loaders of these projects:
 
@@ -24,10 +24,19 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from shortlist.errors import ModelError
-from shortlist.models.safety import WEIGHTS_BYTES, ModelFolder, parse_json, pickles_hint, refuse_code, shown
+from shortlist.models.safety import (
+    TOKENIZER_BYTES,
+    WEIGHTS_BYTES,
+    ModelFolder,
+    parse_json,
+    pickles_hint,
+    refuse_code,
+    shown,
+)
 from shortlist.models.settings import LateTokens
+from shortlist.models.tokenizer_check import check_tokenizer
 
-__all__ = ["Checkpoint", "Kind", "read_checkpoint"]
+__all__ = ["ForeignModel", "Kind", "read_foreign"]
 
 Float = NDArray[np.float32]
 Kind = Literal["bi-encoder", "late-interaction", "cross-encoder"]
@@ -47,7 +56,7 @@ _PYLATE_KEYS = ("query_prefix", "document_prefix", "do_query_expansion", "attend
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ForeignModel:
     """Hold a checkpoint, whatever it was saved by.
 
     ``tensors`` are those of the transformer under the names of BERT, in float32; ``projection [H, D]`` is that of late
@@ -75,15 +84,23 @@ class Checkpoint:
         return self.folder / "tokenizer.json"
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_foreign(path: Path) -> ForeignModel:
     """Read a checkpoint of one of the known layouts.
 
     Raises:
         ModelError: it is of none, holds code or pickles, is no BERT, or has a part that we have no counterpart of.
     """
-    folder = ModelFolder(path)
     if not path.is_dir():
         raise ModelError(f"{path}: no such folder")
+    try:
+        return _read(ModelFolder(path))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        # Its files hold what they may not: a key is missing, or a value is of another kind.
+        raise ModelError(f"{path}: can't be read: {type(error).__name__}: {error}") from error
+
+
+def _read(folder: ModelFolder) -> ForeignModel:
+    path = folder.path
     config = folder.json("config.json") if folder.has("config.json") else {}
     modules = _modules(folder) if folder.has("modules.json") else None
     extra = folder.optional_json("config_sentence_transformers.json")
@@ -93,8 +110,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f"{path}: its transformer is {kind}, what can be converted is 'bert' with 'gelu'")
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("type_vocab_size") != 2:
         raise ModelError(f"{path}: positions or types of tokens of another kind than BERT's")
+    for key in (
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "max_position_embeddings",
+    ):
+        if type(config.get(key)) is not int or config[key] < 1:
+            raise ModelError(
+                f"{path / 'config.json'}: {key} is {shown(config.get(key))}, expected a whole number"
+            )
+    if config.get("is_decoder"):
+        raise ModelError(f"{path}: is a decoder")
     if not folder.has("tokenizer.json"):
         raise ModelError(f"{path}: no tokenizer.json", hint="save the tokenizer with its fast version")
+    _refuse_lower_case(folder)
     architectures = config.get("architectures") or []
     if modules is None:
         if "HF_ColBERT" in architectures:
@@ -107,6 +138,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     saved = extra.get("model_type")
     if saved == "CrossEncoder" or (saved is None and any(name in _HEADS for name in architectures)):
+        _by_kind(folder, modules, ("Transformer",))
         return _cross_encoder(folder, config, extra)
     if saved == "MultiVectorEncoder":
         return _multi_vector(folder, config, extra, modules)
@@ -118,7 +150,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _sentence_transformer(
     folder: ModelFolder, config: Mapping[str, Any], extra: Mapping[str, Any], modules: list[tuple[str, str]]
-) -> Checkpoint:
+) -> ForeignModel:
     known = _by_kind(folder, modules, ("Transformer", "Pooling", "Normalize"))
     if "Pooling" not in known:
         raise ModelError(f"{folder.path}: modules.json names no Pooling")
@@ -128,7 +160,7 @@ def _sentence_transformer(
     if similarity == "dot" and "Normalize" in known:
         similarity = "cosine"  # the same number on vectors of length 1
     pooling = _pooling(folder, known["Pooling"])
-    return Checkpoint(
+    return ForeignModel(
         "bi-encoder",
         "sentence-transformers SentenceTransformer",
         folder.path,
@@ -143,7 +175,7 @@ def _sentence_transformer(
 
 def _multi_vector(
     folder: ModelFolder, config: Mapping[str, Any], extra: Mapping[str, Any], modules: list[tuple[str, str]]
-) -> Checkpoint:
+) -> ForeignModel:
     known = _by_kind(folder, modules, ("Transformer", "Dense", "MultiVectorMask", "Normalize"))
     for name in ("Dense", "Normalize"):
         if name not in known:
@@ -157,7 +189,7 @@ def _multi_vector(
     mask = folder.json(f"{known['MultiVectorMask']}/config.json") if "MultiVectorMask" in known else {}
     if mask.get("keep_only_token_ids") or list(mask.get("skiplist_tasks", ["document"])) != ["document"]:
         raise ModelError(f"{folder.path}: keeps tokens in a way that isn't supported: {shown(dict(mask))}")
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder.path / "tokenizer.json"))
+    tokenizer = _tokenizer(folder)
     expansion = inner.get("query_expansion") or {}
     if expansion.get("strategy", "fixed") != "fixed":
         raise ModelError(f"{folder.path}: query_expansion {shown(expansion['strategy'])} is not supported")
@@ -170,7 +202,7 @@ def _multi_vector(
         skip=_ids(tokenizer, mask.get("skiplist_words") or []),
     )
     tensors = _tensors(folder)
-    return Checkpoint(
+    return ForeignModel(
         "late-interaction",
         "sentence-transformers MultiVectorEncoder",
         folder.path,
@@ -185,7 +217,7 @@ def _multi_vector(
 
 def _pylate(
     folder: ModelFolder, config: Mapping[str, Any], extra: Mapping[str, Any], modules: list[tuple[str, str]]
-) -> Checkpoint:
+) -> ForeignModel:
     known = _by_kind(folder, modules, ("Transformer", "Dense"))
     if "Dense" not in known:
         raise ModelError(f"{folder.path}: modules.json names no Dense")
@@ -194,7 +226,9 @@ def _pylate(
         value = extra.get(key)
         return default if value is None else value
 
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder.path / "tokenizer.json"))
+    if any((extra.get("prompts") or {}).values()):
+        raise ModelError(f"{folder.path}: has prompts beside its markers, which is not supported")
+    tokenizer = _tokenizer(folder)
     length = int(setting("query_length", 32))
     expands = bool(setting("do_query_expansion", True))
     late = LateTokens(
@@ -206,7 +240,7 @@ def _pylate(
         attend=expands and bool(setting("attend_to_expansion_tokens", False)),
         skip=_ids(tokenizer, setting("skiplist_words", list(string.punctuation))),
     )
-    return Checkpoint(
+    return ForeignModel(
         "late-interaction",
         "PyLate",
         folder.path,
@@ -218,7 +252,7 @@ def _pylate(
     )
 
 
-def _stanford(folder: ModelFolder, config: Mapping[str, Any]) -> Checkpoint:
+def _stanford(folder: ModelFolder, config: Mapping[str, Any]) -> ForeignModel:
     meta = folder.json("artifact.metadata")
     meta = meta["config"] if isinstance(meta.get("config"), dict) else meta
 
@@ -229,7 +263,7 @@ def _stanford(folder: ModelFolder, config: Mapping[str, Any]) -> Checkpoint:
     if setting("interaction", "colbert") != "colbert" or setting("similarity", "cosine") != "cosine":
         found = f"{meta.get('interaction')!r} by {meta.get('similarity')!r}"
         raise ModelError(f"{folder.path}: interacts as {found}, supported is 'colbert' by 'cosine'")
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder.path / "tokenizer.json"))
+    tokenizer = _tokenizer(folder)
     tensors = _tensors(folder)
     if "linear.weight" not in tensors or "linear.bias" in tensors:
         raise ModelError(f"{folder.path}: expected a tensor linear.weight and no linear.bias")
@@ -244,7 +278,7 @@ def _stanford(folder: ModelFolder, config: Mapping[str, Any]) -> Checkpoint:
         attend=bool(setting("attend_to_mask_tokens", False)),
         skip=_ids(tokenizer, punctuation),
     )
-    return Checkpoint(
+    return ForeignModel(
         "late-interaction",
         "Stanford ColBERT",
         folder.path,
@@ -256,9 +290,11 @@ def _stanford(folder: ModelFolder, config: Mapping[str, Any]) -> Checkpoint:
     )
 
 
-def _cross_encoder(folder: ModelFolder, config: Mapping[str, Any], extra: Mapping[str, Any]) -> Checkpoint:
+def _cross_encoder(folder: ModelFolder, config: Mapping[str, Any], extra: Mapping[str, Any]) -> ForeignModel:
     if not any(name in _HEADS for name in config.get("architectures") or []):
         raise ModelError(f"{folder.path}: its architecture is none of {', '.join(_HEADS)}")
+    if extra.get("default_prompt_name"):
+        raise ModelError(f"{folder.path}: puts a prompt before its texts, which is not supported here")
     tensors = _tensors(folder)
     for name in ("classifier.weight", "classifier.bias", "bert.pooler.dense.weight"):
         if name not in tensors:
@@ -280,7 +316,7 @@ def _cross_encoder(folder: ModelFolder, config: Mapping[str, Any], extra: Mappin
         raise ModelError(
             f"{folder.path}: its activation is {shown(stated)}, supported are Sigmoid and Identity"
         )
-    return Checkpoint(
+    return ForeignModel(
         "cross-encoder",
         "sentence-transformers CrossEncoder",
         folder.path,
@@ -291,6 +327,25 @@ def _cross_encoder(folder: ModelFolder, config: Mapping[str, Any], extra: Mappin
         labels=("relevance",) if len(labels) == 1 else tuple(str(labels[str(n)]) for n in range(len(labels))),
         activation=kind.lower(),
     )
+
+
+def _tokenizer(folder: ModelFolder) -> tokenizers.Tokenizer:
+    data = folder.read("tokenizer.json", TOKENIZER_BYTES)
+    check_tokenizer(data, folder.path / "tokenizer.json")
+    return tokenizers.Tokenizer.from_buffer(data)
+
+
+def _refuse_lower_case(folder: ModelFolder) -> None:
+    """Refuse a model whose texts are lowercased by its project and not by its tokenizer."""
+    if not folder.optional_json("sentence_bert_config.json").get("do_lower_case"):
+        return
+    normalizer = (
+        parse_json(folder.read("tokenizer.json", TOKENIZER_BYTES), folder.path).get("normalizer") or {}
+    )
+    if not normalizer.get("lowercase") and normalizer.get("type") != "Lowercase":
+        raise ModelError(
+            f"{folder.path}: wants its texts in lower case, and its tokenizer doesn't make them so"
+        )
 
 
 def _modules(folder: ModelFolder) -> list[tuple[str, str]]:
