@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shortlist.search import Dense as Dense
     from shortlist.search import Fuse as Fuse
     from shortlist.search import MaxSim as MaxSim
+    from shortlist.search import Poly as Poly
     from shortlist.search import Rerank as Rerank
     from shortlist.search import Result as Result
     from shortlist.search import parse as parse
@@ -69,7 +70,9 @@ _HOMES = {
     ),
     "shortlist.indexing": ("Repair", "Report"),
     "shortlist.models": ("Encoder",),
-    "shortlist.search": ("BM25", "TFIDF", "Cross", "Dense", "Fuse", "MaxSim", "Rerank", "Result", "parse"),
+    "shortlist.search": (
+        "BM25", "TFIDF", "Cross", "Dense", "Fuse", "MaxSim", "Poly", "Rerank", "Result", "parse",
+    ),
     "shortlist.similarity": ("Duplicates", "Pair", "PairScores", "read_pairs", "score_pairs"),
     "shortlist.types": ("Document", "Hit", "Passage", "Qrels", "Query", "Ranking", "Run"),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from shortlist import __version__
-from shortlist.cli import classification, training
+from shortlist.cli import classification, models, training
 from shortlist.cli.commands import COMMANDS as OWN
 from shortlist.cli.main import _MODULES, build_parser
 
@@ -49,10 +49,10 @@ def test_every_command_is_there_and_only_those() -> None:
     expected = {
         "index", "add", "delete", "search", "run", "encode", "info", "check", "compact", "repair", "upgrade", "doctor",
         "similarity", "duplicates", "classify", "evaluate", "compare", "tune", "advise",
-        "train",
+        "train", "models",
     }  # fmt: skip
     assert set(below(build_parser())) == set(COMMANDS) == expected
-    parts = {"classify": classification.PARTS, "train": training.PARTS}
+    parts = {"classify": classification.PARTS, "train": training.PARTS, "models": models.PARTS}
     assert {f"{name} {part}" for name, found in parts.items() for part in found} == {
         name for name in parsers() if " " in name
     }
@@ -81,7 +81,7 @@ def test_help_lists_the_commands_and_the_exit_codes(shortlist: Shortlist) -> Non
     outcome = shortlist("--help")
     assert all(re.search(rf"^    {name}\b", outcome.out, re.MULTILINE) for name in COMMANDS)
     assert (
-        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted"
+        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 something checked is damaged, 130 interrupted"
         in " ".join(outcome.out.split())
     )
 

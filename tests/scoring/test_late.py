@@ -101,3 +101,22 @@ def test_a_passage_of_more_tokens_than_one_block_is_read_whole() -> None:
     products = tokens.astype(np.int64) @ asked.astype(np.int64).T
     expected = [products[start:end].max(axis=0).mean() for start, end in pairwise(offsets)]
     assert maxsim(asked, tokens, offsets).tolist() == expected
+
+
+@given(SEEDS, st.integers(1, 4), LENGTHS, st.integers(1, 20))
+def test_weights_say_how_much_each_token_of_the_query_counts(
+    seed: int, query: int, lengths: list[int], dimensions: int
+) -> None:
+    asked, tokens, offsets = make(seed, query, lengths, dimensions)
+    weights = np.random.default_rng(seed).uniform(0, 2, query).astype(np.float32)
+    found = maxsim(asked, tokens, offsets, weights)
+    for passage, length in enumerate(lengths):
+        if not length:
+            assert found[passage] == -math.inf
+            continue
+        best = (tokens[offsets[passage] : offsets[passage + 1]].astype(int) @ asked.T.astype(int)).max(axis=0)
+        expected = math.fsum((best * weights.astype(np.float64)).tolist()) / query
+        assert found[passage] == pytest.approx(expected, rel=1e-12, abs=1e-9)
+    assert (
+        maxsim(asked, tokens, offsets, np.ones(query)).tobytes() == maxsim(asked, tokens, offsets).tobytes()
+    )

@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="shortlist",
         description="Search your own text by meaning.",
-        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 check or doctor found damage, 130 interrupted",
+        epilog="exit codes: 0 done, 1 failed, 2 wrong usage, 3 something checked is damaged, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"shortlist {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -421,7 +421,7 @@ def _training_commands(commands: Commands) -> None:
     )
     negatives.add_argument(
         "--judge-margin", type=_number, default=0.0, metavar="LOGIT",
-        help="how far below the answer's score a negative's must be (default: 0)",
+        help="how far below the answer's score a negative's must be (default: 0.0)",
     )  # fmt: skip
     negatives.add_argument("--keep", metavar="FOLDER", help="keep the passages' collection, or use it again")
     judge = _command(parts, "cross-encoder", "train a cross-encoder by a recipe", part_of_another=True)
@@ -449,7 +449,7 @@ def _training_commands(commands: Commands) -> None:
     )  # fmt: skip
     distill.add_argument(
         "--beside", type=_number, default=0.0, metavar="WEIGHT",
-        help="add so many times the score that a passage has: what the teacher learned beside (default: 0)",
+        help="add so many times the score that a passage has: what the teacher learned beside (default: 0.0)",
     )  # fmt: skip
     distill.add_argument(
         "--cache", metavar="FILE", help="keep scores in this file: a run that was killed goes on from there"
@@ -475,7 +475,7 @@ def _training_commands(commands: Commands) -> None:
 
 
 def _models_commands(commands: Commands) -> None:
-    models = _command(commands, "models", "list, check and describe models")
+    models = _command(commands, "models", "list, check, describe and convert models")
     parts = models.add_subparsers(
         dest="part", required=True, metavar="PART", help="list, verify, card or convert"
     )

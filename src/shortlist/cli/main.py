@@ -1,7 +1,7 @@
 """How the command line starts a command, and how it ends.
 
-Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check`` or
-``doctor`` found something wrong, 130 interrupted. Nothing heavy is imported before a command runs.
+Exit codes: 0 done (skipped records are counted, not an error), 1 failed, 2 wrong usage, 3 ``check``, ``doctor`` or
+``models verify`` found something wrong, 130 interrupted. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations

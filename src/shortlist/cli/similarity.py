@@ -80,6 +80,8 @@ def _scored(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[PairS
 
 
 def _judged(arguments: argparse.Namespace, pairs: Sequence[Pair]) -> tuple[PairScores, int]:
+    if arguments.prompt != "document":
+        raise UsageError("--prompt is a prefix of texts that are encoded, and a cross-encoder reads pairs")
     judge = CrossEncoder.load(named(arguments.model or "judge"), mode=arguments.mode)
     with progress_bar(len(pairs), "pairs") as bar:
         scored = judge_pairs(pairs, judge, threads=arguments.threads, progress=bar)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from shortlist.cli.extras import training_extra
-from shortlist.cli.terminal import print_json, say, step_bars
+from shortlist.cli.terminal import UsageError, print_json, say, step_bars
 from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.catalogue import named
@@ -41,6 +41,8 @@ def _negatives(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     refuse_existing(output)
     first, last = arguments.ranks
+    if arguments.judge_margin and arguments.judge is None:
+        raise UsageError("--judge-margin is about what a judge says, and there is no --judge")
     settings = Mining(
         pipelines=tuple(parse(text) for text in arguments.pipelines),
         first=first,
