@@ -42,6 +42,7 @@ NAMES = [
     "PairScores",
     "Passage",
     "PipelineError",
+    "Poly",
     "Qrels",
     "Query",
     "Ranking",

@@ -22,7 +22,7 @@ from shortlist.collection.directory import Directory
 from shortlist.errors import CollectionNotFoundError
 from shortlist.indexing import repair
 from shortlist.models import Encoder
-from shortlist.models.encoder import Views
+from shortlist.models.encoder import QueryVectors, Views
 from shortlist.models.settings import Settings
 from shortlist.types import Document, MetadataValue
 from shortlist.vectors import DenseVectors, TokenVectors
@@ -110,6 +110,12 @@ class WordEncoder:
         offsets = np.cumsum([0, *map(len, rows)])
         tokens = np.concatenate([np.empty((0, DIMENSIONS)), *rows])[:, :TOKEN_DIMENSIONS].astype(np.float32)
         return Views(DenseVectors(dense), TokenVectors(tokens, offsets), (0,) * len(texts))
+
+    def queries(self, texts: Sequence[str], **_: Any) -> list[QueryVectors]:
+        found = self.views(texts)
+        return [
+            QueryVectors(dense, tokens) for dense, tokens in zip(found.dense.data, found.tokens, strict=True)
+        ]
 
 
 @lru_cache(100_000)

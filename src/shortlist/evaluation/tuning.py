@@ -110,7 +110,7 @@ def _weighted(fuse: Fuse, inside: bool) -> Iterator[Fuse]:
             yield from (
                 replace(fuse, weights=(*scaled[:index], other, *scaled[index + 1 :]))
                 for other in others
-                if other != scaled[index]
+                if other != scaled[index] and other <= MOST_WEIGHT
             )
 
 

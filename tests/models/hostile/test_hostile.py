@@ -278,5 +278,5 @@ def test_the_model_that_comes_with_shortlist_may_be_installed_as_links(
         (tmp_path / "default" / path.name).symlink_to(path)
     with pytest.raises(ModelError, match="leads out of the folder"):
         Encoder.load(tmp_path / "default")
-    monkeypatch.setattr("shortlist.models.folders.DEFAULT", tmp_path / "default")
+    monkeypatch.setattr("shortlist.models.own_folder.DEFAULT", tmp_path / "default")
     assert Encoder.load(tmp_path / "default").encode(["cat"]).shape == (1, 8)
