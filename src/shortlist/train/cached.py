@@ -23,7 +23,7 @@ from transformers import BertModel
 from shortlist.errors import DataError
 from shortlist.protocols import Progress
 from shortlist.train.device import training_device
-from shortlist.train.memory import keep_freed_memory
+from shortlist.train.memory import kept_memory
 
 __all__ = ["TokenCache"]
 
@@ -112,6 +112,7 @@ class TokenCache:
         return cls(np.load(folder / TOKENS, mmap_mode="r"), np.load(folder / OFFSETS))
 
 
+@kept_memory()
 def _encode(
     texts: Sequence[str],
     backbone: BertModel,
@@ -120,7 +121,6 @@ def _encode(
     max_tokens: int,
     progress: Callable[[int], object] | None,
 ) -> None:
-    keep_freed_memory()
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]

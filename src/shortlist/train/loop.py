@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from shortlist.errors import DataError
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.device import training_device
-from shortlist.train.memory import keep_freed_memory
+from shortlist.train.memory import kept_memory
 
 __all__ = ["Schedule", "Step", "train"]
 
@@ -88,6 +88,7 @@ class Step:
     remaining_s: float
 
 
+@kept_memory()
 def train(
     model: nn.Module,
     examples: Sequence[T],
@@ -110,7 +111,6 @@ def train(
     """
     if len(examples) < schedule.batch_size:
         raise DataError(f"{len(examples):,} examples are fewer than a batch of {schedule.batch_size}")
-    keep_freed_memory()
     model.to(training_device())
     torch.manual_seed(schedule.seed)
     apart = {id(parameter) for parameter in heads}
