@@ -71,10 +71,14 @@ def test_pairs_are_classified_on_the_command_line(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_cross_encoder(RECIPE, base, tmp_path / "made", examples_in=tmp_path)
-    (tmp_path / "some.jsonl").write_text(
-        "".join(json.dumps({"sentence1": p["sentence1"], "sentence2": p["sentence2"]}) + "\n" for p in PAIRS)
-    )
+    some = [{name: pair[name] for name in ("sentence1", "sentence2", "label")} for pair in PAIRS]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in some))
     command = ["similarity", str(tmp_path / "some.jsonl"), "--by", "cross", "--model", str(tmp_path / "made")]
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("accuracy            1.0000")
+    for pair in some:
+        del pair["label"]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in some))
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == [pair["label"] for pair in PAIRS]
@@ -110,7 +114,7 @@ def test_graded_pairs_are_held_to_what_people_said(
     assert "predicted" not in found
 
 
-def test_two_labels_are_one_logit(tmp_path: Path, base: Path) -> None:
+def test_two_labels_are_one_logit(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = [pair | {"label": "same" if pair["label"] == "same" else "not"} for pair in PAIRS]
     recipe = replace(RECIPE, model=replace(RECIPE.model, loss="binary", head="maxsim"))
     write(tmp_path, named)
@@ -123,6 +127,18 @@ def test_two_labels_are_one_logit(tmp_path: Path, base: Path) -> None:
     train_cross_encoder(recipe, base, tmp_path / "made", examples_in=tmp_path)
     expected = [pair["label"] == "same" for pair in PAIRS]
     assert (scores_of(tmp_path / "made") > 0).tolist() == expected
+    write(tmp_path, named)
+    command = [
+        "similarity",
+        str(tmp_path / "pairs.jsonl"),
+        "--by",
+        "cross",
+        "--model",
+        str(tmp_path / "named"),
+    ]
+    assert main([*command, "--json"]) == 0
+    measures = {one["name"]: one["value"] for one in json.loads(capsys.readouterr().out)["measures"]}
+    assert measures["average precision"] == 1.0
 
 
 def test_grades_are_learned(tmp_path: Path, base: Path) -> None:

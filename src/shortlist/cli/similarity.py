@@ -99,7 +99,7 @@ def _pairs(arguments: argparse.Namespace) -> tuple[list[Pair], list[Rejected]]:
             if getattr(arguments, option):
                 raise UsageError(f"--{option} is about a file, and --pair needs none")
         return [Pair(first, second) for first, second in arguments.pair], []
-    found = list(read_pairs(arguments.file, split=arguments.split))
+    found = list(read_pairs(arguments.file, split=arguments.split, categories=arguments.by == "cross"))
     pairs = [record for record in found if isinstance(record, Pair)]
     skipped = [record for record in found if isinstance(record, Rejected)]
     if skipped and arguments.strict:
@@ -122,7 +122,7 @@ def _pair_records(scored: PairScores) -> Iterator[dict[str, object]]:
 
 def _pair_record(pair: Pair, score: float) -> dict[str, object]:
     """Give a pair; its ``similarity`` is the model's, its ``score`` what people said."""
-    said = {"score": pair.score, "label": pair.label, "split": pair.split or None}
+    said = {"score": pair.score, "label": pair.category or pair.label, "split": pair.split or None}
     return {
         "sentence1": pair.sentence1,
         "sentence2": pair.sentence2,

@@ -33,7 +33,8 @@ class Pair:
     """Hold two texts and what people said of them.
 
     ``score`` is a grade, higher for more alike, on any scale; ``label`` is 1 if the two belong together and 0 if
-    not; ``None`` where nobody said. ``place`` says where it was read (``pairs.jsonl:17``).
+    not; ``None`` where nobody said. ``category`` is a label by its name, for classifiers that know more than two.
+    ``place`` says where it was read (``pairs.jsonl:17``).
     """
 
     sentence1: str
@@ -41,11 +42,14 @@ class Pair:
     score: float | None = None
     label: int | None = None
     split: str = ""
+    category: str = ""
     place: str = field(default="", compare=False, repr=False)
 
 
-def read_pairs(path: StrPath, *, split: str | None = None) -> Iterator[Pair | Rejected]:
-    """Read pairs in file order; with ``split`` only those of that split.
+def read_pairs(
+    path: StrPath, *, split: str | None = None, categories: bool = False
+) -> Iterator[Pair | Rejected]:
+    """Read pairs in file order; with ``split`` only those of that split; labels as ``categories`` may be any names.
 
     JSON lines and tables with a header have ``sentence1`` and ``sentence2``, and may have ``score``, ``label``
     and ``split``; other fields are no part of a pair. A table without a header has the columns of the STS
@@ -60,16 +64,16 @@ def read_pairs(path: StrPath, *, split: str | None = None) -> Iterator[Pair | Re
     extension = full_extension(file).removesuffix(".gz")
     if extension in _JSONL_EXTENSIONS:
         refuse_array(file)
-        return _pairs(file, read_objects(file), split)
+        return _pairs(file, read_objects(file), split, categories)
     if extension in _TABLE_EXTENSIONS:
-        return _pairs(file, _read_table(file), split)
+        return _pairs(file, _read_table(file), split, categories)
     raise DataError(
         f"{shown(file)}: the ending {full_extension(file)!r} is of no known kind of pairs",
         hint="pairs are JSON lines (.jsonl) or a table (.tsv, .csv)",
     )
 
 
-def _pairs(path: Path, records: Records, split: str | None) -> Iterator[Pair | Rejected]:
+def _pairs(path: Path, records: Records, split: str | None, categories: bool) -> Iterator[Pair | Rejected]:
     others: set[str] = set()
     found = False
     for record in records:
@@ -83,7 +87,7 @@ def _pairs(path: Path, records: Records, split: str | None) -> Iterator[Pair | R
             continue
         found = True
         try:
-            yield _pair(fields, place)
+            yield _pair(fields, place, categories)
         except DataError as error:
             yield Rejected(place, error.message)
     if split is not None and not found:
@@ -91,7 +95,7 @@ def _pairs(path: Path, records: Records, split: str | None) -> Iterator[Pair | R
         raise DataError(f"{shown(path)}: no pair of split {quoted(split)}", hint=f"it has {known}")
 
 
-def _pair(fields: Mapping[str, object], place: str) -> Pair:
+def _pair(fields: Mapping[str, object], place: str, categories: bool) -> Pair:
     missing = [name for name in _SENTENCES if fields.get(name) is None]
     if missing:
         raise DataError(f"no {missing[0]}, expected `sentence1` and `sentence2`")
@@ -103,8 +107,9 @@ def _pair(fields: Mapping[str, object], place: str) -> Pair:
         first,
         second,
         _grade(fields.get("score")),
-        _label(fields.get("label")),
+        None if categories else _label(fields.get("label")),
         checked_text(fields.get("split"), "split"),
+        _category(fields.get("label")) if categories else "",
         place,
     )
 
@@ -125,6 +130,12 @@ def _label(value: object) -> int | None:
     if number not in (0, 1):
         raise DataError(f"label is {number:g}, expected 0 or 1; a grade goes under `score`")
     return int(number)
+
+
+def _category(value: object) -> str:
+    if type(value) is int:
+        return str(value)
+    return checked_text(value, "label")
 
 
 def _number(value: object, name: str) -> float:

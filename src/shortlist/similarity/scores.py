@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -79,9 +79,9 @@ class PairScores:
         """Compare the scores with what people said, with 95 % bootstrap intervals.
 
         Pairs with a grade give ``spearman`` and ``pearson``; pairs with a label give ``average precision``,
-        ``accuracy`` and ``f1``, the last two at the threshold that is best for these pairs. Where nobody said
-        anything there are no measures. One that is undefined for these pairs (a single one, or all grades, labels or
-        scores are the same) says so.
+        ``accuracy`` and ``f1``, the last two at the threshold that is best for these pairs; where labels are predicted
+        ``accuracy`` alone, of pairs with a category. Where nobody said anything there are no measures. One that is
+        undefined for these pairs (a single one, or all grades, labels or scores are the same) says so.
 
         Pairs are resampled as if they were independent: where many share a sentence, intervals are too narrow. The
         best threshold is chosen anew in each resample, so that intervals of ``accuracy`` and ``f1`` lie a little high.
@@ -91,8 +91,8 @@ class PairScores:
         """
         if resamples < 1:
             raise DataError(f"resamples must be at least 1, not {resamples}")
-        if self.predicted:
-            return ()  # how likely a label is says nothing of how alike two texts are
+        if self.predicted:  # how likely a label is says nothing of how alike two texts are
+            return self._accuracy(resamples, seed)
         graded = [index for index, pair in enumerate(self.pairs) if pair.score is not None]
         labelled = [index for index, pair in enumerate(self.pairs) if pair.label is not None]
         grades = np.array([self.pairs[index].score for index in graded], np.float64)
@@ -103,6 +103,17 @@ class PairScores:
         for name, measure in _OF_LABELS.items() if labelled else ():
             found.append(_measured(name, measure, self.scores[labelled], labels, resamples, seed))
         return tuple(found)
+
+    def _accuracy(self, resamples: int, seed: int) -> tuple[Measured, ...]:
+        known = [index for index, pair in enumerate(self.pairs) if pair.category]
+        if not known:
+            return ()
+        right = np.array([float(self.predicted[index] == self.pairs[index].category) for index in known])
+
+        def share(right: Float, _: Float) -> float:
+            return float(right.mean())
+
+        return (_measured("accuracy", share, right, right, resamples, seed),)
 
 
 Measure = Callable[[Float, Float], float | AtThreshold]
@@ -209,7 +220,14 @@ def judge_pairs(
     Raises:
         DataError: there are no pairs, or a text isn't one.
     """
-    chosen = tuple(pairs)
+    labels = judge.settings.labels
+    # A judge of one label tells it from any other.
+    chosen = tuple(
+        replace(pair, label=int(pair.category in (labels[0], "1")))
+        if pair.category and len(labels) == 1
+        else pair
+        for pair in pairs
+    )
     if not chosen:
         raise DataError("there are no pairs to score")
     parts: list[Float] = []
@@ -226,7 +244,7 @@ def judge_pairs(
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         if judge.settings.activation == "identity":
             scores = odds / odds.sum(axis=1, keepdims=True)
-        predicted = tuple(judge.settings.labels[number] for number in scores.argmax(axis=1).tolist())
+        predicted = tuple(labels[number] for number in scores.argmax(axis=1).tolist())
         scores = scores.max(axis=1)
     return PairScores(
         chosen,
