@@ -2,8 +2,8 @@
 
     python tools/adopt.py --work WORK heads|judge|judge-small
 
-The default model's weights stay as they are, byte for byte: the heads lie in a file of their own, and ``model.json`` names
-it. Cards are written by hand from what was measured, so a folder's README.md is left alone if there is one.
+The default model's weights stay as they are, byte for byte: the heads lie in a file of their own, and ``model.json``
+names it. Cards are written by hand from what was measured, so a folder's README.md is left alone if there is one.
 """
 
 from __future__ import annotations
