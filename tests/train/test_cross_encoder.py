@@ -17,12 +17,13 @@ from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.own_folder import DEFAULT
 from shortlist.models.score_cache import ScoreCache
 from shortlist.train import export as export_module
+from shortlist.train.base import freeze
+from shortlist.train.batches import pad
 from shortlist.train.cross_encoder import (
     CrossEncoderModel,
     PairTokenizer,
     candidate_scores,
     joint_maxsim,
-    pad,
 )
 from shortlist.train.examples import Example
 from shortlist.train.export import export_cross_encoder, write_description
@@ -83,7 +84,7 @@ def test_rounding_apart_the_graph_is_the_model(tmp_path: Path) -> None:
     from shortlist.models.weights import bind_weights, read_weights
 
     file = folder / "weights.safetensors"
-    stored = bind_weights(read_weights(bytearray(file.read_bytes()), file), file, group=64, fast=False)
+    stored = bind_weights(read_weights(bytearray(file.read_bytes()), file), file, group=64, form="floats")
     state = model.backbone.state_dict()
     words = stored["embeddings.word.weight.i8"] * stored["embeddings.word.weight.scale"]
     state["embeddings.word_embeddings.weight"] = torch.tensor(words.reshape(len(words), -1))
@@ -288,7 +289,7 @@ def test_training_learns_which_passage_answers(tmp_path: Path) -> None:
         for topic in topics
     ]
     model, tokenizer = CrossEncoderModel(tiny_bert(), "cls"), PairTokenizer(TOKENIZER, 48, 16)
-    model.freeze(1)
+    freeze(model.backbone, 1)
     lowest = next(iter(model.backbone.encoder.layer.parameters()))
     frozen = lowest.clone()
     schedule = Schedule(steps=60, batch_size=6, part_size=3, learning_rate=3e-3, bf16=False)

@@ -19,7 +19,7 @@ from shortlist.models.own_folder import DEFAULT
 from shortlist.search import parse
 from shortlist.train.examples import Example, write_examples
 from shortlist.train.export import _without_shared
-from shortlist.train.heads import train_late_interaction, train_poly_encoder
+from shortlist.train.heads import train_head
 from shortlist.train.late_interaction import LateHead
 from shortlist.train.loop import Schedule, Step
 from shortlist.train.poly_encoder import PolyHead
@@ -75,7 +75,7 @@ def find(folder: Path, where: Path, pipeline: str) -> list[str]:
 
 def test_late_interaction_learns_which_words_belong_together(tmp_path: Path, base: Path) -> None:
     folder = tmp_path / "late"
-    found = train_late_interaction(LATE, base, folder, examples_in=tmp_path)
+    found = train_head(LATE, base, folder, examples_in=tmp_path)
     assert (found.examples, found.left_out) == (8, 0)
     assert find(folder, tmp_path / "c", "late") == list(ANSWERS)
     values = json.loads((folder / "model.json").read_text())
@@ -83,7 +83,7 @@ def test_late_interaction_learns_which_words_belong_together(tmp_path: Path, bas
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "c", "late", "pairs.jsonl"]
     with pytest.raises(DataError, match="there is something at this path already"):
-        train_late_interaction(LATE, base, folder, examples_in=tmp_path)
+        train_head(LATE, base, folder, examples_in=tmp_path)
 
 
 @pytest.mark.parametrize("variant", ["learned", "first"])
@@ -91,7 +91,7 @@ def test_a_poly_encoder_learns_which_texts_belong_together(
     tmp_path: Path, base: Path, variant: Literal["learned", "first"]
 ) -> None:
     recipe = replace(POLY, model=replace(POLY.model, variant=variant))
-    found = train_poly_encoder(recipe, base, tmp_path / "poly", examples_in=tmp_path)
+    found = train_head(recipe, base, tmp_path / "poly", examples_in=tmp_path)
     assert found.loss < 1.9  # that of a guess is 2.1
     assert find(tmp_path / "poly", tmp_path / "c", "poly") == list(ANSWERS)
 
@@ -101,20 +101,20 @@ def test_distillation_brings_a_head_to_its_teachers_order(tmp_path: Path, base: 
     write_examples(tmp_path / "pairs.jsonl", taught)
     settings = replace(LATE.model, contrastive=0.0, distillation=1.0, teacher_weight=2.0)
     recipe = replace(LATE, examples=replace(LATE.examples, negatives=7), model=settings)
-    train_late_interaction(recipe, base, tmp_path / "late", examples_in=tmp_path)
+    train_head(recipe, base, tmp_path / "late", examples_in=tmp_path)
     last = [example.negatives[-1].split()[-1] for example in taught]
     assert find(tmp_path / "late", tmp_path / "c", "late") == last
     write_examples(tmp_path / "pairs.jsonl", [replace(one, scores=()) for one in EXAMPLES])
     with pytest.raises(DataError, match=r"examples have no scores, which model\.distillation needs"):
-        train_late_interaction(recipe, base, tmp_path / "other", examples_in=tmp_path)
+        train_head(recipe, base, tmp_path / "other", examples_in=tmp_path)
 
 
 def test_numpy_makes_of_a_query_what_was_trained(tmp_path: Path, base: Path) -> None:
-    train_late_interaction(LATE, base, tmp_path / "late", examples_in=tmp_path)
+    train_head(LATE, base, tmp_path / "late", examples_in=tmp_path)
     for variant in ("learned", "first"):
         recipe = replace(POLY, model=replace(POLY.model, variant=variant))
         folder = tmp_path / variant
-        train_poly_encoder(recipe, base, folder, examples_in=tmp_path, beside=tmp_path / "late")
+        train_head(recipe, base, folder, examples_in=tmp_path, beside=tmp_path / "late")
         tensors = load_file(folder / "heads.safetensors")
         heads = Heads.of(tensors, 64, folder)
         draw = np.random.default_rng(1)
@@ -136,7 +136,7 @@ def test_numpy_makes_of_a_query_what_was_trained(tmp_path: Path, base: Path) -> 
 
 
 def test_poly_equals_equation_5_over_the_int8_vectors(tmp_path: Path, base: Path) -> None:
-    train_poly_encoder(POLY, base, tmp_path / "poly", examples_in=tmp_path)
+    train_head(POLY, base, tmp_path / "poly", examples_in=tmp_path)
     with Collection.create(tmp_path / "c", model=tmp_path / "poly", mode="exact") as collection:
         documents = [Document(str(n), one.passage * (n + 1)) for n, one in enumerate(EXAMPLES)]
         collection.add([{"id": one.doc_id, "text": one.text} for one in documents])
@@ -151,9 +151,9 @@ def test_poly_equals_equation_5_over_the_int8_vectors(tmp_path: Path, base: Path
 
 
 def test_heads_are_trained_one_beside_the_other(tmp_path: Path, base: Path) -> None:
-    train_late_interaction(LATE, base, tmp_path / "late", examples_in=tmp_path)
+    train_head(LATE, base, tmp_path / "late", examples_in=tmp_path)
     both = tmp_path / "both"
-    train_poly_encoder(POLY, base, both, examples_in=tmp_path, beside=tmp_path / "late")
+    train_head(POLY, base, both, examples_in=tmp_path, beside=tmp_path / "late")
     late, joined = (load_file(folder / "heads.safetensors") for folder in (tmp_path / "late", both))
     assert all(np.array_equal(value, joined[name]) for name, value in late.items())
     one, other = (Encoder.load(folder, mode="exact") for folder in (tmp_path / "late", both))
@@ -161,7 +161,7 @@ def test_heads_are_trained_one_beside_the_other(tmp_path: Path, base: Path) -> N
     assert one.settings.token_scale == other.settings.token_scale
     again = tmp_path / "again"
     recipe = replace(LATE, model=replace(LATE.model, dimensions=8, query_weights=False))
-    train_late_interaction(recipe, base, again, examples_in=tmp_path, beside=both)
+    train_head(recipe, base, again, examples_in=tmp_path, beside=both)
     tensors = load_file(again / "heads.safetensors")
     assert {name.split(".")[0] for name in tensors} == {"late", "poly"}
     assert "late.query.weight" not in tensors
@@ -171,7 +171,7 @@ def test_heads_are_trained_one_beside_the_other(tmp_path: Path, base: Path) -> N
     tiny_bert(7).save_pretrained(elsewhere)
     shutil.copyfile(TOKENIZER, elsewhere / "tokenizer.json")
     with pytest.raises(ModelError, match="its transformer is another than that of"):
-        train_poly_encoder(POLY, elsewhere, tmp_path / "no", examples_in=tmp_path, beside=both)
+        train_head(POLY, elsewhere, tmp_path / "no", examples_in=tmp_path, beside=both)
 
 
 def test_an_interrupted_training_is_gone_on_with_and_what_was_encoded_is_kept(
@@ -186,12 +186,12 @@ def test_an_interrupted_training_is_gone_on_with_and_what_was_encoded_is_kept(
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     cache = tmp_path / "cache"
-    train_late_interaction(LATE, base, whole, examples_in=tmp_path, cache=cache)
+    train_head(LATE, base, whole, examples_in=tmp_path, cache=cache)
     before = (cache / "passages" / "tokens.npy").stat().st_mtime_ns
     with pytest.raises(KilledError):
-        train_late_interaction(LATE, base, cut, examples_in=tmp_path, cache=cache, progress=kill)
+        train_head(LATE, base, cut, examples_in=tmp_path, cache=cache, progress=kill)
     numbers: list[int] = []
-    train_late_interaction(
+    train_head(
         LATE,
         base,
         cut,

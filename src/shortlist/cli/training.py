@@ -22,14 +22,12 @@ from shortlist.models.score_cache import ScoreCache
 from shortlist.plain_text import counted
 from shortlist.search import parse
 from shortlist.train.distill import distill
-from shortlist.train.examples import read_examples, write_examples
+from shortlist.train.examples import Example, read_examples, write_examples
 from shortlist.train.negatives import Mining, mine
 
 if TYPE_CHECKING:
-    from shortlist.train.bi_encoder import TrainedBiEncoder
-    from shortlist.train.heads import TrainedHead
-    from shortlist.train.judge import Trained
     from shortlist.train.loop import Step
+    from shortlist.train.run import Trained
 
 __all__ = ["COMMANDS", "PARTS"]
 
@@ -38,8 +36,6 @@ LINE_S = 60.0
 
 
 def _negatives(arguments: argparse.Namespace) -> None:
-    output = Path(arguments.output)
-    refuse_existing(output)
     first, last = arguments.ranks
     if arguments.judge_margin and arguments.judge is None:
         raise UsageError("--judge-margin is about what a judge says, and there is no --judge")
@@ -54,18 +50,14 @@ def _negatives(arguments: argparse.Namespace) -> None:
         judge_margin=arguments.judge_margin,
         seed=arguments.seed,
     )
-    if not output.parent.is_dir():
-        raise DataError(f"{output.parent}: no such folder")
-    examples = [example for file in arguments.files for example in read_examples(file)]
-    if not examples:
-        raise DataError(f"{arguments.files[0]}: no example in it")
+    output, examples = _examples_for_output(arguments)
     begin = time.perf_counter()
     with step_bars() as steps:
         mined = mine(
             examples,
             settings,
-            model=None if arguments.model is None else Path(arguments.model),
-            keep=None if arguments.keep is None else Path(arguments.keep),
+            model=_path(arguments.model),
+            keep=_path(arguments.keep),
             judge=None if arguments.judge is None else _judge(arguments.judge),
             threads=arguments.threads,
             steps=steps,
@@ -92,11 +84,8 @@ def _negatives(arguments: argparse.Namespace) -> None:
     say(f"wrote {output}")
 
 
-def _judge(name: str, cache: ScoreCache | None = None) -> CrossEncoder:
-    return CrossEncoder.load(named(name), cache=cache)
-
-
-def _distill(arguments: argparse.Namespace) -> None:
+def _examples_for_output(arguments: argparse.Namespace) -> tuple[Path, list[Example]]:
+    """Give a file that can be written, and all examples of those that were named."""
     output = Path(arguments.output)
     refuse_existing(output)
     if not output.parent.is_dir():
@@ -104,6 +93,15 @@ def _distill(arguments: argparse.Namespace) -> None:
     examples = [example for file in arguments.files for example in read_examples(file)]
     if not examples:
         raise DataError(f"{arguments.files[0]}: no example in it")
+    return output, examples
+
+
+def _judge(name: str, cache: ScoreCache | None = None) -> CrossEncoder:
+    return CrossEncoder.load(named(name), cache=cache)
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    output, examples = _examples_for_output(arguments)
     begin = time.perf_counter()
     with closing(ScoreCache(file=arguments.cache)) as cache, step_bars() as steps:
         teacher = _judge(arguments.teacher, cache)
@@ -147,21 +145,10 @@ def _training_bar(steps: int) -> Iterator[Callable[[Step], object]]:
 
 
 def _cross_encoder(arguments: argparse.Namespace) -> None:
-    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
-    refuse_existing(folder)
     with training_extra():
-        import torch
-
         from shortlist.train.judge import train_cross_encoder
-        from shortlist.train.recipe import CrossEncoderRecipe, read_recipe
-
-    recipe = read_recipe(recipe_file, CrossEncoderRecipe)
-    base = _base(arguments, recipe.base)
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    begin = time.perf_counter()
-    with _training_bar(recipe.schedule.steps) as progress:
-        found = train_cross_encoder(recipe, base, folder, examples_in=recipe_file.parent, progress=progress)
-    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
+        from shortlist.train.recipe import CrossEncoderRecipe
+    found = _by_recipe(arguments, CrossEncoderRecipe, train_cross_encoder)
     if found.first_stage and not arguments.json:
         say(
             f"it learned beside a first stage times {found.first_stage:.3g}: add {1 / found.first_stage:.3g} of it"
@@ -169,47 +156,42 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
         )
 
 
+def _bi_encoder(arguments: argparse.Namespace) -> None:
+    with training_extra():
+        from shortlist.train.bi_encoder import train_bi_encoder
+        from shortlist.train.recipe import BiEncoderRecipe
+    with step_bars() as steps:
+        _by_recipe(arguments, BiEncoderRecipe, train_bi_encoder, cache=_path(arguments.cache), steps=steps)
+
+
 def _late_interaction(arguments: argparse.Namespace) -> None:
     with training_extra():
-        from shortlist.train.heads import train_late_interaction
         from shortlist.train.recipe import LateRecipe
-    _head(arguments, LateRecipe, train_late_interaction)
+    _head(arguments, LateRecipe)
 
 
 def _poly_encoder(arguments: argparse.Namespace) -> None:
     with training_extra():
-        from shortlist.train.heads import train_poly_encoder
         from shortlist.train.recipe import PolyRecipe
-    _head(arguments, PolyRecipe, train_poly_encoder)
+    _head(arguments, PolyRecipe)
 
 
-def _bi_encoder(arguments: argparse.Namespace) -> None:
-    recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
-    refuse_existing(folder)
-    with training_extra():
-        import torch
+def _head(arguments: argparse.Namespace, kind: type[Any]) -> None:
+    from shortlist.train.heads import train_head
 
-        from shortlist.train.bi_encoder import train_bi_encoder
-        from shortlist.train.recipe import BiEncoderRecipe, read_recipe
-
-    recipe = read_recipe(recipe_file, BiEncoderRecipe)
-    base = _base(arguments, recipe.base)
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    begin = time.perf_counter()
-    with step_bars() as steps, _training_bar(recipe.schedule.steps) as progress:
-        found = train_bi_encoder(
-            recipe,
-            base,
-            folder,
-            examples_in=recipe_file.parent,
-            cache=None if arguments.cache is None else Path(arguments.cache),
-            steps=steps,
-            progress=progress,
-        )
-    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
+    beside = None if arguments.beside is None else named(arguments.beside)
+    with step_bars() as steps:
+        _by_recipe(arguments, kind, train_head, cache=_path(arguments.cache), beside=beside, steps=steps)
 
 
-def _head(arguments: argparse.Namespace, kind: type[Any], train: Callable[..., TrainedHead]) -> None:
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _by_recipe(
+    arguments: argparse.Namespace, kind: type[Any], train: Callable[..., Trained], **options: object
+) -> Any:
+    """Read the recipe, train by it, say how it went, and give what the training gave."""
     import torch
 
     from shortlist.train.recipe import read_recipe
@@ -220,30 +202,12 @@ def _head(arguments: argparse.Namespace, kind: type[Any], train: Callable[..., T
     base = _base(arguments, recipe.base)
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()
-    beside = None if arguments.beside is None else named(arguments.beside)
-    with step_bars() as steps, _training_bar(recipe.schedule.steps) as progress:
-        found = train(
-            recipe,
-            base,
-            folder,
-            examples_in=recipe_file.parent,
-            cache=None if arguments.cache is None else Path(arguments.cache),
-            beside=beside,
-            steps=steps,
-            progress=progress,
-        )
-    _show_trained(arguments, found, recipe, time.perf_counter() - begin)
-
-
-def _show_trained(
-    arguments: argparse.Namespace,
-    found: Trained | TrainedHead | TrainedBiEncoder,
-    recipe: Any,
-    seconds: float,
-) -> None:
+    with _training_bar(recipe.schedule.steps) as progress:
+        found = train(recipe, base, folder, examples_in=recipe_file.parent, progress=progress, **options)
+    seconds = time.perf_counter() - begin
     if arguments.json:
         print_json({**asdict(found), "seconds": round(seconds, 3), "model": arguments.output})
-        return
+        return found
     if found.left_out:
         say(
             f"{counted(found.left_out, 'example')} left out: fewer than {recipe.examples.negatives} negatives"
@@ -251,6 +215,7 @@ def _show_trained(
     steps = counted(recipe.schedule.steps, "step")
     say(f"{counted(found.examples, 'example')}, {steps} in {seconds:.0f} s, loss {found.loss:.3f}")
     say(f"wrote {arguments.output}")
+    return found
 
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {

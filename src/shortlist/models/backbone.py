@@ -149,6 +149,7 @@ def open_graph(
             options,
             providers=["CPUExecutionProvider"],
             enable_fallback=0,  # it would print, and try the same again
+            disabled_optimizers=["SkipLayerNormFusion"],  # its operator takes five times as long as its parts
         )
     except Exception as error:  # the runtime's exceptions share no base but Exception
         raise ModelError(f"{where}: ONNX Runtime can't open it: {error}") from error

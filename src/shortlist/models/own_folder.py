@@ -24,7 +24,7 @@ from shortlist.models.heads import PROJECTION
 from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
 from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
-from shortlist.models.weights import bind_weights, read_bytes, read_weights
+from shortlist.models.weights import Form, bind_weights, read_bytes, read_weights
 
 __all__ = ["DEFAULT", "FLOAT", "JUDGES", "Description", "Parts", "describe", "folder_at", "open_parts"]
 
@@ -149,7 +149,9 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
         raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {count} positions")
-    weights = bind_weights(stored, folder.path / WEIGHTS, group=group, fast=mode == "fast")
+    fast: Form = "columns" if values.get("architecture") == "cross_encoder" else "groups"
+    form: Form = fast if mode == "fast" else "floats"
+    weights = bind_weights(stored, folder.path / WEIGHTS, group=group, form=form)
     session, facts = open_graph(graph_data, folder.path / graph, weights)
     tokenizer.check_rows(facts.rows)
     return Parts(tokenizer, session, folder.path / graph, heads)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from shortlist.errors import ModelError
 from shortlist.models.safety import WEIGHTS_BYTES, ModelFolder, parse_json, read_exactly, shown
 
-__all__ = ["bind_weights", "read_bytes", "read_weights"]
+__all__ = ["Form", "bind_weights", "read_bytes", "read_weights"]
+
+Form = Literal["groups", "columns", "floats"]
+"""How a graph wants its matrices: int8 with a scale for each group of a row, or for each output, or as float32."""
 
 _HEADER_BYTES = 10 << 20
 _TENSORS = 100_000
+_SEVEN_BITS = 63
 _DIMENSIONS = 8
 _TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -140,13 +144,15 @@ def read_weights(data: bytearray, where: Path) -> dict[str, NDArray[Any]]:
 
 
 def bind_weights(
-    stored: Mapping[str, NDArray[Any]], where: Path, *, group: int, fast: bool
+    stored: Mapping[str, NDArray[Any]], where: Path, *, group: int, form: Form
 ) -> dict[str, NDArray[Any]]:
-    """Shape the tensors of a weights file for the graph of one mode; takes them over and may change them.
+    """Shape the tensors of a weights file for a graph; takes them over and may change them.
 
-    Matrices are stored as ``NAME.i8 [rows, columns]`` with ``NAME.scale [rows, columns / group]``. The fast
-    graph takes them as they are (ONNX counts from 128 upwards where we count from 0); the exact graph
-    takes their float32 expansion. Embedding tables stay int8 in both: a lookup expands only its rows.
+    Matrices are stored as ``NAME.i8 [rows, columns]`` with ``NAME.scale [rows, columns / group]``. As ``groups`` they
+    stay as they are (ONNX counts from 128 upwards where we count from 0), as ``floats`` they are their float32
+    expansion, as ``columns`` that is rounded again, ``[columns, rows]`` with a scale for each row of before: to seven
+    bits, with which no processor's products overflow, so that all give the same. Embedding tables stay int8 in all: a
+    lookup expands only its rows.
 
     Raises:
         ModelError: a matrix has no scales, or shapes that don't fit each other.
@@ -185,10 +191,17 @@ def bind_weights(
         if base.startswith("embeddings."):
             bind(name, grouped)
             bind(f"{base}.scale", scale[..., None])
-        elif fast:
+        elif form == "groups":
             steps = grouped.view(np.uint8)
             bind(f"{base}.q8", np.bitwise_xor(steps, np.uint8(0x80), out=steps))
             bind(f"{base}.scale", scale)
         else:
-            bind(base, (grouped * scale[..., None]).reshape(value.shape))
+            floats = (grouped * scale[..., None]).reshape(value.shape)
+            if form == "floats":
+                bind(base, floats)
+                continue
+            step = np.maximum(np.abs(floats).max(axis=1) / _SEVEN_BITS, np.float32(1e-12))
+            floats /= step[:, None]
+            bind(f"{base}.i7", np.ascontiguousarray(np.rint(floats).astype(np.int8).T))
+            bind(f"{base}.step", step)
     return bound

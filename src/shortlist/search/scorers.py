@@ -200,9 +200,12 @@ class _ByPassage:
     absent: float | None = None
     closeness: int
 
-    def __init__(self, snapshot: Snapshot, query: PreparedQuery, allowed: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
+    ) -> None:
         self._snapshot = snapshot
         self._query = query
+        self._scale = scale
         self._allowed = allowed
         self._known = np.full(snapshot.size, np.nan)
 
@@ -250,12 +253,6 @@ class PolyScorer(_ByPassage):
 
     closeness = 1
 
-    def __init__(
-        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
-    ) -> None:
-        super().__init__(snapshot, query, allowed)
-        self._scale = scale
-
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
         assert self._query.codes is not None  # make_scorer asked
         codes, scales = self._query.codes
@@ -268,12 +265,6 @@ class LateScorer(_ByPassage):
     """Score by MaxSim over token vectors."""
 
     closeness = 2
-
-    def __init__(
-        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
-    ) -> None:
-        super().__init__(snapshot, query, allowed)
-        self._scale = scale
 
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
         query, scales = self._query.tokens

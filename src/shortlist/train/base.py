@@ -19,7 +19,7 @@ from shortlist.models.safety import ModelFolder, refuse_code
 from shortlist.train.bert_graph import GROUP
 from shortlist.train.device import training_device
 
-__all__ = ["BASE_FILES", "base_folder", "load_bert"]
+__all__ = ["BASE_FILES", "base_folder", "freeze", "load_bert"]
 
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -94,6 +94,18 @@ def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: 
         backbone.config.num_hidden_layers = layers
     torch.nn.Module.to(backbone, training_device())
     return backbone
+
+
+def freeze(backbone: BertModel, layers: int) -> None:
+    """Let the embeddings and the lowest ``layers`` stay as they are.
+
+    Raises:
+        DataError: there are not so many.
+    """
+    if not 0 <= layers <= len(backbone.encoder.layer):
+        raise DataError(f"model.frozen_layers is {layers}, there are {len(backbone.encoder.layer)}")
+    for module in (backbone.embeddings, *backbone.encoder.layer[:layers]):
+        module.requires_grad_(False)
 
 
 @contextmanager

@@ -5,14 +5,12 @@ Shapes: B queries of a batch, P passages of a batch (the answers first, then the
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 import torch
 from torch import Tensor, nn
@@ -24,39 +22,23 @@ from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.protocols import Steps
-from shortlist.train.base import BASE_FILES, load_bert
+from shortlist.train.base import freeze, load_bert
+from shortlist.train.batches import by_length, pad
 from shortlist.train.cached import TokenCache
-from shortlist.train.checkpoint import Checkpoint
-from shortlist.train.cross_encoder import pad, parts_by_tokens
 from shortlist.train.device import on_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, export_encoder
+from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence, margin_mse
 from shortlist.train.recipe import BiEncoderRecipe, BiEncoderSettings
-from shortlist.train.record import training_record, write_card
+from shortlist.train.record import training_record
+from shortlist.train.run import Trained, identity_of, int8_step, said_of, settle, work_folder
 
-__all__ = ["BiEncoderModel", "TrainedBiEncoder", "train_bi_encoder"]
+__all__ = ["BiEncoderModel", "train_bi_encoder"]
 
 QUERY_FOLDER = "query"
-
-
-@dataclass(frozen=True)
-class TrainedBiEncoder:
-    """Say how a training ended: how many examples, how many had too few negatives, the mean loss of the last steps."""
-
-    examples: int
-    left_out: int
-    loss: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Output:
-    """Hold what a BertModel gives."""
-
-    last_hidden_state: Tensor
-    pooler_output: Tensor | None
 
 
 class BiEncoderModel(nn.Module):
@@ -64,47 +46,45 @@ class BiEncoderModel(nn.Module):
 
     def __init__(self, queries: BertModel, passages: BertModel, settings: BiEncoderSettings) -> None:
         super().__init__()
+        self.queries = queries
         self.passages = passages
-        if queries is not passages:
-            self.queries = queries
         self.settings = settings
-        for backbone in {id(queries): queries, id(passages): passages}.values():
-            frozen = [backbone.embeddings, *backbone.encoder.layer[: settings.frozen_layers]]
-            for parameter in (parameter for module in frozen for parameter in module.parameters()):
-                parameter.requires_grad_(False)
+        for backbone in (queries, passages):
+            freeze(backbone, settings.frozen_layers)
 
     def encode(self, rows: Sequence[list[int]], *, queries: bool) -> Tensor:
         """Give one vector a text, ``[B, H]``, of the token ids of each."""
-        backbone = self.queries if queries and hasattr(self, "queries") else self.passages
-        order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        found = []
-        for part in parts_by_tokens(order, [len(row) for row in rows]):
+        backbone = self.queries if queries else self.passages
+
+        def run(part: list[int]) -> Tensor:
             batch = pad([(rows[index], len(rows[index])) for index in part])
-            found.append(self._pool(backbone(**batch), batch["attention_mask"]))
-        pooled = torch.cat(found)[torch.argsort(torch.tensor(order))]
-        return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
+            output = backbone(**batch)
+            return self._pool(output.last_hidden_state, output.pooler_output, batch["attention_mask"].bool())
+
+        return by_length([len(row) for row in rows], run)
 
     def encode_above(self, hidden: Tensor, known: Tensor, *, queries: bool) -> Tensor:
         """Give one vector a text, of what the frozen layers give ``[B, S, H]`` where there are tokens ``[B, S]``."""
-        backbone = self.queries if queries and hasattr(self, "queries") else self.passages
+        backbone = self.queries if queries else self.passages
         mask = torch.zeros(known.shape).masked_fill(~known, torch.finfo(torch.float32).min)[:, None, None, :]
         for layer in backbone.encoder.layer[self.settings.frozen_layers :]:
             hidden = layer(hidden, mask.to(hidden.dtype))
         pooler = backbone.pooler
-        pooled = self._pool(_Output(hidden, None if pooler is None else pooler(hidden)), known)
-        return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
+        return self._pool(hidden, None if pooler is None else pooler(hidden), known)
 
-    def _pool(self, output: object, mask: Tensor) -> Tensor:
-        if self.settings.pooling == "pooler":
-            pooled: Tensor = output.pooler_output.float()  # type: ignore[attr-defined]
-            return pooled
-        hidden: Tensor = output.last_hidden_state.float()  # type: ignore[attr-defined]
-        if self.settings.pooling == "cls":
-            return hidden[:, 0]
-        known = mask.bool()[..., None]
-        if self.settings.pooling == "max":
-            return hidden.masked_fill(~known, -torch.inf).amax(dim=1)
-        return (hidden * known).sum(dim=1) / known.sum(dim=1)
+    def _pool(self, hidden: Tensor, pooler: Tensor | None, known: Tensor) -> Tensor:
+        """Make one vector of a text's token vectors, or take BERT's own, ``pooler [B, H]``."""
+        pooling, hidden, known = self.settings.pooling, hidden.float(), known[..., None]
+        if pooling == "pooler":
+            assert pooler is not None  # it was loaded for that
+            pooled = pooler.float()
+        elif pooling == "cls":
+            pooled = hidden[:, 0]
+        elif pooling == "max":
+            pooled = hidden.masked_fill(~known, -torch.inf).amax(dim=1)
+        else:
+            pooled = (hidden * known).sum(dim=1) / known.sum(dim=1)
+        return normalize(pooled, dim=-1) if self.settings.similarity == "cosine" else pooled
 
 
 @on_device
@@ -117,7 +97,7 @@ def train_bi_encoder(
     cache: Path | None = None,
     steps: Steps | None = None,
     progress: Callable[[Step], object] | None = None,
-) -> TrainedBiEncoder:
+) -> Trained:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
     ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. With ``float_copy`` the folder also holds
@@ -138,17 +118,13 @@ def train_bi_encoder(
     pooler = settings.pooling == "pooler"
     positions = max(settings.max_tokens, settings.max_query_tokens)
     backbone = load_bert(base, positions=positions, pooler=pooler)
-    if not 0 <= settings.frozen_layers <= len(backbone.encoder.layer):
-        raise DataError(
-            f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
-        )
     if settings.frozen_layers == len(backbone.encoder.layer) and not pooler:
         raise DataError("model.frozen_layers are all layers: nothing is left to learn")
     if cache is not None and not settings.cached:
         raise DataError("a cache keeps what frozen layers give, and model.cached is not set")
-    other = load_bert(base, positions=positions, pooler=pooler) if settings.separate else backbone
-    model = BiEncoderModel(other, backbone, settings)
-    work = folder.with_name(f"{folder.name}.training")
+    query_backbone = load_bert(base, positions=positions, pooler=pooler) if settings.separate else backbone
+    model = BiEncoderModel(query_backbone, backbone, settings)
+    work = work_folder(folder)
     read_query, read_passage = (
         _Reader(base / "tokenizer.json", limit, prompt)
         for limit, prompt in (
@@ -161,59 +137,44 @@ def train_bi_encoder(
         return model.encode((read_query if queries else read_passage)(texts), queries=queries)
 
     def loss(_: nn.Module, part: Sequence[Example]) -> Tensor:
-        texts = [example.passage for example in part]
-        first = set(texts)
-        texts += dict.fromkeys(text for example in part for text in example.negatives if text not in first)
-        same = torch.tensor([[text in answers[example.query] for text in texts] for example in part])
+        candidates = [example.passages for example in part]
+        texts, same = columns_of(candidates, [answers[example.query] for example in part])
         queries = encode([example.query for example in part], queries=True)
         passages = encode(texts, queries=False)
         # bfloat16 has three digits: divided by a temperature they are none.
         with torch.autocast(queries.device.type, enabled=False):
-            return similarities_loss(part, texts, same, queries.float() @ passages.float().T)
-
-    def similarities_loss(
-        part: Sequence[Example], texts: Sequence[str], same: Tensor, found: Tensor
-    ) -> Tensor:
-        value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
-        if settings.kl or settings.margin_mse:
-            places = {text: place for place, text in reversed(list(enumerate(texts)))}
-            own = found.gather(1, torch.tensor([[places[text] for text in e.passages] for e in part]))
-            teacher = torch.tensor([example.scores for example in part])
-            if settings.kl:
-                value += settings.kl * kl_divergence(own / settings.temperature, teacher_weight * teacher)
-            if settings.margin_mse:
-                value += settings.margin_mse * margin_mse(own, teacher)
+            found = queries.float() @ passages.float().T
+            value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
+            if settings.kl or settings.margin_mse:
+                own = own_scores(found, texts, candidates)
+                teacher = torch.tensor([example.scores for example in part])
+                if settings.kl:
+                    student = own / settings.temperature
+                    value += settings.kl * kl_divergence(student, teacher_weight * teacher)
+                if settings.margin_mse:
+                    value += settings.margin_mse * margin_mse(own, teacher)
         return value
-
-    identity = {
-        "model": asdict(settings),
-        "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
-        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
-    }
 
     def export(place: Path, loss: float | None = None) -> None:
         shutil.rmtree(place, ignore_errors=True)
         some = random.Random(0).sample(examples, min(len(examples), _SAMPLE))  # noqa: S311 of every source
         with torch.inference_mode():
-            vectors = (
-                model.encode(read_passage([one.passage for one in some]), queries=False).float().cpu().numpy()
-            )
-        step = float(np.quantile(np.abs(vectors), 0.99999)) * 1.05 / 127
+            vectors = model.encode(read_passage([one.passage for one in some]), queries=False)
         description = EncoderDescription(
             name=recipe.name,
             max_tokens=settings.max_tokens,
             pooling=settings.pooling,
             similarity=settings.similarity,
-            dense_scale=step,
+            dense_scale=int8_step(vectors.float().cpu().numpy()),
             prompts={"query": settings.query_prompt, "document": settings.document_prompt},
             details={
-                **{key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
+                **said_of(recipe),
                 **({} if loss is None else {"training": training_record(recipe, base, examples, loss)}),
             },
         )
         if settings.separate:
             inner = replace(description, name=f"{recipe.name} (queries)")
-            export_encoder(other, base / "tokenizer.json", place / QUERY_FOLDER, inner)
+            export_encoder(query_backbone, base / "tokenizer.json", place / QUERY_FOLDER, inner)
         export_encoder(
             backbone,
             base / "tokenizer.json",
@@ -222,7 +183,9 @@ def train_bi_encoder(
             query_encoder=QUERY_FOLDER if settings.separate else "",
         )
         if settings.float_copy:
-            _save_float({"": backbone} | ({QUERY_FOLDER: other} if settings.separate else {}), base, place)
+            _save_float(
+                {"": backbone} | ({QUERY_FOLDER: query_backbone} if settings.separate else {}), base, place
+            )
         Encoder.load(place)
 
     made = work / "model"
@@ -231,14 +194,11 @@ def train_bi_encoder(
         encode = _CachedLayers(model, base, examples, cache or work / "cache", steps)
     # In-batch negatives are those of a whole batch.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
+    identity = identity_of(settings, examples, base)
     last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
     export(made, last)
-    write_card(made)
-    refuse_existing(folder)
-    made.rename(folder)
-    TokenCache.remove_all(work / "cache")
-    Checkpoint.remove(work)
-    return TrainedBiEncoder(len(examples), loaded.left_out, last)
+    settle(made, folder)
+    return Trained(len(examples), loaded.left_out, last)
 
 
 _SAMPLE = 500
@@ -284,12 +244,12 @@ class _CachedLayers:
         cache, numbers = self._caches[queries]
         chosen = [numbers[text] for text in texts]
         lengths = [int(cache.offsets[number + 1] - cache.offsets[number]) for number in chosen]
-        order = sorted(range(len(chosen)), key=lambda index: lengths[index])
-        found = []
-        for part in parts_by_tokens(order, lengths):
+
+        def run(part: list[int]) -> Tensor:
             hidden, known = cache.padded([chosen[index] for index in part])
-            found.append(self._model.encode_above(hidden, known, queries=queries))
-        return torch.cat(found)[torch.argsort(torch.tensor(order))]
+            return self._model.encode_above(hidden, known, queries=queries)
+
+        return by_length(lengths, run)
 
 
 class _Reader:

@@ -6,7 +6,7 @@ Shapes: B pairs, S tokens (the longest pair; others are padded), H dimensions, K
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,25 +16,14 @@ from transformers import BertModel
 from shortlist.errors import DataError, ModelError
 from shortlist.models.pairs import tokenize_pairs
 from shortlist.models.tokenizer import Tokenizer
+from shortlist.train.batches import Pairs, by_length, pad
 from shortlist.train.examples import Example
 
-__all__ = [
-    "CrossEncoderModel",
-    "PairTokenizer",
-    "Pairs",
-    "candidate_scores",
-    "pad",
-    "pair_scores",
-    "parts_by_tokens",
-]
+__all__ = ["CrossEncoderModel", "PairTokenizer", "candidate_scores", "joint_maxsim", "pair_scores"]
 
 
 TEMPERATURE = 20.0  # a similarity's part of a logit
 SOFTPLUS_IS_1 = math.log(math.e - 1)
-
-
-class Pairs(dict[str, Tensor]):
-    """Hold what the transformer reads: ``input_ids``, ``attention_mask`` and ``token_type_ids``, each ``[B, S]``."""
 
 
 class PairTokenizer:
@@ -94,18 +83,11 @@ class CrossEncoderModel(nn.Module):
             return list(self.linear.parameters())
         return [*self.linear.parameters(), self.scale, *self.weight.parameters()]
 
-    def freeze(self, layers: int) -> None:
-        """Let the embeddings and the lowest ``layers`` stay as they are."""
-        frozen = [self.backbone.embeddings, *self.backbone.encoder.layer[:layers]]
-        for parameter in (parameter for module in frozen for parameter in module.parameters()):
-            parameter.requires_grad_(False)
-
     def forward(self, pairs: Pairs) -> Tensor:
         """Give the scores, ``[B]``, or of several labels ``[B, K]``."""
         hidden = self.backbone(**pairs).last_hidden_state.float()
-        with torch.autocast(
-            hidden.device.type, enabled=False
-        ):  # bfloat16 has three digits, a logit of 20 wants more
+        # bfloat16 has three digits, a logit of 20 wants more.
+        with torch.autocast(hidden.device.type, enabled=False):
             scores: Tensor = self.linear(hidden[:, 0])
             if self.head == "maxsim":
                 weights = nn.functional.softplus(self.weight(hidden))[..., 0]
@@ -119,9 +101,7 @@ def joint_maxsim(hidden: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
     ``hidden`` is ``[B, S, H]``, the result ``[B]``.
     """
     known, passage = pairs["attention_mask"].bool(), pairs["token_type_ids"].bool()
-    longest = int(
-        (known & ~passage).sum(dim=1).max()
-    )  # the query comes first: no need to compare all with all
+    longest = int((known & ~passage).sum(dim=1).max())  # the query comes first, and is compared alone
     query = ((known & ~passage) * weights)[:, :longest]
     vectors = nn.functional.normalize(hidden, dim=-1)
     similarity = vectors[:, :longest] @ vectors.transpose(1, 2)
@@ -145,29 +125,4 @@ def pair_scores(
 ) -> Tensor:
     """Score pairs, ``[B]``, or of several labels ``[B, K]``; those of about the same length run together."""
     rows = tokenizer.rows([first for first, _ in pairs], [second for _, second in pairs])
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index][0]))
-    parts = parts_by_tokens(order, [len(ids) for ids, _ in rows])
-    found = [model(pad([rows[index] for index in part])) for part in parts]
-    return torch.cat(found)[torch.argsort(torch.tensor(order))]
-
-
-def pad(rows: Sequence[tuple[list[int], int]]) -> Pairs:
-    """Make one batch of tokenised pairs."""
-    shape = len(rows), max(len(ids) for ids, _ in rows)
-    ids, types, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
-    for index, (row, first) in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
-        types[index, first : len(row)] = 1
-        mask[index, : len(row)] = 1
-    return Pairs(input_ids=ids, attention_mask=mask, token_type_ids=types)
-
-
-def parts_by_tokens(order: Sequence[int], lengths: Sequence[int], most: int = 4096) -> Iterator[list[int]]:
-    """Cut rows, in an ``order`` with the shortest first, into parts of at most ``most`` tokens with padding."""
-    part: list[int] = []
-    for index in order:
-        if part and (len(part) + 1) * lengths[index] > most:
-            yield part
-            part = []
-        part.append(index)
-    yield part
+    return by_length([len(ids) for ids, _ in rows], lambda part: model(pad([rows[index] for index in part])))

@@ -6,10 +6,9 @@ cores. Shapes: B queries of a batch, P passages of a batch (the answers first, t
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +22,25 @@ from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.protocols import Steps
-from shortlist.train.base import BASE_FILES, load_bert
+from shortlist.train.base import load_bert
 from shortlist.train.cached import TokenCache
-from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, check_beside, export_encoder
+from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.late_interaction import LateHead, maxsim
 from shortlist.train.loading import fit_first_stage, load_examples
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence
 from shortlist.train.poly_encoder import PolyHead
-from shortlist.train.recipe import HeadSettings, LateRecipe, LateSettings, PolyRecipe
-from shortlist.train.record import training_record, write_card
+from shortlist.train.recipe import HeadSettings, LateRecipe, LateSettings, PolyRecipe, PolySettings
+from shortlist.train.record import training_record
+from shortlist.train.run import Trained, identity_of, int8_step, said_of, settle, work_folder
 
-__all__ = ["TrainedHead", "train_late_interaction", "train_poly_encoder"]
+__all__ = ["train_head"]
 
 _SAMPLE = 2000
 """How many texts the constants of a model are measured on."""
-
-
-@dataclass(frozen=True)
-class TrainedHead:
-    """Say how a training ended: how many examples, how many had too few negatives, the mean loss of the last steps."""
-
-    examples: int
-    left_out: int
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -73,22 +64,10 @@ class _Material:
     left_out: int
     teacher_weight: float
 
-    def batch(self, part: Sequence[_Item]) -> tuple[list[int], Tensor]:
-        """Give the passages of a batch, the answers first, and which of them answer which query, ``[B, P]``."""
-        numbers = [item.passages[0] for item in part]
-        first = set(numbers)
-        numbers += dict.fromkeys(n for item in part for n in item.passages[1:] if n not in first)
-        same = [[number in self.answers[item.query] for number in numbers] for item in part]
-        return numbers, torch.tensor(same)
-
-
-Scores = Callable[[Sequence[_Item], Sequence[int]], Tensor]
-"""Score the passages of these numbers for the queries of some examples, ``[B, P]``."""
-
 
 @on_device
-def train_late_interaction(
-    recipe: LateRecipe,
+def train_head(
+    recipe: LateRecipe | PolyRecipe,
     base: Path,
     folder: Path,
     *,
@@ -97,8 +76,11 @@ def train_late_interaction(
     beside: Path | None = None,
     steps: Steps | None = None,
     progress: Callable[[Step], object] | None = None,
-) -> TrainedHead:
-    """Train a projection to token vectors, and weights of the query's tokens; write the encoder as a model folder.
+) -> Trained:
+    """Train what the recipe is of, and write the encoder with it as a model folder.
+
+    That is late interaction's projection to token vectors, with weights of the query's tokens; or a poly-encoder's
+    codes, for passages that are compared by the mean of their tokens.
 
     ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. ``cache`` keeps the encoder's output
     beyond this training (2 H bytes a token). ``beside`` is a model folder with the same transformer: its other heads,
@@ -109,79 +91,91 @@ def train_late_interaction(
         ModelError: the base is no BERT that a model folder can be made of, or ``beside`` is of another one.
     """
     refuse_existing(folder)
-    work = _work(folder)
+    work = work_folder(folder)
     material, backbone = _prepare(
         recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
     )
-    settings = recipe.model
-    hidden = backbone.config.hidden_size
-    start = _principal(material.queries, settings.dimensions, recipe.schedule.seed)
-    torch.manual_seed(recipe.schedule.seed)
-    head = LateHead(hidden, settings.dimensions, start)
-    head.weight.requires_grad_(settings.query_weights)
+    head: _Late | _Poly
+    if isinstance(recipe, LateRecipe):
+        head = _Late(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
+    else:
+        head = _Poly(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
+    loss = _fit(head, recipe, material, work, base, progress)
+    description = EncoderDescription(
+        name=recipe.name,
+        max_tokens=recipe.model.max_tokens,
+        pooling="mean",
+        similarity="cosine",
+        dense_scale=int8_step(material.passages.pooled(_SAMPLE)),
+        token_scale=head.token_scale(),
+        details=said_of(recipe) | {"training": training_record(recipe, base, material.examples, loss)},
+    )
+    made = work / "model"
+    shutil.rmtree(made, ignore_errors=True)
+    export_encoder(backbone, base / "tokenizer.json", made, description, heads=head.tensors(), beside=beside)
+    Encoder.load(made)
+    settle(made, folder)
+    return Trained(len(material.items), material.left_out, loss)
 
-    def scores(part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
-        queries, known = material.queries.padded([item.query for item in part])
-        passages, passages_known = material.passages.padded(numbers)
+
+class _Late:
+    """Late interaction's head, the scores it learns by, and what is kept of it."""
+
+    def __init__(self, settings: LateSettings, material: _Material, hidden: int, seed: int) -> None:
+        start = _principal(material.queries, settings.dimensions, seed)
+        torch.manual_seed(seed)
+        self.module = LateHead(hidden, settings.dimensions, start)
+        self.module.weight.requires_grad_(settings.query_weights)
+        self._settings, self._material = settings, material
+
+    def scores(self, part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
+        queries, known = self._material.queries.padded([item.query for item in part])
+        passages, passages_known = self._material.passages.padded(numbers)
+        head = self.module
         return maxsim(head.queries(queries, known), known, head.passages(passages), passages_known)
 
-    last = _fit(head, recipe, material, scores, work, base, progress)
-    projection = head.projection.detach().cpu().numpy()
-    tensors = {"late.weight": np.ascontiguousarray(projection, np.float32)}
-    if settings.query_weights:
-        tensors["late.query.weight"] = head.weight.weight.detach().cpu().numpy()[0].copy()
-        tensors["late.query.bias"] = head.weight.bias.detach().cpu().numpy().copy()
-    step = _token_step(material.passages, projection)
-    _write(recipe, backbone, base, work, folder, tensors, beside, material, last, token_scale=step)
-    return TrainedHead(len(material.items), material.left_out, last)
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        found = {"late.weight": _array(self.module.projection)}
+        if self._settings.query_weights:
+            found["late.query.weight"] = _array(self.module.weight.weight[0])
+            found["late.query.bias"] = _array(self.module.weight.bias)
+        return found
+
+    def token_scale(self) -> float:
+        tokens = self._material.passages.sample(50 * _SAMPLE, 0) @ _array(self.module.projection)
+        return int8_step(tokens / np.linalg.norm(tokens, axis=1, keepdims=True))
 
 
-@on_device
-def train_poly_encoder(
-    recipe: PolyRecipe,
-    base: Path,
-    folder: Path,
-    *,
-    examples_in: Path,
-    cache: Path | None = None,
-    beside: Path | None = None,
-    steps: Steps | None = None,
-    progress: Callable[[Step], object] | None = None,
-) -> TrainedHead:
-    """Train a poly-encoder's codes for passages that are compared by the mean of their tokens; as late interaction's.
+class _Poly:
+    """A poly-encoder's codes, the scores they learn by, and what is kept of them."""
 
-    Raises:
-        DataError: there is something at ``folder``, or the examples can't be used.
-        ModelError: the base is no BERT that a model folder can be made of, or ``beside`` is of another one.
-    """
-    refuse_existing(folder)
-    work = _work(folder)
-    material, backbone = _prepare(
-        recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
-    )
-    settings = recipe.model
-    head = PolyHead(backbone.config.hidden_size, settings.codes, settings.variant, seed=recipe.schedule.seed)
-    vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
+    def __init__(self, settings: PolySettings, material: _Material, hidden: int, seed: int) -> None:
+        self.module = PolyHead(hidden, settings.codes, settings.variant, seed=seed)
+        self._settings, self._material = settings, material
+        self._vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
 
-    def scores(part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
-        queries, known = material.queries.padded([item.query for item in part])
-        return head.scores(*head.queries(queries, known), vectors[list(numbers)])
+    def scores(self, part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
+        queries, known = self._material.queries.padded([item.query for item in part])
+        return self.module.scores(*self.module.queries(queries, known), self._vectors[list(numbers)])
 
-    last = _fit(head, recipe, material, scores, work, base, progress)
-    tensors = {
-        "poly.transform": head.transform.detach().cpu().numpy().copy(),
-        "poly.sharpness": head.sharpness.detach().cpu().numpy().reshape(1).copy(),
-    }
-    if settings.variant == "learned":
-        tensors["poly.codes"] = head.codes.detach().cpu().numpy().copy()
-    else:
-        tensors["poly.first"] = np.array([settings.codes], np.float32)
-    _write(recipe, backbone, base, work, folder, tensors, beside, material, last)
-    return TrainedHead(len(material.items), material.left_out, last)
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        learned = self._settings.variant == "learned"
+        return {
+            "poly.transform": _array(self.module.transform),
+            "poly.sharpness": _array(self.module.sharpness.reshape(1)),
+            **(
+                {"poly.codes": _array(self.module.codes)}
+                if learned
+                else {"poly.first": np.array([self._settings.codes], np.float32)}
+            ),
+        }
+
+    def token_scale(self) -> None:
+        """Give nothing: token vectors are as they were."""
 
 
-def _work(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.training")
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return np.array(values.detach().cpu().numpy(), np.float32, order="C")
 
 
 def _prepare(
@@ -235,10 +229,9 @@ def _prepare(
 
 
 def _fit(
-    head: nn.Module,
+    head: _Late | _Poly,
     recipe: LateRecipe | PolyRecipe,
     material: _Material,
-    scores: Scores,
     work: Path,
     base: Path,
     progress: Callable[[Step], object] | None,
@@ -246,26 +239,21 @@ def _fit(
     settings = recipe.model
 
     def loss(_: nn.Module, part: Sequence[_Item]) -> Tensor:
-        numbers, same = material.batch(part)
-        found = scores(part, numbers)
+        candidates = [item.passages for item in part]
+        numbers, same = columns_of(candidates, [material.answers[item.query] for item in part])
+        found = head.scores(part, numbers)
         value = settings.contrastive * in_batch_contrastive(found, same, settings.temperature)
         if settings.distillation:
-            places = {number: place for place, number in reversed(list(enumerate(numbers)))}
-            own = torch.tensor([[places[number] for number in item.passages] for item in part])
             teacher = material.teacher_weight * torch.tensor([item.scores for item in part])
-            student = found.gather(1, own) / settings.temperature
+            student = own_scores(found, numbers, candidates) / settings.temperature
             value = value + settings.distillation * kl_divergence(student, teacher)
         return value
 
     # A head learns fast and is small: one rate for all of it; in-batch negatives are those of a whole batch.
     # In float32 whatever the schedule says: three digits, divided by a temperature, are none.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size, bf16=False)
-    identity = {
-        "model": asdict(settings),
-        "examples": hashlib.sha256(repr(material.items).encode()).hexdigest(),
-        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
-    }
-    return train(head, material.items, loss, schedule, work, identity=identity, progress=progress)
+    identity = identity_of(settings, material.items, base)
+    return train(head.module, material.items, loss, schedule, work, identity=identity, progress=progress)
 
 
 def _principal(tokens: TokenCache, dimensions: int, seed: int) -> Tensor:
@@ -280,47 +268,3 @@ def _principal(tokens: TokenCache, dimensions: int, seed: int) -> Tensor:
     vectors = vectors * np.sign(vectors.sum(axis=0))  # a component's sign is arbitrary
     scaled = vectors / np.sqrt(np.maximum(values, 1e-9 * values[0]) / values[0])
     return torch.from_numpy(scaled.astype(np.float32))
-
-
-def _token_step(passages: TokenCache, projection: NDArray[np.float32]) -> float:
-    """Give an int8 step that all but one in 100,000 components of token vectors fit into."""
-    tokens = passages.sample(50 * _SAMPLE, 0) @ projection
-    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
-    return float(np.quantile(np.abs(tokens), 0.99999)) * 1.05 / 127
-
-
-def _write(
-    recipe: LateRecipe | PolyRecipe,
-    backbone: Any,
-    base: Path,
-    work: Path,
-    folder: Path,
-    tensors: Mapping[str, NDArray[np.float32]],
-    beside: Path | None,
-    material: _Material,
-    loss: float,
-    *,
-    token_scale: float | None = None,
-) -> None:
-    pooled = material.passages.pooled(_SAMPLE)
-    description = EncoderDescription(
-        name=recipe.name,
-        max_tokens=recipe.model.max_tokens,
-        pooling="mean",
-        similarity="cosine",
-        dense_scale=float(np.quantile(np.abs(pooled), 0.99999)) * 1.05 / 127,
-        token_scale=token_scale,
-        details={
-            **{key: value for key in ("license", "origin") if (value := getattr(recipe, key))},
-            "training": training_record(recipe, base, material.examples, loss),
-        },
-    )
-    made = work / "model"
-    shutil.rmtree(made, ignore_errors=True)
-    export_encoder(backbone, base / "tokenizer.json", made, description, heads=tensors, beside=beside)
-    Encoder.load(made)
-    write_card(made)
-    refuse_existing(folder)
-    made.rename(folder)
-    TokenCache.remove_all(work / "cache")
-    Checkpoint.remove(work)

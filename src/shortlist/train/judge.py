@@ -12,7 +12,7 @@ import hashlib
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from torch import Tensor
 from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.train.base import BASE_FILES, load_bert
-from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.base import freeze, load_bert
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores, pair_scores
 from shortlist.train.device import on_device
 from shortlist.train.examples import Example
@@ -40,22 +39,20 @@ from shortlist.train.losses import (
     softmax_over_candidates,
 )
 from shortlist.train.recipe import CrossEncoderRecipe, JudgeSettings
-from shortlist.train.record import training_record, write_card
+from shortlist.train.record import training_record
+from shortlist.train.run import Trained, identity_of, said_of, settle, work_folder
 
-__all__ = ["Trained", "train_cross_encoder"]
+__all__ = ["TrainedJudge", "build", "train_cross_encoder"]
 
 
 _RANGE_EXAMPLES = 320
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Say how a training ended: how many examples, what the first stage counted, the mean loss of the last steps."""
+class TrainedJudge(Trained):
+    """Say also at what weight the first stage counted."""
 
-    examples: int
-    left_out: int
     first_stage: float
-    loss: float
 
 
 @on_device
@@ -66,7 +63,7 @@ def train_cross_encoder(
     *,
     examples_in: Path,
     progress: Callable[[Step], object] | None = None,
-) -> Trained:
+) -> TrainedJudge:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
     ``base`` is a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT; ``examples_in``
@@ -87,14 +84,9 @@ def train_cross_encoder(
     def loss(_: torch.nn.Module, part: Sequence[Any]) -> Tensor:
         return task.loss(model, tokenizer, part)
 
-    work = folder.with_name(f"{folder.name}.training")
-    identity = {
-        "model": asdict(settings),
-        "first_stage": task.first_stage,
-        "examples": hashlib.sha256(repr(task.items).encode()).hexdigest(),
-        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
-    }
-    details: dict[str, Any] = {"license": recipe.license, "origin": recipe.origin}
+    work = work_folder(folder)
+    identity = identity_of(settings, task.items, base) | {"first_stage": task.first_stage}
+    details = said_of(recipe)
     if task.first_stage:
         details["first_stage"] = task.first_stage
 
@@ -108,7 +100,7 @@ def train_cross_encoder(
             max_tokens=settings.max_tokens,
             max_query_tokens=settings.max_query_tokens,
             labels=task.labels or ("relevance",),
-            details={key: value for key, value in details.items() if value},
+            details=details,
         )
         CrossEncoder.load(place)
 
@@ -128,11 +120,8 @@ def train_cross_encoder(
         details["score_range"] = _score_range(model, tokenizer, task.items)
     details["training"] = training_record(recipe, base, task.items, last)
     export(made)
-    write_card(made)
-    refuse_existing(folder)
-    made.rename(folder)
-    Checkpoint.remove(work)
-    return Trained(len(task.items), task.left_out, task.first_stage, last)
+    settle(made, folder)
+    return TrainedJudge(len(task.items), task.left_out, last, task.first_stage)
 
 
 class _Candidates:
@@ -227,10 +216,5 @@ def build(base: Path, settings: JudgeSettings, labels: int = 1) -> CrossEncoderM
     """Make the model that training starts from."""
     positions = max(settings.max_tokens, settings.training_tokens)
     backbone = load_bert(base, positions=positions, layers=settings.layers)
-    if not 0 <= settings.frozen_layers <= len(backbone.encoder.layer):
-        raise DataError(
-            f"model.frozen_layers is {settings.frozen_layers}, there are {len(backbone.encoder.layer)}"
-        )
-    model = CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)
-    model.freeze(settings.frozen_layers)
-    return model
+    freeze(backbone, settings.frozen_layers)
+    return CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)

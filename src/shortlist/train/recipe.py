@@ -118,6 +118,23 @@ class JudgeSettings:
                 )
 
 
+def _check_losses(settings: HeadSettings | BiEncoderSettings, losses: tuple[str, ...], taught: str) -> None:
+    """Refuse weights of losses, a temperature or limits that can't be; ``taught`` is the loss that weighs a teacher."""
+    for name in (*losses, "teacher_weight"):
+        if not 0 <= getattr(settings, name) < 1e6:
+            raise DataError(f"model.{name} must be a number from 0, not {getattr(settings, name)}")
+    if not any(getattr(settings, name) for name in losses):
+        names = [f"model.{name}" for name in losses]
+        raise DataError(f"{', '.join(names[:-1])} and {names[-1]} are all 0: nothing to learn")
+    if settings.teacher_weight and not getattr(settings, taught):
+        raise DataError(f"model.teacher_weight is of model.{taught}, which is 0")
+    if not 1e-4 <= settings.temperature <= 100:
+        raise DataError(f"model.temperature must be a number from .0001 to 100, not {settings.temperature}")
+    for name in ("max_tokens", "max_query_tokens"):
+        if getattr(settings, name) < 8:
+            raise DataError(f"model.{name} must be at least 8, not {getattr(settings, name)}")
+
+
 @dataclass(frozen=True)
 class HeadSettings:
     """Say what a head on a frozen encoder is told.
@@ -136,16 +153,7 @@ class HeadSettings:
     max_query_tokens: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("contrastive", "distillation", "teacher_weight"):
-            if not 0 <= getattr(self, name) < 1e6:
-                raise DataError(f"model.{name} must be a number from 0, not {getattr(self, name)}")
-        if not self.contrastive and not self.distillation:
-            raise DataError("model.contrastive and model.distillation are both 0: nothing to learn")
-        if not 1e-4 <= self.temperature <= 100:
-            raise DataError(f"model.temperature must be a number from .0001 to 100, not {self.temperature}")
-        for name in ("max_tokens", "max_query_tokens"):
-            if getattr(self, name) < 8:
-                raise DataError(f"model.{name} must be at least 8, not {getattr(self, name)}")
+        _check_losses(self, ("contrastive", "distillation"), "distillation")
 
 
 @dataclass(frozen=True)
@@ -214,72 +222,54 @@ class BiEncoderSettings:
             raise DataError(f"model.pooling must be mean, cls, max or pooler, not {self.pooling!r}")
         if self.similarity not in ("cosine", "dot"):
             raise DataError(f"model.similarity must be cosine or dot, not {self.similarity!r}")
-        for name in ("contrastive", "kl", "teacher_weight", "margin_mse"):
-            if not 0 <= getattr(self, name) < 1e6:
-                raise DataError(f"model.{name} must be a number from 0, not {getattr(self, name)}")
-        if not (self.contrastive or self.kl or self.margin_mse):
-            raise DataError("model.contrastive, model.kl and model.margin_mse are all 0: nothing to learn")
-        if not 1e-4 <= self.temperature <= 100:
-            raise DataError(f"model.temperature must be a number from .0001 to 100, not {self.temperature}")
-        for name in ("max_tokens", "max_query_tokens"):
-            if getattr(self, name) < 8:
-                raise DataError(f"model.{name} must be at least 8, not {getattr(self, name)}")
+        _check_losses(self, ("contrastive", "kl", "margin_mse"), "kl")
 
 
-@dataclass(frozen=True)
-class BiEncoderRecipe:
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Say what every recipe says: the model's name, how long it learns, what it starts from, and where it may go."""
+
+    name: str
+    schedule: Schedule
+    base: str = ""
+    license: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiEncoderRecipe(Recipe):
     """Say all that makes a bi-encoder, but where its transformer comes from."""
 
-    name: str
     examples: Examples
-    schedule: Schedule
     model: BiEncoderSettings = field(default_factory=BiEncoderSettings)
-    base: str = ""
-    license: str = ""
-    origin: str = ""
 
 
-@dataclass(frozen=True)
-class LateRecipe:
+@dataclass(frozen=True, kw_only=True)
+class LateRecipe(Recipe):
     """Say all that makes a late-interaction head, but where its transformer comes from."""
 
-    name: str
     examples: Examples
-    schedule: Schedule
     model: LateSettings = field(default_factory=LateSettings)
-    base: str = ""
-    license: str = ""
-    origin: str = ""
 
 
-@dataclass(frozen=True)
-class PolyRecipe:
+@dataclass(frozen=True, kw_only=True)
+class PolyRecipe(Recipe):
     """Say all that makes a poly-encoder's head, but where its transformer comes from."""
 
-    name: str
     examples: Examples
-    schedule: Schedule
     model: PolySettings = field(default_factory=PolySettings)
-    base: str = ""
-    license: str = ""
-    origin: str = ""
 
 
-@dataclass(frozen=True)
-class CrossEncoderRecipe:
+@dataclass(frozen=True, kw_only=True)
+class CrossEncoderRecipe(Recipe):
     """Say all that makes a cross-encoder, but where its transformer comes from.
 
     It learns from ``examples`` (queries with candidates) or from ``pairs`` (labelled ones).
     """
 
-    name: str
-    schedule: Schedule
     examples: Examples | None = None
     pairs: LabelledPairs | None = None
     model: JudgeSettings = field(default_factory=JudgeSettings)
-    base: str = ""
-    license: str = ""
-    origin: str = ""
 
     def __post_init__(self) -> None:
         if (self.examples is None) == (self.pairs is None):

@@ -120,7 +120,7 @@ def read_graph(data: bytes) -> None:
 
 
 def read_all_weights(data: bytes) -> None:
-    bind_weights(read_weights(bytearray(data), Path("weights")), Path("weights"), group=GROUP, fast=True)
+    bind_weights(read_weights(bytearray(data), Path("weights")), Path("weights"), group=GROUP, form="groups")
 
 
 def read_tokenizer(data: bytes) -> None:
