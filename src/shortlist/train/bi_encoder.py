@@ -22,7 +22,7 @@ from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.protocols import Steps
-from shortlist.train.base import freeze, load_bert
+from shortlist.train.base import freeze, load_bert, prepared
 from shortlist.train.batches import by_length, pad
 from shortlist.train.cached import TokenCache
 from shortlist.train.device import on_device
@@ -110,6 +110,8 @@ def train_bi_encoder(
     """
     refuse_existing(folder)
     settings = recipe.model
+    work = work_folder(folder)
+    base = prepared(base, work)
     loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
     examples, answers = loaded.examples, loaded.answers
     if (settings.kl or settings.margin_mse) and not all(example.scores for example in examples):
@@ -124,7 +126,6 @@ def train_bi_encoder(
         raise DataError("a cache keeps what frozen layers give, and model.cached is not set")
     query_backbone = load_bert(base, positions=positions, pooler=pooler) if settings.separate else backbone
     model = BiEncoderModel(query_backbone, backbone, settings)
-    work = work_folder(folder)
     read_query, read_passage = (
         _Reader(base / "tokenizer.json", limit, prompt)
         for limit, prompt in (

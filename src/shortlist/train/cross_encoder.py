@@ -6,7 +6,7 @@ Shapes: B pairs, S tokens (the longest pair; others are padded), H dimensions, K
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -82,6 +82,20 @@ class CrossEncoderModel(nn.Module):
         if self.head == "cls":
             return list(self.linear.parameters())
         return [*self.linear.parameters(), self.scale, *self.weight.parameters()]
+
+    def load_head(self, tensors: Mapping[str, Tensor]) -> None:
+        """Start from the head of a model folder, if it is of this kind and has as many labels."""
+        linear = tensors.get("head.weight")
+        kind = "maxsim" if "head.factor" in tensors else "cls"
+        if linear is None or linear.shape != self.linear.weight.shape or kind != self.head:
+            return
+        with torch.no_grad():
+            self.linear.weight.copy_(linear)
+            self.linear.bias.copy_(tensors["head.bias"])
+            if kind == "maxsim":
+                self.scale.copy_(tensors["head.factor"][0])
+                self.weight.weight.copy_(tensors["head.query.weight"].T)
+                self.weight.bias.copy_(tensors["head.query.bias"])
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Give the scores, ``[B]``, or of several labels ``[B, K]``."""

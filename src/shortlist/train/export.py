@@ -15,13 +15,13 @@ from safetensors.numpy import save
 from transformers import BertModel
 
 from shortlist.errors import ModelError
-from shortlist.models.encoder import Encoder
 from shortlist.models.heads import FILE as HEADS
-from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS, folder_at
+from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS
 from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
 from shortlist.models.weights import read_bytes, read_weights
 from shortlist.train.bert_graph import GROUP, Shape, draw_cross_encoder, draw_encoder
 from shortlist.train.cross_encoder import CrossEncoderModel
+from shortlist.train.existing import Existing
 
 __all__ = [
     "EncoderDescription",
@@ -213,7 +213,7 @@ def write_encoder(
     heads = heads or {}
     known = dict(heads)
     if beside is not None:
-        other = _Existing.read(beside)
+        other = Existing.read(beside)
         if not other.has(tensors):
             raise ModelError(f"{beside}: its transformer is another than that of {tokenizer.parent}")
         replaced = {name.split(".")[0] for name in heads}
@@ -252,46 +252,13 @@ def write_encoder(
 _TAKEN_OVER = ("pooling", "similarity", "prompts", "dense_scale", "token_scale", "max_tokens")
 
 
-@dataclass(frozen=True)
-class _Existing:
-    """Hold what a model folder of ours has: its description, its tensors, its heads."""
-
-    values: Mapping[str, Any]
-    tensors: Mapping[str, NDArray[Any]]
-    heads: Mapping[str, NDArray[Any]]
-
-    @classmethod
-    def read(cls, path: Path) -> _Existing:
-        Encoder.load(path)  # whatever is wrong with it is said there
-        folder = folder_at(path)
-        values = json.loads(folder.read("model.json"))
-        tensors: dict[str, NDArray[Any]] = {}
-        if values.get("shared_weights"):
-            tensors |= read_weights(
-                read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS), DEFAULT / WEIGHTS
-            )
-        if WEIGHTS in values["files"]:
-            tensors |= read_weights(read_bytes(folder, WEIGHTS), path / WEIGHTS)
-        heads = read_weights(read_bytes(folder, HEADS), path / HEADS) if HEADS in values["files"] else {}
-        if not heads and values.get("token_dimensions") and "late.weight" in tensors:
-            heads = {"late.weight": tensors["late.weight"]}
-        return cls(values, tensors, heads)
-
-    def has(self, tensors: Mapping[str, NDArray[Any]]) -> bool:
-        """Say whether these tensors are among its own, byte for byte."""
-        return all(
-            name in self.tensors and np.array_equal(value, self.tensors[name])
-            for name, value in tensors.items()
-        )
-
-
 def check_beside(path: Path, backbone: BertModel, tokenizer: Path) -> dict[str, str]:
     """Check that heads can be trained on a transformer for a model folder; give the prompts of its texts.
 
     Raises:
         ModelError: it has another transformer, or reads, pools or compares texts in a way that heads don't learn.
     """
-    other = _Existing.read(path)
+    other = Existing.read(path)
     small, large = _sorted(numpy_tensors(backbone), bert_shape(backbone), types=False)
     if not other.has({**_stored(large, str(other.values.get("weights", INT8))), **small}):
         raise ModelError(f"{path}: its transformer is another than that of {tokenizer.parent}")

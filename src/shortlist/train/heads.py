@@ -22,7 +22,7 @@ from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.protocols import Steps
-from shortlist.train.base import load_bert
+from shortlist.train.base import load_bert, prepared
 from shortlist.train.cached import TokenCache
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
@@ -92,6 +92,7 @@ def train_head(
     """
     refuse_existing(folder)
     work = work_folder(folder)
+    base = prepared(base, work)
     material, backbone = _prepare(
         recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
     )

@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.train.base import freeze, load_bert
+from shortlist.train.base import freeze, load_bert, prepared
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores, pair_scores
 from shortlist.train.device import on_device
 from shortlist.train.examples import Example
+from shortlist.train.existing import HEAD
 from shortlist.train.export import export_cross_encoder
 from shortlist.train.labelled import LabelledPair, read_labelled
 from shortlist.train.loading import fit_first_stage, load_examples
@@ -66,9 +68,9 @@ def train_cross_encoder(
 ) -> TrainedJudge:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
-    ``base`` is a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT; ``examples_in``
-    is what the recipe's files are relative to. The checkpoint lies in ``folder`` with ``.training`` behind its name
-    until the model is whole.
+    ``base`` is a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT, or a model folder
+    of ours, which is trained on with its head; ``examples_in`` is what the recipe's files are relative to. The
+    checkpoint lies in ``folder`` with ``.training`` behind its name until the model is whole.
 
     Raises:
         DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
@@ -76,6 +78,8 @@ def train_cross_encoder(
     """
     refuse_existing(folder)
     settings = recipe.model
+    work = work_folder(folder)
+    base = prepared(base, work)
     torch.manual_seed(recipe.schedule.seed)  # a linear layer starts at random
     task = _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
     model = build(base, settings, len(task.labels) or 1)
@@ -84,7 +88,6 @@ def train_cross_encoder(
     def loss(_: torch.nn.Module, part: Sequence[Any]) -> Tensor:
         return task.loss(model, tokenizer, part)
 
-    work = work_folder(folder)
     identity = identity_of(settings, task.items, base) | {"first_stage": task.first_stage}
     details = said_of(recipe)
     if task.first_stage:
@@ -213,8 +216,11 @@ def _share_of(example: Example) -> float:
 
 
 def build(base: Path, settings: JudgeSettings, labels: int = 1) -> CrossEncoderModel:
-    """Make the model that training starts from."""
+    """Make the model that training starts from; with the base's head, if it has one of this kind."""
     positions = max(settings.max_tokens, settings.training_tokens)
     backbone = load_bert(base, positions=positions, layers=settings.layers)
     freeze(backbone, settings.frozen_layers)
-    return CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)
+    model = CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)
+    if (base / HEAD).is_file():
+        model.load_head(load_file(base / HEAD))
+    return model

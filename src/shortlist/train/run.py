@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.formats.paths import refuse_existing
-from shortlist.train.base import BASE_FILES
+from shortlist.train.base import BASE, BASE_FILES
 from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.record import write_card
@@ -61,4 +62,5 @@ def settle(made: Path, folder: Path) -> None:
     made.rename(folder)
     work = work_folder(folder)
     TokenCache.remove_all(work / "cache")
+    shutil.rmtree(work / BASE, ignore_errors=True)
     Checkpoint.remove(work)
