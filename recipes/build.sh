@@ -28,6 +28,7 @@ poly() {
 }
 judge() {
     mined
+    [ -e "$work/judge-1" ] || shortlist train cross-encoder "$work/judge-1.toml" -o "$work/judge-1"
     [ -e "$work/judge" ] || shortlist train cross-encoder "$work/judge.toml" -o "$work/judge"
 }
 judge_small() {

@@ -2,8 +2,9 @@
 
     python tools/adopt.py --work WORK heads|judge|judge-small
 
-The default model's weights stay as they are, byte for byte: the heads lie in a file of their own, and ``model.json``
-names it. Cards are written by hand from what was measured, so a folder's README.md is left alone if there is one.
+The default model's weights stay as they are, byte for byte: the heads lie in a file of their own, and the graphs are
+those that were drawn with them. Cards are written by hand from what was measured, so a folder's README.md is left alone
+if there is one.
 """
 
 from __future__ import annotations
@@ -14,19 +15,23 @@ import shutil
 from pathlib import Path
 
 from shortlist.models.catalogue import verify
-from shortlist.models.heads import FILE
+from shortlist.models.heads import HEADS
 from shortlist.models.own_folder import DEFAULT, JUDGES
 from shortlist.train.export import write_description
 
-TAKEN = ("token_scale", "token_dimensions", "heads", "training")
+TAKEN = ("dense_scale", "token_scale", "token_dimensions", "heads", "training")
 
 
 def adopt_heads(made: Path) -> Path:
-    """Copy the heads, and say in the default model's description what they need."""
+    """Copy heads and graphs, and say in the default model's description what they need."""
     theirs, ours = (json.loads((folder / "model.json").read_text()) for folder in (made, DEFAULT))
-    if theirs["files"]["graph.fast.onnx"] != ours["files"]["graph.fast.onnx"]:
-        raise SystemExit(f"{made}: other graphs than the default model's: a projection of another size?")
-    shutil.copyfile(made / FILE, DEFAULT / FILE)
+    if (
+        theirs.get("shared_weights") != ours["files"]["weights.safetensors"]
+        or "weights.safetensors" in theirs["files"]
+    ):
+        raise SystemExit(f"{made}: has another transformer than the default model")
+    for name in (HEADS, "graph.fast.onnx", "graph.exact.onnx"):
+        shutil.copyfile(made / name, DEFAULT / name)
     del ours["files"]
     write_description(DEFAULT, ours | {name: theirs[name] for name in TAKEN if name in theirs})
     return DEFAULT

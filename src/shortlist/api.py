@@ -29,7 +29,7 @@ from shortlist.errors import (
 )
 from shortlist.formats import Source, open_source
 from shortlist.indexing import Indexer, Repair, Report, repair
-from shortlist.indexing.token_pooling import MOST as MOST_POOLED
+from shortlist.indexing.token_pooling import MOST_POOLED
 from shortlist.models import Encoder
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.encoder import Mode

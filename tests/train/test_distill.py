@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,22 @@ def test_beside_adds_what_the_teacher_learned_beside() -> None:
         list(distill([Example("q", "a", ("b",))], ByLength(), beside=1))
     with pytest.raises(DataError, match="the teacher gives 3 labels"):
         list(distill(EXAMPLES, ByLength(labels=3)))
+
+
+def test_some_of_the_negatives_are_drawn() -> None:
+    many = [Example(f"q {n}", "answer", tuple("abcdef"[: 1 + n % 6]), source="here") for n in range(60)]
+    found = list(distill(many, ByLength(), count=2))
+    assert [len(one.negatives) for one in found] == [min(2, len(one.negatives)) for one in many]
+    assert all(set(one.negatives) <= set(before.negatives) for one, before in zip(found, many, strict=True))
+    assert len({one.negatives for one in found[5::6]}) > 2  # of six, drawn
+    assert all(one.scores == (6.0,) + (1.0,) * len(one.negatives) for one in found)
+    scored = [replace(one, scores=(9.0, *(float(ord(text)) for text in one.negatives))) for one in many]
+    for one in distill(scored, ByLength(), beside=1, count=2):
+        assert one.scores == (15.0, *(1.0 + ord(text) for text in one.negatives))
+    with pytest.raises(DataError, match="count must be at least 1"):
+        list(distill(many, ByLength(), count=0))
+    assert found == list(distill(many, ByLength(), count=2))
+    assert found != list(distill(many, ByLength(), count=2, seed=1))
 
 
 def test_a_judge_leaves_out_what_it_takes_for_an_answer() -> None:

@@ -263,7 +263,7 @@ def test_a_base_is_a_folder_with_weights_or_a_package(base: Path) -> None:
     (base / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors"):
         base_folder(str(base), Path())
-    with pytest.raises(ModelError, match="neither a folder nor an installed package"):
+    with pytest.raises(ModelError, match="neither a folder, an installed package nor a model"):
         base_folder("no-such-package-anywhere", Path())
     with pytest.raises(ModelError, match="no base to train from"):
         base_folder("", Path())

@@ -17,7 +17,7 @@ _PIPELINE_HELP = (
     "'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: hybrid+late)"
 )
 _PIPELINES_HELP = (
-    "short names or pipelines of your own, each in quotes (default: what the collection has vectors for)"
+    "short names or pipelines of your own, each in quotes (default: all that the model can run, but cross)"
 )
 _FILTER_HELP = """metadata filter, as in 'lang = "en" and (year >= 2020 or tag in (news, faq))'"""
 _SOURCE_HELP = (
@@ -452,6 +452,12 @@ def _training_commands(commands: Commands) -> None:
         help="add so many times the score that a passage has: what the teacher learned beside (default: 0.0)",
     )  # fmt: skip
     distill.add_argument(
+        "--count",
+        type=_positive,
+        metavar="N",
+        help="negatives of each that are drawn and scored (default: all of them)",
+    )
+    distill.add_argument(
         "--cache", metavar="FILE", help="keep scores in this file: a run that was killed goes on from there"
     )
     for parser in (judge, bi, late, poly):
@@ -469,7 +475,8 @@ def _training_commands(commands: Commands) -> None:
             "--beside", metavar="FOLDER",
             help="a model folder with the same transformer whose other heads are taken over",
         )  # fmt: skip
-    negatives.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
+    for parser in (negatives, distill):
+        parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the drawing (default: 0)")
     for parser in (negatives, distill, judge, bi, late, poly):
         parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
 

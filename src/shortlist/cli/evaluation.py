@@ -33,9 +33,11 @@ from shortlist.formats import Rejected, open_source, read_qrels, read_queries, r
 from shortlist.formats.paths import existing_path
 from shortlist.measures.ranking import Measure, by_query, parse_measure, trec_order
 from shortlist.measures.statistics import bootstrap_mean, holm
+from shortlist.models import Encoder
+from shortlist.models.encoder import Mode
 from shortlist.plain_text import limit_text, number
 from shortlist.protocols import Steps
-from shortlist.search import NAMES, MaxSim, Pipeline, leaves, name_of, parse
+from shortlist.search import NAMES, MaxSim, Pipeline, Poly, leaves, name_of, parse
 from shortlist.types import Document, Qrels, Query, Run
 
 __all__ = ["COMMANDS"]
@@ -133,9 +135,8 @@ def _write_per_query(path: Path, values: Mapping[str, Mapping[str, Mapping[str, 
 
 def _compare(arguments: argparse.Namespace) -> None:
     measures = _measures(arguments.measures) if arguments.measures else list(MEASURES)
-    pipelines = [parse(text) for text in arguments.pipelines or _names(arguments.source)]
+    named = [parse(text) for text in arguments.pipelines or ()]
     baseline = parse(arguments.baseline) if arguments.baseline else None
-    baseline_of(pipelines, baseline)  # before anything is indexed
     outputs = [Path(path) for path in arguments.output]
     for path in outputs:
         if path.suffix not in WRITERS:
@@ -144,6 +145,8 @@ def _compare(arguments: argparse.Namespace) -> None:
     inputs = (arguments.queries, arguments.qrels, arguments.keep, arguments.model)
     _check_outputs(written, filter(None, inputs), arguments.source)
     judged = _judged(arguments)
+    pipelines = named or [parse(name) for name in _names(arguments.source, arguments.model, arguments.mode)]
+    baseline_of(pipelines, baseline)  # before anything is indexed
     with step_bars() as steps, _opened(arguments, pipelines, steps) as (collection, findings):
         found = compare(
             collection,
@@ -399,17 +402,24 @@ def _difference_text(found: Difference) -> str:
     )
 
 
-def _names(source: str) -> list[str]:
-    """Give the short names of pipelines; those without late interaction for a collection that has no token vectors."""
+def _names(source: str, model: str | None, mode: Mode | None) -> list[str]:
+    """Give the short names of pipelines that a model has heads for, but ``cross``, which reads every document."""
     if is_collection(Path(source)):
-        with Collection.open(source) as collection:
-            if not collection.store.settings.token_dimensions:
-                return [name for name, pipeline in NAMES.items() if not _reads_tokens(pipeline)]
-    return list(NAMES)
-
-
-def _reads_tokens(pipeline: Pipeline) -> bool:
-    return any(isinstance(leaf, MaxSim) for leaf in leaves(pipeline))
+        with Collection.open(source, model=model) as collection:
+            encoder, tokens = collection.encoder, collection.store.settings.token_dimensions
+    else:
+        encoder = Encoder.load(model, mode=mode or "fast")
+        tokens = encoder.settings.token_dimensions
+    lacking: set[type[Pipeline]] = set()
+    if not tokens:
+        lacking.add(MaxSim)
+    if not encoder.has_codes:
+        lacking.add(Poly)
+    return [
+        name
+        for name, pipeline in NAMES.items()
+        if name != "cross" and not any(type(leaf) in lacking for leaf in leaves(pipeline))
+    ]
 
 
 def _check_mode(arguments: argparse.Namespace) -> None:
@@ -492,7 +502,7 @@ def _opened(
     """Open the source; one that is indexed only for now gets token vectors only if a pipeline reads them."""
     if is_collection(Path(arguments.source)):
         _check_mode(arguments)
-    reads_tokens = any(map(_reads_tokens, pipelines))
+    reads_tokens = any(isinstance(leaf, MaxSim) for pipeline in pipelines for leaf in leaves(pipeline))
     with opened(
         Path(arguments.source),
         keep=_path(arguments.keep),

@@ -26,8 +26,9 @@ from shortlist.train.examples import Example, read_examples, write_examples
 from shortlist.train.negatives import Mining, mine
 
 if TYPE_CHECKING:
+    from shortlist.train.from_recipe import Trained
     from shortlist.train.loop import Step
-    from shortlist.train.run import Trained
+    from shortlist.train.recipe import LateRecipe, PolyRecipe, Recipe
 
 __all__ = ["COMMANDS", "PARTS"]
 
@@ -101,6 +102,8 @@ def _judge(name: str, cache: ScoreCache | None = None) -> CrossEncoder:
 
 
 def _distill(arguments: argparse.Namespace) -> None:
+    if arguments.seed and arguments.count is None:
+        raise UsageError("--seed draws negatives, and there is no --count")
     output, examples = _examples_for_output(arguments)
     begin = time.perf_counter()
     with closing(ScoreCache(file=arguments.cache)) as cache, step_bars() as steps:
@@ -108,7 +111,15 @@ def _distill(arguments: argparse.Namespace) -> None:
         progress = steps("scoring", len(examples))
         count = write_examples(
             output,
-            distill(examples, teacher, beside=arguments.beside, threads=arguments.threads, progress=progress),
+            distill(
+                examples,
+                teacher,
+                beside=arguments.beside,
+                count=arguments.count,
+                seed=arguments.seed,
+                threads=arguments.threads,
+                progress=progress,
+            ),
         )
     seconds = time.perf_counter() - begin
     if arguments.json:
@@ -149,6 +160,8 @@ def _cross_encoder(arguments: argparse.Namespace) -> None:
         from shortlist.train.judge import train_cross_encoder
         from shortlist.train.recipe import CrossEncoderRecipe
     found = _by_recipe(arguments, CrossEncoderRecipe, train_cross_encoder)
+    if found.goes_on and not arguments.json:
+        say("it went on with its base's head")
     if found.first_stage and not arguments.json:
         say(
             f"it learned beside a first stage times {found.first_stage:.3g}: add {1 / found.first_stage:.3g} of it"
@@ -166,19 +179,23 @@ def _bi_encoder(arguments: argparse.Namespace) -> None:
 
 def _late_interaction(arguments: argparse.Namespace) -> None:
     with training_extra():
+        from shortlist.train.heads import train_head
         from shortlist.train.recipe import LateRecipe
-    _head(arguments, LateRecipe)
+    _head(arguments, LateRecipe, train_head)
 
 
 def _poly_encoder(arguments: argparse.Namespace) -> None:
     with training_extra():
+        from shortlist.train.heads import train_head
         from shortlist.train.recipe import PolyRecipe
-    _head(arguments, PolyRecipe)
+    _head(arguments, PolyRecipe, train_head)
 
 
-def _head(arguments: argparse.Namespace, kind: type[Any]) -> None:
-    from shortlist.train.heads import train_head
-
+def _head(
+    arguments: argparse.Namespace,
+    kind: type[LateRecipe] | type[PolyRecipe],
+    train_head: Callable[..., Trained],
+) -> None:
     beside = None if arguments.beside is None else named(arguments.beside)
     with step_bars() as steps:
         _by_recipe(arguments, kind, train_head, cache=_path(arguments.cache), beside=beside, steps=steps)
@@ -189,7 +206,7 @@ def _path(given: str | None) -> Path | None:
 
 
 def _by_recipe(
-    arguments: argparse.Namespace, kind: type[Any], train: Callable[..., Trained], **options: object
+    arguments: argparse.Namespace, kind: type[Recipe], train: Callable[..., Trained], **options: object
 ) -> Any:
     """Read the recipe, train by it, say how it went, and give what the training gave."""
     import torch
@@ -198,7 +215,7 @@ def _by_recipe(
 
     recipe_file, folder = Path(arguments.recipe), Path(arguments.output)
     refuse_existing(folder)
-    recipe = read_recipe(recipe_file, kind)
+    recipe: Any = read_recipe(recipe_file, kind)
     base = _base(arguments, recipe.base)
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()

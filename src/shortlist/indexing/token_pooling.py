@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from shortlist.models.pooling import normalize
 
-__all__ = ["MOST", "pool_tokens"]
+__all__ = ["MOST_POOLED", "pool_tokens"]
 
-MOST = 4
+MOST_POOLED = 4
 """The largest factor: beyond, late interaction loses more than a smaller model would."""
 
 

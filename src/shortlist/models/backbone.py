@@ -8,7 +8,7 @@ any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,16 +118,18 @@ def _dimensions(output: onnxruntime.NodeArg, where: Path) -> int:
 
 
 def open_graph(
-    data: bytes, where: Path, weights: Mapping[str, NDArray[Any]] | None = None
+    data: bytes, where: Path, bind: Callable[[GraphFacts], Mapping[str, NDArray[Any]]] | None = None
 ) -> tuple[onnxruntime.InferenceSession, GraphFacts]:
-    """Check an ONNX graph, open it on one thread and bind ``weights`` to the initialisers of these names.
+    """Check an ONNX graph, open it on one thread and bind weights to its initialisers of these names.
 
-    The runtime gets bytes and no path, so that there is nothing that a path in the graph could be relative to.
+    ``bind`` gives the weights as the graph asks for them; a graph that a user brings has its own. The runtime gets
+    bytes and no path, so that there is nothing that a path in the graph could be relative to.
 
     Raises:
         ModelError: the graph is not what it may be, its weights are missing, or the runtime refuses it.
     """
-    facts = check_graph(data, where, own=weights is not None)
+    facts = check_graph(data, where, own=bind is not None)
+    weights = None if bind is None else bind(facts)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -126,10 +126,11 @@ def _verify(path: Path) -> Verified:
         agreement = _correlation(scores[0].ravel(), scores[-1].ravel())
     else:
         texts = list(itertools.chain.from_iterable(_PROBES))
-        vectors = [Encoder.load(path, mode=mode).encode(texts) for mode in modes]
+        encoders = [Encoder.load(path, mode=mode) for mode in modes]
+        vectors = [encoder.encode(texts) for encoder in encoders]
         unit = [value / np.linalg.norm(value, axis=1, keepdims=True) for value in vectors]
         agreement = float((unit[0] * unit[-1]).sum(axis=1).min())
-        Encoder.load(path, mode="exact").queries(texts[:2])
+        encoders[-1].queries(texts[:2])
     return Verified(summary, modes, agreement if len(modes) > 1 else None)
 
 

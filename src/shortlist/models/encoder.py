@@ -101,6 +101,11 @@ class Encoder:
         queries = None if loaded.queries is None else cls(loaded.queries, mode)
         return cls(loaded, mode, queries)
 
+    @property
+    def has_codes(self) -> bool:
+        """Whether queries get a poly-encoder's codes."""
+        return (self if self._queries is None else self._queries).heads.poly is not None
+
     def encode(
         self, texts: Sequence[str], *, prompt: str = "document", threads: int | None = None
     ) -> NDArray[np.float32]:

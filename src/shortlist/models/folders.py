@@ -17,7 +17,7 @@ import numpy as np
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
-from shortlist.models.heads import FILE, Heads
+from shortlist.models.heads import HEADS, Heads
 from shortlist.models.own_folder import DEFAULT, Description, describe, folder_at, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
@@ -141,7 +141,7 @@ def _load_own(description: Description, mode: str) -> Loaded:
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"
             f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
         )
-    heads = Heads.of(parts.heads, settings.dimensions, where.parent / FILE)
+    heads = Heads.of(parts.heads, settings.dimensions, where.parent / HEADS)
     queries = _query_encoder(description, settings, mode) if values.get("query_encoder") else None
     return Loaded(settings, parts.tokenizer, backbone, heads, queries)
 

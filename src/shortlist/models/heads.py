@@ -19,9 +19,9 @@ from shortlist.errors import ModelError
 from shortlist.models.pooling import normalize
 from shortlist.models.safety import shown
 
-__all__ = ["FILE", "PROJECTION", "Heads", "PolyCodes", "TokenWeights"]
+__all__ = ["HEADS", "PROJECTION", "Heads", "PolyCodes", "TokenWeights"]
 
-FILE = "heads.safetensors"
+HEADS = "heads.safetensors"
 PROJECTION = "late.weight"
 """The tensor of the heads' file that the graph takes."""
 

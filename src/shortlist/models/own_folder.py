@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import open_graph
-from shortlist.models.heads import FILE as HEADS
-from shortlist.models.heads import PROJECTION
+from shortlist.models.graph_check import GraphFacts
+from shortlist.models.heads import HEADS, PROJECTION
 from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
 from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
@@ -69,16 +69,22 @@ class Description:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Hold an open model."""
+    """Hold an open model, and what it was made of: its graph, its tensors as they were stored and as they are bound.
+
+    In mode ``fast`` an encoder's stored tensors are changed by binding them.
+    """
 
     tokenizer: Tokenizer
     session: onnxruntime.InferenceSession
     graph: Path
     heads: Mapping[str, NDArray[Any]]
+    graph_data: bytes
+    stored: Mapping[str, NDArray[Any]]
+    bound: Mapping[str, NDArray[Any]]
 
 
-def describe(folder: ModelFolder, architecture: str) -> Description:
-    """Read ``model.json`` of a folder that should hold a model of this ``architecture``.
+def describe(folder: ModelFolder, architecture: str | None) -> Description:
+    """Read ``model.json`` of a folder that should hold a model of this ``architecture``; ``None`` is any.
 
     Raises:
         ModelError: it is no object, of another format or architecture, or wants code to be run.
@@ -94,9 +100,11 @@ def describe(folder: ModelFolder, architecture: str) -> Description:
             hint="upgrade shortlist, or export the model again",
         )
     refuse_code(folder)
-    if values.get("architecture", "bert") != architecture:  # early folders of encoders name none
-        kind = _KINDS.get(str(values.get("architecture")), shown(values.get("architecture")))
-        raise ModelError(f"{folder.path}: is {kind}, expected {_KINDS[architecture]}")
+    found = values.get("architecture", "bert")  # early folders of encoders name none
+    if found != architecture and (architecture is not None or str(found) not in _KINDS):
+        kind = _KINDS.get(str(found), shown(found))
+        wanted = " or ".join(_KINDS.values()) if architecture is None else _KINDS[architecture]
+        raise ModelError(f"{folder.path}: is {kind}, expected {wanted}")
     return Description(folder, values, _digest(content))
 
 
@@ -149,12 +157,22 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
         raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {count} positions")
-    fast: Form = "columns" if values.get("architecture") == "cross_encoder" else "groups"
-    form: Form = fast if mode == "fast" else "floats"
-    weights = bind_weights(stored, folder.path / WEIGHTS, group=group, form=form)
-    session, facts = open_graph(graph_data, folder.path / graph, weights)
+    bound: dict[str, NDArray[Any]] = {}
+
+    def bind(facts: GraphFacts) -> Mapping[str, NDArray[Any]]:
+        weights = bind_weights(stored, folder.path / WEIGHTS, group=group, form=_form(facts))
+        bound.update({name: value for name, value in weights.items() if name in facts.bound})
+        return weights
+
+    session, facts = open_graph(graph_data, folder.path / graph, bind)
     tokenizer.check_rows(facts.rows)
-    return Parts(tokenizer, session, folder.path / graph, heads)
+    return Parts(tokenizer, session, folder.path / graph, heads, graph_data, stored, bound)
+
+
+def _form(facts: GraphFacts) -> Form:
+    """Tell by the names that a graph asks for how it wants its matrices."""
+    kinds = {name.rpartition(".")[2] for name in facts.bound if not name.startswith("embeddings.")}
+    return "columns" if "i7" in kinds else "groups" if "q8" in kinds else "floats"
 
 
 def _weights_of_default(sha256: str, where: Path) -> dict[str, NDArray[Any]]:

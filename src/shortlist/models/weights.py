@@ -17,7 +17,8 @@ from shortlist.models.safety import WEIGHTS_BYTES, ModelFolder, parse_json, read
 __all__ = ["Form", "bind_weights", "read_bytes", "read_weights"]
 
 Form = Literal["groups", "columns", "floats"]
-"""How a graph wants its matrices: int8 with a scale for each group of a row, or for each output, or as float32."""
+"""How a graph wants its matrices: int8 with a scale for each group of a row (``NAME.q8`` and ``NAME.scale``), in seven
+bits with one for each output (``NAME.i7`` and ``NAME.step``), or as float32 (``NAME``)."""
 
 _HEADER_BYTES = 10 << 20
 _TENSORS = 100_000
@@ -196,7 +197,10 @@ def bind_weights(
             bind(f"{base}.q8", np.bitwise_xor(steps, np.uint8(0x80), out=steps))
             bind(f"{base}.scale", scale)
         else:
-            floats = (grouped * scale[..., None]).reshape(value.shape)
+            with np.errstate(over="ignore"):
+                floats = (grouped * scale[..., None]).reshape(value.shape)
+            if not np.isfinite(floats).all():
+                raise ModelError(f"{where}: tensor {shown(name)} times its scales is infinite")
             if form == "floats":
                 bind(base, floats)
                 continue

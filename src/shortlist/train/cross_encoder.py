@@ -16,7 +16,7 @@ from transformers import BertModel
 from shortlist.errors import DataError, ModelError
 from shortlist.models.pairs import tokenize_pairs
 from shortlist.models.tokenizer import Tokenizer
-from shortlist.train.batches import Pairs, by_length, pad
+from shortlist.train.batches import Inputs, pad, run_by_length
 from shortlist.train.examples import Example
 
 __all__ = ["CrossEncoderModel", "PairTokenizer", "candidate_scores", "joint_maxsim", "pair_scores"]
@@ -39,7 +39,7 @@ class PairTokenizer:
             raise ModelError(f"{file}: adds {self._tokenizer.overhead} tokens to a text, expected 2")
         self.max_query_tokens = max_query_tokens
 
-    def __call__(self, queries: Sequence[str], passages: Sequence[str]) -> Pairs:
+    def __call__(self, queries: Sequence[str], passages: Sequence[str]) -> Inputs:
         """Tokenise pairs, padded to the longest."""
         return pad(self.rows(queries, passages))
 
@@ -83,21 +83,17 @@ class CrossEncoderModel(nn.Module):
             return list(self.linear.parameters())
         return [*self.linear.parameters(), self.scale, *self.weight.parameters()]
 
-    def load_head(self, tensors: Mapping[str, Tensor]) -> None:
-        """Start from the head of a model folder, if it is of this kind and has as many labels."""
-        linear = tensors.get("head.weight")
-        kind = "maxsim" if "head.factor" in tensors else "cls"
-        if linear is None or linear.shape != self.linear.weight.shape or kind != self.head:
-            return
+    def load_head(self, tensors: Mapping[str, Tensor], rows: Sequence[int]) -> None:
+        """Start from the head of a model folder of this kind, whose ``rows`` score this model's labels."""
         with torch.no_grad():
-            self.linear.weight.copy_(linear)
-            self.linear.bias.copy_(tensors["head.bias"])
-            if kind == "maxsim":
+            self.linear.weight.copy_(tensors["head.weight"][list(rows)])
+            self.linear.bias.copy_(tensors["head.bias"][list(rows)])
+            if self.head == "maxsim":
                 self.scale.copy_(tensors["head.factor"][0])
                 self.weight.weight.copy_(tensors["head.query.weight"].T)
                 self.weight.bias.copy_(tensors["head.query.bias"])
 
-    def forward(self, pairs: Pairs) -> Tensor:
+    def forward(self, pairs: Inputs) -> Tensor:
         """Give the scores, ``[B]``, or of several labels ``[B, K]``."""
         hidden = self.backbone(**pairs).last_hidden_state.float()
         # bfloat16 has three digits, a logit of 20 wants more.
@@ -109,7 +105,7 @@ class CrossEncoderModel(nn.Module):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-def joint_maxsim(hidden: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
+def joint_maxsim(hidden: Tensor, weights: Tensor, pairs: Inputs) -> Tensor:
     """Give the mean, under ``weights [B, S]``, over the query's tokens of the best cosine with one of the passage's.
 
     ``hidden`` is ``[B, S, H]``, the result ``[B]``.
@@ -139,4 +135,6 @@ def pair_scores(
 ) -> Tensor:
     """Score pairs, ``[B]``, or of several labels ``[B, K]``; those of about the same length run together."""
     rows = tokenizer.rows([first for first, _ in pairs], [second for _, second in pairs])
-    return by_length([len(ids) for ids, _ in rows], lambda part: model(pad([rows[index] for index in part])))
+    return run_by_length(
+        [len(ids) for ids, _ in rows], lambda part: model(pad([rows[index] for index in part]))
+    )

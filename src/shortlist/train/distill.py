@@ -5,6 +5,7 @@ Shapes: an example has C passages, the answer first.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,17 +24,25 @@ def distill(
     teacher: ScoresPairs,
     *,
     beside: float = 0.0,
+    count: int | None = None,
+    seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Example]:
     """Give the examples with the teacher's scores in place of their own.
 
     With ``beside`` a passage's score is the teacher's plus ``beside`` times the one it had: of a judge that learned
-    beside a first stage, only both together are its opinion.
+    beside a first stage, only both together are its opinion. ``count`` negatives of each are drawn and kept, if it has
+    more: all are scored otherwise.
 
     Raises:
-        DataError: the teacher gives several labels, or an example has no score to be added to.
+        DataError: the teacher gives several labels, an example has no score to be added to, or ``count`` is below 1.
     """
+    if count is not None and count < 1:
+        raise DataError(f"count must be at least 1, not {count}")
+    if count is not None:
+        draw = random.Random(seed)  # noqa: S311
+        examples = [one.drawn(count, draw) if len(one.negatives) > count else one for one in examples]
     for start in range(0, len(examples), _EXAMPLES):
         part = examples[start : start + _EXAMPLES]
         for example in part:

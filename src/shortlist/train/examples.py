@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ class Example:
     def passages(self) -> tuple[str, ...]:
         """The passage, then the negatives."""
         return (self.passage, *self.negatives)
+
+    def drawn(self, count: int, draw: random.Random) -> Example:
+        """Give the example with ``count`` of its negatives, in the order they were drawn in."""
+        chosen = draw.sample(range(len(self.negatives)), count)
+        negatives = tuple(self.negatives[index] for index in chosen)
+        scores = (self.scores[0], *(self.scores[1 + index] for index in chosen)) if self.scores else ()
+        return replace(self, negatives=negatives, scores=scores)
 
 
 def read_examples(path: str | os.PathLike[str]) -> Iterator[Example]:

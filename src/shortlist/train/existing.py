@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,106 +15,104 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from shortlist.errors import ModelError
-from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.models.encoder import Encoder
-from shortlist.models.heads import FILE as HEADS
-from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS, folder_at
-from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
-from shortlist.models.weights import bind_weights, read_bytes, read_weights
+from shortlist.models.own_folder import Parts, describe, folder_at, open_parts
+from shortlist.models.safety import TOKENIZER_BYTES
+from shortlist.models.settings import MAX_TOKENS, integer
 
-__all__ = ["HEAD", "Existing", "thaw"]
+__all__ = ["HEAD", "KIND", "Existing", "thaw"]
 
 HEAD = "head.safetensors"
-"""The file of a thawed cross-encoder with what lies on its transformer."""
+"""The file of a thawed cross-encoder with what lies on its transformer, and in its metadata which kind that is."""
+
+KIND = "kind"
+"""The metadata's entry: which head it is, and for which labels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Existing:
-    """Hold what a model folder of ours has: its description, its tensors as they are stored, its heads."""
+    """Hold what a model folder of ours has: its description, and what it is made of."""
 
     path: Path
     values: Mapping[str, Any]
-    tensors: Mapping[str, NDArray[Any]]
-    heads: Mapping[str, NDArray[Any]]
+    parts: Parts
 
     @classmethod
-    def read(cls, path: Path) -> Existing:
-        """Read all of a folder.
+    def read(cls, path: Path, architecture: str | None = None) -> Existing:
+        """Read all of a folder with a model of this ``architecture``, ``None`` is any.
 
         Raises:
-            ModelError: it is no model folder of ours, or damaged.
+            ModelError: it is no such folder, or damaged.
         """
-        folder = folder_at(path)
-        cross = json.loads(folder.read("model.json")).get("architecture") == "cross_encoder"
-        values = json.loads(folder.read("model.json"))
-        mode: Any = "exact" if values.get("weights") == FLOAT else "fast"
-        (CrossEncoder if cross else Encoder).load(path, mode=mode)  # whatever is wrong with it is said there
-        tensors: dict[str, NDArray[Any]] = {}
-        if values.get("shared_weights"):
-            default = read_bytes(ModelFolder(DEFAULT, trusted=True), WEIGHTS)
-            tensors |= read_weights(default, DEFAULT / WEIGHTS)
-        if WEIGHTS in values["files"]:
-            tensors |= read_weights(read_bytes(folder, WEIGHTS), path / WEIGHTS)
-        heads = read_weights(read_bytes(folder, HEADS), path / HEADS) if HEADS in values["files"] else {}
-        if not heads and values.get("token_dimensions") and "late.weight" in tensors:
-            heads = {"late.weight": tensors["late.weight"]}
-        return cls(path, values, tensors, heads)
+        description = describe(folder_at(path), architecture)
+        try:
+            max_tokens = integer(description.values, "max_tokens", description.where, 1, MAX_TOKENS)
+        except KeyError as error:
+            raise ModelError(f"{description.where}: no {error}") from None
+        return cls(path, description.values, open_parts(description, "exact", max_tokens))
+
+    @property
+    def heads(self) -> Mapping[str, NDArray[Any]]:
+        """The heads of an encoder; the projection that early folders have among their weights is one."""
+        late = self.parts.stored.get("late.weight")
+        if self.parts.heads or not self.values.get("token_dimensions") or late is None:
+            return self.parts.heads
+        return {"late.weight": late}
 
     def has(self, tensors: Mapping[str, NDArray[Any]]) -> bool:
-        """Say whether these tensors are among its own, byte for byte."""
-        return all(
-            name in self.tensors and np.array_equal(value, self.tensors[name])
-            for name, value in tensors.items()
-        )
+        """Say whether these tensors are among its own as they are stored, byte for byte."""
+        stored = self.parts.stored
+        return all(name in stored and np.array_equal(value, stored[name]) for name, value in tensors.items())
 
 
 def thaw(path: Path, base: Path) -> Path:
     """Write a model folder of ours as a base: ``config.json``, ``model.safetensors`` in float32, ``tokenizer.json``.
 
-    Its weights are what int8 left of them. An encoder has one type of token, so the other's embedding starts at zero.
+    Its weights are what int8 left of them. An encoder knows one type of token: the embeddings of both are zero.
 
     Raises:
-        ModelError: it is no model folder of ours, damaged, or its graph is not one that we drew.
+        ModelError: it is no model folder of ours, is damaged, or its graph is not one that we drew.
     """
     found = Existing.read(path)
     if found.values.get("query_encoder"):
         raise ModelError(
-            f"{path}: has two encoders, one can be trained on from", hint="name the inner folder"
+            f"{path}: has two encoders, one can be trained on from",
+            hint="name the inner folder, or make a copy",
         )
-    floats = bind_weights(
-        {name: value.copy() for name, value in found.tensors.items()},
-        path / WEIGHTS,
-        group=int(found.values["group"]),
-        form="floats",
-    )
-    config = _config(folder_at(path).read("graph.exact.onnx"), path, floats)
-    base.mkdir(parents=True, exist_ok=True)
-    (base / "model.safetensors").write_bytes(save(_bert_names(floats, config["num_hidden_layers"])))
-    head = {name: value for name, value in floats.items() if name.startswith("head.")}
+    weights = found.parts.bound
+    try:
+        config = _config(found.parts.graph_data, weights)
+        tensors = _bert_names(weights, config["num_hidden_layers"])
+    except KeyError as error:
+        raise ModelError(
+            f"{path}: can't be trained on from: shortlist didn't draw its graph: no {error}"
+        ) from None
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+    (base / "model.safetensors").write_bytes(save(tensors))
+    head = {name: value for name, value in weights.items() if name.startswith("head.")}
     if head:
-        (base / HEAD).write_bytes(save(head))
+        kind = json.dumps({"head": found.values.get("head"), "labels": found.values.get("labels")})
+        # One entry: of several the order is random, and these bytes are part of a training's identity.
+        (base / HEAD).write_bytes(save(head, metadata={KIND: kind}))
     (base / "tokenizer.json").write_bytes(folder_at(path).read("tokenizer.json", TOKENIZER_BYTES))
     (base / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return base
 
 
-def _config(graph: bytes, path: Path, weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Give the sizes of the transformer: of its tensors, and what only the graph knows."""
+def _config(graph: bytes, weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Give the sizes of the transformer: of the tensors that the graph asks for, and what only the graph knows.
+
+    Raises:
+        KeyError: something of it isn't there.
+    """
     nodes = onnx.load_from_string(graph).graph.node
     known = {
         (node.op_type, attribute.name): onnx.helper.get_attribute_value(attribute)
         for node in nodes
         for attribute in node.attribute
     }
-    heads, epsilon = (
-        known.get(("MultiHeadAttention", "num_heads")),
-        known.get(("LayerNormalization", "epsilon")),
-    )
-    if heads is None or epsilon is None:
-        raise ModelError(f"{path}: its graph is none that shortlist drew, so it can't be trained on from")
     positions, hidden = weights["embeddings.position.weight"].shape
-    words = weights.get("embeddings.word.weight.i8", weights.get("embeddings.word.weight"))
-    assert words is not None  # the graph asks for one of them
+    table = "embeddings.word.weight"
     return {
         "model_type": "bert",
         "architectures": ["BertModel"],
@@ -121,11 +120,11 @@ def _config(graph: bytes, path: Path, weights: Mapping[str, NDArray[Any]]) -> di
         "hidden_size": hidden,
         "intermediate_size": len(weights["layer0.intermediate.weight"]),
         "max_position_embeddings": positions,
-        "num_hidden_layers": sum(name.endswith(".intermediate.weight") for name in weights),
-        "num_attention_heads": int(heads),
-        "layer_norm_eps": float(np.float32(epsilon)),
+        "num_hidden_layers": sum(node.op_type == "MultiHeadAttention" for node in nodes),
+        "num_attention_heads": int(known["MultiHeadAttention", "num_heads"]),
+        "layer_norm_eps": float(np.float32(known["LayerNormalization", "epsilon"])),
         "type_vocab_size": 2,
-        "vocab_size": len(words),
+        "vocab_size": len(weights[table] if table in weights else weights[f"{table}.i8"]),
     }
 
 

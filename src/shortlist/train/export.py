@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from safetensors.numpy import save
 from transformers import BertModel
 
 from shortlist.errors import ModelError
-from shortlist.models.heads import FILE as HEADS
+from shortlist.models.heads import HEADS
 from shortlist.models.own_folder import DEFAULT, FLOAT, WEIGHTS
 from shortlist.models.safety import TOKENIZER_BYTES, ModelFolder
 from shortlist.models.weights import read_bytes, read_weights
@@ -132,14 +133,12 @@ def write_cross_encoder(
     shared = ""
     if weights != FLOAT:
         tensors, shared = _without_shared(tensors)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(save(tensors))  # save_file would keep it from everybody else
-    data = ModelFolder(tokenizer.parent).read(tokenizer.name, TOKENIZER_BYTES)
-    (folder / "tokenizer.json").write_bytes(data)
     labels, floats = len(values["labels"]), weights == FLOAT
-    for mode in _modes(weights):
-        graph = draw_cross_encoder(shape, fast=mode == "fast", head=head, labels=labels, floats=floats)
-        (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
+    graphs = {
+        mode: draw_cross_encoder(shape, fast=mode == "fast", head=head, labels=labels, floats=floats)
+        for mode in _modes(weights)
+    }
+    _write_files(folder, {WEIGHTS: tensors}, tokenizer, graphs)
     made = {"format": 1, "name": values["name"], "architecture": "cross_encoder", "head": head}
     made |= {**values, "group": GROUP, **({"weights": weights} if floats else {})}
     write_description(folder, made | ({"shared_weights": shared} if shared else {}))
@@ -213,7 +212,7 @@ def write_encoder(
     heads = heads or {}
     known = dict(heads)
     if beside is not None:
-        other = Existing.read(beside)
+        other = Existing.read(beside, "bert")
         if not other.has(tensors):
             raise ModelError(f"{beside}: its transformer is another than that of {tokenizer.parent}")
         replaced = {name.split(".")[0] for name in heads}
@@ -223,17 +222,12 @@ def write_encoder(
             values["token_scale"] = description.token_scale
     shape = replace(shape, token_dimensions=known["late.weight"].shape[1] if "late.weight" in known else 0)
     own, shared = (tensors, "") if weights == FLOAT else _without_shared(tensors)
-    folder.mkdir(parents=True, exist_ok=True)
-    if own:
-        (folder / WEIGHTS).write_bytes(save(own))
-    if known:
-        (folder / HEADS).write_bytes(save(known))
-    data = ModelFolder(tokenizer.parent).read(tokenizer.name, TOKENIZER_BYTES)
-    (folder / "tokenizer.json").write_bytes(data)
     pooler, floats = values["pooling"] == "pooler", weights == FLOAT
-    for mode in _modes(weights):
-        graph = draw_encoder(shape, fast=mode == "fast", pooler=pooler, masked=masked, floats=floats)
-        (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
+    graphs = {
+        mode: draw_encoder(shape, fast=mode == "fast", pooler=pooler, masked=masked, floats=floats)
+        for mode in _modes(weights)
+    }
+    _write_files(folder, {WEIGHTS: own, HEADS: known}, tokenizer, graphs)
     values["token_dimensions"] = shape.token_dimensions
     values["dimensions"] = shape.hidden
     if floats:
@@ -258,7 +252,7 @@ def check_beside(path: Path, backbone: BertModel, tokenizer: Path) -> dict[str, 
     Raises:
         ModelError: it has another transformer, or reads, pools or compares texts in a way that heads don't learn.
     """
-    other = Existing.read(path)
+    other = Existing.read(path, "bert")
     small, large = _sorted(numpy_tensors(backbone), bert_shape(backbone), types=False)
     if not other.has({**_stored(large, str(other.values.get("weights", INT8))), **small}):
         raise ModelError(f"{path}: its transformer is another than that of {tokenizer.parent}")
@@ -326,6 +320,23 @@ def bert_shape(backbone: BertModel) -> Shape:
         positions=config.max_position_embeddings,
         epsilon=config.layer_norm_eps,
     )
+
+
+def _write_files(
+    folder: Path,
+    tensors: Mapping[str, Mapping[str, NDArray[Any]]],
+    tokenizer: Path,
+    graphs: Mapping[str, onnx.ModelProto],
+) -> None:
+    """Write all files of a model folder but its description, without those that would hold no tensor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, held in tensors.items():
+        if held:
+            (folder / name).write_bytes(save(dict(held)))  # save_file would keep it from everybody else
+    data = ModelFolder(tokenizer.parent).read(tokenizer.name, TOKENIZER_BYTES)
+    (folder / "tokenizer.json").write_bytes(data)
+    for mode, graph in graphs.items():
+        (folder / f"graph.{mode}.onnx").write_bytes(graph.SerializeToString())
 
 
 def write_description(folder: Path, values: Mapping[str, Any]) -> None:

@@ -22,20 +22,20 @@ from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.protocols import Steps
-from shortlist.train.base import load_bert, prepared
+from shortlist.train.base import is_ours, load_bert, prepare_base
 from shortlist.train.cached import TokenCache
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, check_beside, export_encoder
+from shortlist.train.from_recipe import Trained, identity_of, int8_step, put_in_place, stated, work_folder
 from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.late_interaction import LateHead, maxsim
-from shortlist.train.loading import fit_first_stage, load_examples
+from shortlist.train.loading import Loaded, fit_first_stage, load_examples, require_scores
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence
 from shortlist.train.poly_encoder import PolyHead
 from shortlist.train.recipe import HeadSettings, LateRecipe, LateSettings, PolyRecipe, PolySettings
 from shortlist.train.record import training_record
-from shortlist.train.run import Trained, identity_of, int8_step, said_of, settle, work_folder
 
 __all__ = ["train_head"]
 
@@ -83,8 +83,8 @@ def train_head(
     codes, for passages that are compared by the mean of their tokens.
 
     ``base`` is as :func:`~shortlist.train.judge.train_cross_encoder` has it. ``cache`` keeps the encoder's output
-    beyond this training (2 H bytes a token). ``beside`` is a model folder with the same transformer: its other heads,
-    prompts and constants are taken over. A training that was interrupted is gone on with.
+    beyond this training (2 H bytes a token). ``beside`` is a model folder with the same transformer, by default a base
+    of ours: its other heads, prompts and constants are taken over. A training that was interrupted is gone on with.
 
     Raises:
         DataError: there is something at ``folder``, or the examples can't be used.
@@ -92,10 +92,11 @@ def train_head(
     """
     refuse_existing(folder)
     work = work_folder(folder)
-    base = prepared(base, work)
-    material, backbone = _prepare(
-        recipe, recipe.model, base, examples_in, cache or work / "cache", beside, steps
-    )
+    if beside is None and is_ours(base):
+        beside = base
+    loaded = _load(recipe, examples_in)
+    given, base = base, prepare_base(base, work)
+    material, backbone = _prepare(recipe.model, loaded, base, cache or work / "cache", beside, steps)
     head: _Late | _Poly
     if isinstance(recipe, LateRecipe):
         head = _Late(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
@@ -109,13 +110,13 @@ def train_head(
         similarity="cosine",
         dense_scale=int8_step(material.passages.pooled(_SAMPLE)),
         token_scale=head.token_scale(),
-        details=said_of(recipe) | {"training": training_record(recipe, base, material.examples, loss)},
+        details=stated(recipe) | {"training": training_record(recipe, given, material.examples, loss)},
     )
     made = work / "model"
     shutil.rmtree(made, ignore_errors=True)
     export_encoder(backbone, base / "tokenizer.json", made, description, heads=head.tensors(), beside=beside)
     Encoder.load(made)
-    settle(made, folder)
+    put_in_place(made, folder)
     return Trained(len(material.items), material.left_out, loss)
 
 
@@ -179,19 +180,22 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return np.array(values.detach().cpu().numpy(), np.float32, order="C")
 
 
+def _load(recipe: LateRecipe | PolyRecipe, examples_in: Path) -> Loaded:
+    loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
+    if recipe.model.distillation:
+        require_scores(loaded.examples, "model.distillation")
+    return loaded
+
+
 def _prepare(
-    recipe: LateRecipe | PolyRecipe,
     settings: HeadSettings,
+    loaded: Loaded,
     base: Path,
-    examples_in: Path,
     cache: Path,
     beside: Path | None,
     steps: Steps | None,
 ) -> tuple[_Material, Any]:
-    loaded = load_examples(recipe.examples, examples_in, recipe.schedule.seed)
     examples = loaded.examples
-    if settings.distillation and not all(example.scores for example in examples):
-        raise DataError("examples have no scores, which model.distillation needs")
     teacher_weight = 0.0
     if settings.distillation:
         teacher_weight = settings.teacher_weight or fit_first_stage(examples)

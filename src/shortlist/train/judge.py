@@ -9,6 +9,7 @@ it can be weak where they are strong, and what it doesn't know of a new domain d
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,20 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from shortlist.errors import DataError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.train.base import freeze, load_bert, prepared
+from shortlist.train.base import freeze, load_bert, prepare_base
 from shortlist.train.cross_encoder import CrossEncoderModel, PairTokenizer, candidate_scores, pair_scores
 from shortlist.train.device import on_device
 from shortlist.train.examples import Example
-from shortlist.train.existing import HEAD
+from shortlist.train.existing import HEAD, KIND
 from shortlist.train.export import export_cross_encoder
+from shortlist.train.from_recipe import Trained, identity_of, put_in_place, stated, work_folder
 from shortlist.train.labelled import LabelledPair, read_labelled
-from shortlist.train.loading import fit_first_stage, load_examples
+from shortlist.train.loading import fit_first_stage, load_examples, require_scores
 from shortlist.train.loop import Step, train
 from shortlist.train.losses import (
     binary_cross_entropy,
@@ -42,7 +45,6 @@ from shortlist.train.losses import (
 )
 from shortlist.train.recipe import CrossEncoderRecipe, JudgeSettings
 from shortlist.train.record import training_record
-from shortlist.train.run import Trained, identity_of, said_of, settle, work_folder
 
 __all__ = ["TrainedJudge", "build", "train_cross_encoder"]
 
@@ -52,9 +54,10 @@ _RANGE_EXAMPLES = 320
 
 @dataclass(frozen=True)
 class TrainedJudge(Trained):
-    """Say also at what weight the first stage counted."""
+    """Say also at what weight the first stage counted, and whether the base's head was gone on with."""
 
     first_stage: float
+    goes_on: bool
 
 
 @on_device
@@ -69,8 +72,9 @@ def train_cross_encoder(
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
     ``base`` is a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT, or a model folder
-    of ours, which is trained on with its head; ``examples_in`` is what the recipe's files are relative to. The
-    checkpoint lies in ``folder`` with ``.training`` behind its name until the model is whole.
+    of ours, which is trained on, with its head if that is of the recipe's kind; ``examples_in`` is what the recipe's
+    files are relative to. The checkpoint lies in ``folder`` with ``.training`` behind its name until the model is
+    whole.
 
     Raises:
         DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
@@ -79,17 +83,19 @@ def train_cross_encoder(
     refuse_existing(folder)
     settings = recipe.model
     work = work_folder(folder)
-    base = prepared(base, work)
     torch.manual_seed(recipe.schedule.seed)  # a linear layer starts at random
     task = _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
-    model = build(base, settings, len(task.labels) or 1)
+    given, base = base, prepare_base(base, work)
+    labels = task.labels or ("relevance",)
+    model = build(base, settings, labels)
+    goes_on = bool(_head_rows(base, settings, labels))
     tokenizer = PairTokenizer(base / "tokenizer.json", settings.training_tokens, settings.max_query_tokens)
 
     def loss(_: torch.nn.Module, part: Sequence[Any]) -> Tensor:
         return task.loss(model, tokenizer, part)
 
     identity = identity_of(settings, task.items, base) | {"first_stage": task.first_stage}
-    details = said_of(recipe)
+    details = stated(recipe)
     if task.first_stage:
         details["first_stage"] = task.first_stage
 
@@ -102,7 +108,7 @@ def train_cross_encoder(
             name=recipe.name,
             max_tokens=settings.max_tokens,
             max_query_tokens=settings.max_query_tokens,
-            labels=task.labels or ("relevance",),
+            labels=labels,
             details=details,
         )
         CrossEncoder.load(place)
@@ -121,10 +127,12 @@ def train_cross_encoder(
     )
     if isinstance(task, _Candidates):
         details["score_range"] = _score_range(model, tokenizer, task.items)
-    details["training"] = training_record(recipe, base, task.items, last)
+    details["training"] = training_record(recipe, given, task.items, last) | {
+        "head": "base" if goes_on else "new"
+    }
     export(made)
-    settle(made, folder)
-    return TrainedJudge(len(task.items), task.left_out, last, task.first_stage)
+    put_in_place(made, folder)
+    return TrainedJudge(len(task.items), task.left_out, last, task.first_stage, goes_on)
 
 
 class _Candidates:
@@ -138,10 +146,8 @@ class _Candidates:
         self.items, self.left_out = loaded.examples, loaded.left_out
         self._settings = settings = recipe.model
         weight = settings.first_stage
-        if (weight or settings.loss != "softmax") and not all(example.scores for example in self.items):
-            raise DataError(
-                f"examples have no scores, which {'first_stage' if weight else settings.loss} needs"
-            )
+        if weight or settings.loss != "softmax":
+            require_scores(self.items, "first_stage" if weight else settings.loss)
         self.first_stage = fit_first_stage(self.items) if isinstance(weight, str) else weight
 
     def loss(self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[Example]) -> Tensor:
@@ -215,12 +221,32 @@ def _share_of(example: Example) -> float:
     return int.from_bytes(hashlib.blake2b(example.query.encode(), digest_size=4).digest()) / 2**32
 
 
-def build(base: Path, settings: JudgeSettings, labels: int = 1) -> CrossEncoderModel:
-    """Make the model that training starts from; with the base's head, if it has one of this kind."""
+def build(base: Path, settings: JudgeSettings, labels: tuple[str, ...] = ("relevance",)) -> CrossEncoderModel:
+    """Make the model that training starts from; with the base's head, if it has one of this kind for these labels."""
     positions = max(settings.max_tokens, settings.training_tokens)
     backbone = load_bert(base, positions=positions, layers=settings.layers)
     freeze(backbone, settings.frozen_layers)
-    model = CrossEncoderModel(backbone, settings.head, labels, scale=settings.scale)
-    if (base / HEAD).is_file():
-        model.load_head(load_file(base / HEAD))
+    types = backbone.embeddings.token_type_embeddings.weight
+    if not types.any():  # of an encoder, which knows no passage from a query
+        types.requires_grad_(True)
+    model = CrossEncoderModel(backbone, settings.head, len(labels), scale=settings.scale)
+    if rows := _head_rows(base, settings, labels):
+        model.load_head(load_file(base / HEAD), rows)
     return model
+
+
+def _head_rows(base: Path, settings: JudgeSettings, labels: tuple[str, ...]) -> list[int]:
+    """Give the rows of the base's head that score these labels, in this order; none if it is of another kind.
+
+    One score is one score, whatever it is called: that of relevance is where that of a duplicate may start.
+    """
+    if not (base / HEAD).is_file():
+        return []
+    with safe_open(base / HEAD, "pt") as file:
+        kind = json.loads(file.metadata()[KIND])
+    known = kind["labels"]
+    if kind["head"] != settings.head or len(known) != len(labels):
+        return []
+    if len(labels) == 1:
+        return [0]
+    return [known.index(label) for label in labels] if set(known) == set(labels) else []

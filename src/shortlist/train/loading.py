@@ -13,7 +13,7 @@ from shortlist.errors import DataError
 from shortlist.train.examples import Example, read_examples
 from shortlist.train.recipe import Examples
 
-__all__ = ["Loaded", "fit_first_stage", "load_examples"]
+__all__ = ["Loaded", "fit_first_stage", "load_examples", "require_scores"]
 
 _WEIGHTS = np.geomspace(0.25, 64, 49)
 
@@ -44,21 +44,22 @@ def load_examples(settings: Examples, folder: Path, seed: int) -> Loaded:
             if len(example.negatives) < settings.negatives:
                 short += 1
                 continue
-            chosen = [0, *draw.sample(range(1, len(example.passages)), settings.negatives)]
-            found.append(
-                Example(
-                    example.query,
-                    example.passage,
-                    tuple(example.passages[index] for index in chosen[1:]),
-                    tuple(example.scores[index] for index in chosen) if example.scores else (),
-                    example.source,
-                )
-            )
+            found.append(example.drawn(settings.negatives, draw))
     if not found:
         raise DataError(
             f"no example has {settings.negatives} negatives", hint="mine some: shortlist train negatives"
         )
     return Loaded(found, short, answers)
+
+
+def require_scores(examples: Sequence[Example], wanted_by: str) -> None:
+    """Refuse examples without scores where something learns from them.
+
+    Raises:
+        DataError: one has none.
+    """
+    if not all(example.scores for example in examples):
+        raise DataError(f"examples have no scores, which {wanted_by} needs")
 
 
 def fit_first_stage(examples: Sequence[Example]) -> float:

@@ -28,6 +28,7 @@ __all__ = [
     "LateSettings",
     "PolyRecipe",
     "PolySettings",
+    "Recipe",
     "read_recipe",
 ]
 

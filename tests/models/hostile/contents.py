@@ -106,7 +106,7 @@ WEIGHTS = [
     own("weights-of-another-shape", tensors(late__weight=np.ones((8, 5), np.float32)), "asks for weights"),
     own("weights-half-floats", tensors(late__weight=np.ones((8, 4), np.float16)), "is float16, expected float32"),
     own("weights-made-twice", tensors(x__i8=np.ones((4, 4), np.int8), x__scale=np.ones((4, 1), np.float16),
-                                      x__q8=np.ones((1,), np.float32)), "is there twice"),
+                                      x=np.ones((1,), np.float32)), "is there twice"),
 ]  # fmt: skip
 
 

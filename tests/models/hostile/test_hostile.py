@@ -18,7 +18,7 @@ from shortlist import Encoder, ModelError
 from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.models.graph_check import check_graph
 from shortlist.models.tokenizer_check import check_tokenizer
-from shortlist.models.weights import bind_weights, read_weights
+from shortlist.models.weights import Form, bind_weights, read_weights
 from tests.models.conftest import hard_link
 from tests.models.hostile import proto
 from tests.models.hostile.cases import CASES
@@ -120,7 +120,9 @@ def read_graph(data: bytes) -> None:
 
 
 def read_all_weights(data: bytes) -> None:
-    bind_weights(read_weights(bytearray(data), Path("weights")), Path("weights"), group=GROUP, form="groups")
+    forms: tuple[Form, ...] = ("groups", "columns", "floats")
+    for form in forms:
+        bind_weights(read_weights(bytearray(data), Path("weights")), Path("weights"), group=GROUP, form=form)
 
 
 def read_tokenizer(data: bytes) -> None:

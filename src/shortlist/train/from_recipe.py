@@ -16,9 +16,11 @@ from shortlist.formats.paths import refuse_existing
 from shortlist.train.base import BASE, BASE_FILES
 from shortlist.train.cached import TokenCache
 from shortlist.train.checkpoint import Checkpoint
+from shortlist.train.existing import HEAD
+from shortlist.train.recipe import BiEncoderSettings, HeadSettings, JudgeSettings, Recipe
 from shortlist.train.record import write_card
 
-__all__ = ["Trained", "identity_of", "int8_step", "said_of", "settle", "work_folder"]
+__all__ = ["Trained", "identity_of", "int8_step", "put_in_place", "stated", "work_folder"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,22 @@ def work_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.training")
 
 
-def identity_of(settings: Any, items: Sequence[Any], base: Path) -> dict[str, Any]:
+def identity_of(
+    settings: JudgeSettings | HeadSettings | BiEncoderSettings, items: Sequence[Any], base: Path
+) -> dict[str, Any]:
     """Give what a checkpoint must have been made of to be gone on with."""
     return {
         "model": asdict(settings),
         "examples": hashlib.sha256(repr(items).encode()).hexdigest(),
-        "base": [hashlib.sha256((base / name).read_bytes()).hexdigest() for name in BASE_FILES],
+        "base": [
+            hashlib.sha256((base / name).read_bytes()).hexdigest()
+            for name in (*BASE_FILES, HEAD)
+            if (base / name).exists()
+        ],
     }
 
 
-def said_of(recipe: Any) -> dict[str, Any]:
+def stated(recipe: Recipe) -> dict[str, Any]:
     """Give what a recipe says of its model that goes into ``model.json`` as it is."""
     said: Mapping[str, str] = {"license": recipe.license, "origin": recipe.origin}
     return {name: value for name, value in said.items() if value}
@@ -55,7 +63,7 @@ def int8_step(values: NDArray[np.float32]) -> float:
     return float(np.quantile(np.abs(values), 0.99999)) * 1.05 / 127
 
 
-def settle(made: Path, folder: Path) -> None:
+def put_in_place(made: Path, folder: Path) -> None:
     """Put a whole model into its place, with its card, and remove what was needed to make it."""
     write_card(made)
     refuse_existing(folder)
