@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from shortlist import DataError
-from shortlist.train.cached import TokenCache
+from shortlist.train.cached import Expansion, TokenCache
 from tests.train.conftest import TOKENIZER, tiny_bert
 
 TEXTS = ["the moon", "", "bread " * 40, "a card that is lost", "the moon"]
@@ -36,6 +36,22 @@ def test_a_text_has_the_vectors_that_the_encoder_gives_it(tmp_path: Path) -> Non
         assert not data[row, ids.shape[1] :].any()
 
 
+def test_what_fills_a_text_up_has_vectors_and_changes_no_others(tmp_path: Path) -> None:
+    plain, tokenizer = cached(tmp_path / "plain"), Tokenizer.from_file(str(TOKENIZER))
+    filled = TokenCache.of(
+        TEXTS, tiny_bert(), tokenizer, tmp_path / "filled", max_tokens=24, expansion=Expansion(4, 16)
+    )
+    for index in range(len(TEXTS)):
+        (without, _), (data, known) = plain.padded([index]), filled.padded([index])
+        length = without.shape[1]
+        assert known.all()
+        assert data.shape[1] == max(16, length)
+        np.testing.assert_allclose(data[0, :length], without[0], atol=0.06)  # products in bfloat16
+        assert bool((data[0, length:].norm(dim=1) > 1).all())
+    with pytest.raises(DataError, match="filled up otherwise"):
+        cached(tmp_path / "filled")
+
+
 def test_it_is_made_once(tmp_path: Path) -> None:
     done: list[int] = []
     first = TokenCache.of(
@@ -58,5 +74,5 @@ def test_vectors_of_other_texts_or_another_encoder_are_refused(tmp_path: Path) -
     cached(tmp_path)
     with pytest.raises(DataError, match="of another encoder"):
         TokenCache.of(TEXTS, tiny_bert(1), Tokenizer.from_file(str(TOKENIZER)), tmp_path, max_tokens=24)
-    with pytest.raises(DataError, match="vectors of other texts"):
+    with pytest.raises(DataError, match="filled up otherwise"):
         cached(tmp_path, TEXTS[1:])

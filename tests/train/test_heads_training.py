@@ -86,6 +86,29 @@ def test_late_interaction_learns_which_words_belong_together(tmp_path: Path, bas
         train_head(LATE, base, folder, examples_in=tmp_path)
 
 
+def test_queries_may_be_filled_up_with_mask_tokens_which_nothing_else_sees(
+    tmp_path: Path, base: Path
+) -> None:
+    filled = replace(LATE, model=replace(LATE.model, expansion_length=12))
+    train_head(POLY, base, tmp_path / "poly", examples_in=tmp_path)
+    train_head(filled, base, tmp_path / "filled", examples_in=tmp_path, beside=tmp_path / "poly")
+    assert find(tmp_path / "filled", tmp_path / "c", "late") == list(ANSWERS)
+    text = "what about the moon"
+    (plain,), (found,), (fast,) = (
+        Encoder.load(tmp_path / name, mode=mode).queries([text])
+        for name, mode in (("poly", "exact"), ("filled", "exact"), ("filled", "fast"))
+    )
+    assert len(found.tokens) == len(fast.tokens) == 12
+    lengths = np.linalg.norm(found.tokens, axis=1) * np.linalg.norm(fast.tokens, axis=1)
+    assert ((found.tokens * fast.tokens).sum(axis=1) / lengths).min() > 0.93
+    np.testing.assert_allclose(found.dense, plain.dense, atol=1e-6)
+    assert found.codes is not None
+    assert plain.codes is not None
+    np.testing.assert_allclose(found.codes, plain.codes, atol=1e-5)
+    with pytest.raises(DataError, match="expansion_length must be from 0"):
+        replace(LATE.model, expansion_length=33)
+
+
 @pytest.mark.parametrize("variant", ["learned", "first"])
 def test_a_poly_encoder_learns_which_texts_belong_together(
     tmp_path: Path, base: Path, variant: Literal["learned", "first"]

@@ -230,6 +230,8 @@ def test_a_recipe_has_data_for_its_loss(changes: dict[str, Any], message: str) -
         ({"files": ()}, "names no file"),
         ({"target": "grade"}, "target must be 'label' or 'score'"),
         ({"low": 2.0}, "low must be below pairs.high"),
+        ({"high": 5.0}, "are about scores, pairs.target is 'label'"),
+        ({"target": "score", "labels": ("no", "yes")}, "names labels, pairs.target is 'score'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -160,18 +160,20 @@ class Encoder:
         weigh, poly = self.heads.token_weights, self.heads.poly
 
         def keep(batch: list[int], forward: Forward) -> None:
-            if self._late.expansion_length:  # what was filled in is no part of the text's one vector
-                real = [len(tokenized[index].ids) for index in batch]
+            real = [len(tokenized[index].ids) for index in batch]
+            if (
+                self._late.expansion_length
+            ):  # what was filled in is no part of the text's one vector, nor seen by codes
                 rows = [forward.row(row, length) for row, length in enumerate(real)]
                 dense = np.concatenate([self._pool(row) for row in rows])
             else:
                 dense = self._pool(forward)
-            found = zip(batch, dense, self._tokens(forward), forward.hidden, strict=True)
-            for index, pooled, tokens, hidden in found:
+            found = zip(batch, real, dense, self._tokens(forward), forward.hidden, strict=True)
+            for index, length, pooled, tokens, hidden in found:
                 results[index] = QueryVectors(
                     pooled,
                     tokens if weigh is None else tokens * weigh(hidden)[:, None],
-                    None if poly is None else poly(hidden),
+                    None if poly is None else poly(hidden[:length]),
                     1.0 if poly is None else poly.sharpness,
                     tokenized[index].truncated_tokens,
                 )

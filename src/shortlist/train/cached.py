@@ -26,18 +26,33 @@ from shortlist.train.batches import pad, parts_by_tokens
 from shortlist.train.device import training_device
 from shortlist.train.memory import kept_memory
 
-__all__ = ["TokenCache"]
+__all__ = ["Expansion", "TokenCache"]
 
 BATCH_TOKENS = 4096
-FILES = DONE, TOKENS, OFFSETS = "cache.json", "tokens.npy", "offsets.npy"
+FILES = DONE, TOKENS, OFFSETS, OWN = "cache.json", "tokens.npy", "offsets.npy", "own.npy"
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Say with which token (its id) texts are filled up, and to how many; no other token attends to it.
+
+    Source: Khattab and Zaharia 2020, section 3.2 (query augmentation).
+    """
+
+    token: int
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
 class TokenCache:
-    """Hold the last layer's vectors of every token of some texts: ``data [T, H]`` float16, ``offsets [texts + 1]``."""
+    """Hold the last layer's vectors of every token of some texts: ``data [T, H]`` float16, ``offsets [texts + 1]``.
+
+    ``own [texts]`` counts each text's own tokens; what it was filled up with stands behind them.
+    """
 
     data: NDArray[np.float16]
     offsets: NDArray[np.int64]
+    own: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -63,10 +78,12 @@ class TokenCache:
         return found
 
     def sample(self, count: int, seed: int) -> NDArray[np.float32]:
-        """Give the vectors of some ``count`` tokens, drawn at random, or of all if there are fewer."""
-        total = len(self.data)
+        """Give the vectors of ``count`` of the texts' own tokens, drawn at random, or of all if there are fewer."""
+        total = int(self.own.sum())
         chosen = np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
-        return self.data[chosen].astype(np.float32)
+        firsts = np.cumsum(self.own) - self.own
+        rows = np.arange(total) + np.repeat(self.offsets[:-1] - firsts, self.own)
+        return self.data[rows[chosen]].astype(np.float32)
 
     @staticmethod
     def remove_all(folder: Path) -> None:
@@ -86,16 +103,20 @@ class TokenCache:
         folder: Path,
         *,
         max_tokens: int = 256,
+        expansion: Expansion | None = None,
         progress: Progress | None = None,
     ) -> TokenCache:
         """Run ``backbone`` over the texts, or open what an earlier call made of the same ones in ``folder``.
 
-        Takes ``2 * H`` bytes a token on disk. Texts are cut to ``max_tokens``; the tokenizer is changed to do so.
+        Takes ``2 * H`` bytes a token on disk. Texts are cut to ``max_tokens``; the tokenizer is changed to do so. With
+        an ``expansion`` shorter ones are filled up, and what filled them has vectors too.
 
         Raises:
             DataError: ``folder`` holds the vectors of other texts, or of another encoder.
         """
-        digest = hashlib.sha256(json.dumps([list(texts), max_tokens, tokenizer.to_str()]).encode())
+        filled = [] if expansion is None else [expansion.token, expansion.length]
+        made_of = [list(texts), max_tokens, tokenizer.to_str(), *filled]
+        digest = hashlib.sha256(json.dumps(made_of).encode())
         for value in backbone.state_dict().values():
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         identity = digest.hexdigest()
@@ -103,14 +124,14 @@ class TokenCache:
         if done.exists():
             if json.loads(done.read_text(encoding="utf-8"))["texts"] != identity:
                 raise DataError(
-                    f"{folder}: vectors of other texts or of another encoder",
+                    f"{folder}: vectors of other texts, filled up otherwise or of another encoder",
                     hint="choose another folder, or remove it",
                 )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            _encode(texts, backbone, tokenizer, folder, max_tokens, progress)
+            _encode(texts, backbone, tokenizer, folder, max_tokens, expansion, progress)
             done.write_text(json.dumps({"texts": identity}), encoding="utf-8")
-        return cls(np.load(folder / TOKENS, mmap_mode="r"), np.load(folder / OFFSETS))
+        return cls(np.load(folder / TOKENS, mmap_mode="r"), np.load(folder / OFFSETS), np.load(folder / OWN))
 
 
 @kept_memory()
@@ -120,11 +141,16 @@ def _encode(
     tokenizer: Tokenizer,
     folder: Path,
     max_tokens: int,
+    expansion: Expansion | None,
     progress: Callable[[int], object] | None,
 ) -> None:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    own = [len(row) for row in rows]
+    np.save(folder / OWN, np.array(own, np.int64))
+    if expansion is not None:
+        rows = [row + [expansion.token] * (expansion.length - len(row)) for row in rows]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     np.save(folder / OFFSETS, offsets)
     shape = int(offsets[-1]), backbone.config.hidden_size
@@ -134,6 +160,8 @@ def _encode(
     with torch.inference_mode(), torch.autocast(training_device().type, torch.bfloat16):
         for part in parts_by_tokens(lengths, BATCH_TOKENS):
             inputs = pad([(rows[index], lengths[index]) for index in part])
+            for row, index in enumerate(part):
+                inputs["attention_mask"][row, own[index] :] = 0
             hidden = backbone(**inputs).last_hidden_state.half().cpu().numpy()
             for row, index in enumerate(part):
                 data[offsets[index] : offsets[index + 1]] = hidden[row, : lengths[index]]

@@ -167,8 +167,9 @@ def export_encoder(
     heads: Mapping[str, Float] | None = None,
     beside: Path | None = None,
     query_encoder: str = "",
+    masked: bool = False,
 ) -> None:
-    """Write an encoder with heads as a model folder.
+    """Write an encoder with heads as a model folder; a ``masked`` one can leave tokens out of what others attend to.
 
     ``query_encoder`` names the folder in it, written before, whose encoder reads queries in its place.
 
@@ -181,7 +182,7 @@ def export_encoder(
     """
     write_encoder(
         numpy_tensors(backbone), bert_shape(backbone), tokenizer, folder, description,
-        heads=heads, beside=beside, query_encoder=query_encoder,
+        heads=heads, beside=beside, query_encoder=query_encoder, masked=masked,
     )  # fmt: skip
 
 
@@ -256,9 +257,12 @@ def check_beside(path: Path, backbone: BertModel, tokenizer: Path) -> dict[str, 
     small, large = _sorted(numpy_tensors(backbone), bert_shape(backbone), types=False)
     if not other.has({**_stored(large, str(other.values.get("weights", INT8))), **small}):
         raise ModelError(f"{path}: its transformer is another than that of {tokenizer.parent}")
-    for what in ("query_encoder", "late"):
-        if other.values.get(what):
-            raise ModelError(f"{path}: has {what}, beside which no head can be trained")
+    for key, what in (("query_encoder", "an encoder of their own"), ("late", "tokens of their own")):
+        if other.values.get(key):
+            raise ModelError(
+                f"{path}: gives queries {what}, beside which no head can be trained",
+                hint="train late interaction with filled up queries last",
+            )
     if (other.values["pooling"], other.values["similarity"]) != ("mean", "cosine"):
         found = f"pools by {other.values['pooling']} and compares by {other.values['similarity']}"
         raise ModelError(f"{path}: {found}; heads are trained beside mean and cosine")

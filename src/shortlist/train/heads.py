@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from shortlist.errors import DataError
+from shortlist.errors import DataError, ModelError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
 from shortlist.protocols import Steps
 from shortlist.train.base import is_ours, load_bert, prepare_base
-from shortlist.train.cached import TokenCache
+from shortlist.train.cached import Expansion, TokenCache
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, check_beside, export_encoder
@@ -54,7 +54,10 @@ class _Item:
 
 @dataclass(frozen=True, eq=False)
 class _Material:
-    """Hold what heads learn from: every text's token vectors, the examples, and all that answers a query."""
+    """Hold what heads learn from: every text's token vectors, the examples, and all that answers a query.
+
+    ``expansion`` is what queries were filled up with.
+    """
 
     queries: TokenCache
     passages: TokenCache
@@ -63,6 +66,7 @@ class _Material:
     examples: list[Example]
     left_out: int
     teacher_weight: float
+    expansion: Expansion | None
 
 
 @on_device
@@ -103,6 +107,12 @@ def train_head(
     else:
         head = _Poly(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
     loss = _fit(head, recipe, material, work, base, progress)
+    details = stated(recipe) | {"training": training_record(recipe, given, material.examples, loss)}
+    if material.expansion is not None:
+        details["late"] = {
+            "query_tokens": recipe.model.max_query_tokens,
+            "expansion": {**asdict(material.expansion), "attend": False},
+        }
     description = EncoderDescription(
         name=recipe.name,
         max_tokens=recipe.model.max_tokens,
@@ -110,11 +120,14 @@ def train_head(
         similarity="cosine",
         dense_scale=int8_step(material.passages.pooled(_SAMPLE)),
         token_scale=head.token_scale(),
-        details=stated(recipe) | {"training": training_record(recipe, given, material.examples, loss)},
+        details=details,
     )
     made = work / "model"
     shutil.rmtree(made, ignore_errors=True)
-    export_encoder(backbone, base / "tokenizer.json", made, description, heads=head.tensors(), beside=beside)
+    export_encoder(
+        backbone, base / "tokenizer.json", made, description,
+        heads=head.tensors(), beside=beside, masked=material.expansion is not None,
+    )  # fmt: skip
     Encoder.load(made)
     put_in_place(made, folder)
     return Trained(len(material.items), material.left_out, loss)
@@ -208,17 +221,22 @@ def _prepare(
     queries = {text: number for number, text in enumerate(dict.fromkeys(e.query for e in examples))}
     passages = {text: n for n, text in enumerate(dict.fromkeys(p for e in examples for p in e.passages))}
 
-    def encoded(name: str, texts: Mapping[str, int], prompt: str, limit: int) -> TokenCache:
+    expansion = _expansion(settings, base / "tokenizer.json")
+
+    def encoded(
+        name: str, texts: Mapping[str, int], prompt: str, limit: int, expansion: Expansion | None = None
+    ) -> TokenCache:
         return TokenCache.of(
             [prompts.get(prompt, "") + text for text in texts],
             backbone,
             Tokenizer.from_file(str(base / "tokenizer.json")),
             cache / name,
             max_tokens=limit,
+            expansion=expansion,
             progress=None if steps is None else steps(f"encode {name}", len(texts)),
         )
 
-    query_tokens = encoded("queries", queries, "query", settings.max_query_tokens)
+    query_tokens = encoded("queries", queries, "query", settings.max_query_tokens, expansion)
     passage_tokens = encoded("passages", passages, "document", settings.max_tokens)
     items = [
         _Item(queries[e.query], tuple(passages[text] for text in e.passages), e.scores) for e in examples
@@ -228,9 +246,26 @@ def _prepare(
         for text, number in queries.items()
     }
     return (
-        _Material(query_tokens, passage_tokens, items, answers, examples, loaded.left_out, teacher_weight),
+        _Material(
+            query_tokens, passage_tokens, items, answers, examples, loaded.left_out, teacher_weight, expansion
+        ),
         backbone,
     )
+
+
+def _expansion(settings: HeadSettings, tokenizer: Path) -> Expansion | None:
+    """Give what a recipe wants queries to be filled up with.
+
+    Raises:
+        ModelError: the tokenizer has no mask token.
+    """
+    length = settings.expansion_length if isinstance(settings, LateSettings) else 0
+    if not length:
+        return None
+    token = Tokenizer.from_file(str(tokenizer)).token_to_id("[MASK]")
+    if token is None:
+        raise ModelError(f"{tokenizer}: has no [MASK], with which model.expansion_length fills queries up")
+    return Expansion(token, length)
 
 
 def _fit(

@@ -53,6 +53,10 @@ class LabelledPairs:
             raise DataError(f"pairs.target must be 'label' or 'score', not {self.target!r}")
         if not -math.inf < self.low < self.high < math.inf:
             raise DataError(f"pairs.low must be below pairs.high, {self.low} isn't below {self.high}")
+        if self.target == "label" and (self.low, self.high) != (0.0, 1.0):
+            raise DataError("pairs.low and pairs.high are about scores, pairs.target is 'label'")
+        if self.target == "score" and self.labels:
+            raise DataError("pairs.labels names labels, pairs.target is 'score'")
 
 
 def read_labelled(settings: LabelledPairs, folder: Path) -> tuple[list[LabelledPair], tuple[str, ...]]:

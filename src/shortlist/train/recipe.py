@@ -159,15 +159,31 @@ class HeadSettings:
 
 @dataclass(frozen=True)
 class LateSettings(HeadSettings):
-    """Say how late interaction's head is built: ``dimensions`` of a token, and whether a query's tokens are weighed."""
+    """Say how late interaction's head is built: ``dimensions`` of a token, and whether a query's tokens are weighed.
+
+    A query is filled up to ``expansion_length`` with mask tokens, which look for words that it lacks (0: it isn't).
+    Queries are then cut to ``max_query_tokens`` for every view, and no other head can be trained beside this one.
+    """
 
     dimensions: int = 128
     query_weights: bool = True
+    expansion_length: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.dimensions <= 1024:
             raise DataError(f"model.dimensions must be from 1 to 1,024, not {self.dimensions}")
+        most = min(self.max_tokens, self.max_query_tokens)
+        if self.expansion_length and self.max_query_tokens > self.max_tokens:
+            raise DataError(
+                f"model.max_query_tokens ({self.max_query_tokens}) is above model.max_tokens ({self.max_tokens}),"
+                " which a query that is filled up can't be"
+            )
+        if not 0 <= self.expansion_length <= most:
+            raise DataError(
+                f"model.expansion_length must be from 0 to model.max_query_tokens ({most}),"
+                f" not {self.expansion_length}"
+            )
 
 
 @dataclass(frozen=True)
