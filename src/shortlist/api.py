@@ -185,13 +185,15 @@ class Collection:
     ) -> Report:
         """Bring a collection of an older format to this one, in place; its documents are encoded again.
 
+        What the model that came along then had encoded is encoded by the one that comes along now.
+
         Until the new files are whole the old ones stay, and an interrupted upgrade can be run again.
 
         Raises:
             CollectionNotFoundError: there is no collection of an older format at ``path``.
         """
         folder, report = Path(path), Report()
-        with upgrading(folder) as work:
+        with upgrading(folder, _of_today) as work:
             if work is not None:
                 store, documents = work
                 source = Source(f"format 1 of {folder}", None, lambda: documents)
@@ -340,7 +342,7 @@ class Collection:
     ) -> Result:
         """Find the ``k`` best documents in the newest generation.
 
-        ``pipeline`` is a value, its text form or a short name (default ``hybrid+late``); ``condition``
+        ``pipeline`` is a value, its text form or a short name (default: what :meth:`info` says); ``condition``
         restricts the search to documents whose metadata it lets through. A judge reads on ``threads`` (default: all
         cores), the rest of a search on one.
 
@@ -581,6 +583,14 @@ def _settings(
         token_scale=about.token_scale,
         token_pooling=token_pooling,
     )
+
+
+def _of_today(settings: StoreSettings) -> StoreSettings:
+    """Give the settings of a collection with the model that comes along now, if it had the one that came along then."""
+    if settings.model:
+        return settings
+    mode, tokens = settings.mode, bool(settings.token_dimensions)
+    return _settings(None, mode, settings.language, tokens, settings.token_pooling)[1]  # type: ignore[arg-type]
 
 
 def _pipeline(value: Pipeline | str | None) -> Pipeline | None:

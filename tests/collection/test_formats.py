@@ -1,5 +1,6 @@
 """What once was written must open: a collection of every format, made by the version that had it."""
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from shortlist.errors import (
     ModelMismatchError,
 )
 from shortlist.models import Encoder
+from shortlist.models.folders import fingerprint
+from shortlist.models.own_folder import DEFAULT
 from shortlist.types import Document
 
 from .golden.make import CHANGED, RECORDS
@@ -34,9 +37,24 @@ SEARCHES = {
 }
 
 
+@pytest.fixture(scope="module")
+def model_of_then(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that came along when the golden collections were made: the same weights, without heads."""
+    folder = tmp_path_factory.mktemp("golden") / "model"
+    shutil.copytree(DEFAULT, folder, ignore=shutil.ignore_patterns("heads.safetensors"))
+    return Path(shutil.copytree(GOLDEN / "model", folder, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="module")
+def encoder_of_then(model_of_then: Path) -> Encoder:
+    return Encoder.load(model_of_then)
+
+
 @pytest.fixture(autouse=True)
-def loaded_once(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Encoder, "load", lambda *_, **__: encoder)
+def loaded_once(encoder: Encoder, encoder_of_then: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Encoder, "load", lambda folder=None, **_: encoder if folder is None else encoder_of_then
+    )
 
 
 @pytest.fixture
@@ -60,8 +78,8 @@ def wanted() -> dict[str, Document]:
     }
 
 
-def holds_the_golden_documents(path: Path) -> bool:
-    with Collection.open(path) as collection:
+def holds_the_golden_documents(path: Path, model: Path | None = None) -> bool:
+    with Collection.open(path, model=model) as collection:
         assert collection.check(deep=True) == []
         for (query, pipeline), doc_ids in SEARCHES.items():
             result = collection.search(query, pipeline=pipeline)
@@ -77,13 +95,15 @@ def holds_the_golden_documents(path: Path) -> bool:
     return True
 
 
-def test_a_collection_of_format_2_opens_is_sound_and_finds_what_it_found(tmp_path: Path) -> None:
+def test_a_collection_of_format_2_opens_is_sound_and_finds_what_it_found(
+    tmp_path: Path, model_of_then: Path
+) -> None:
     shutil.copytree(GOLDEN / "format-2", tmp_path / "c")
-    assert holds_the_golden_documents(tmp_path / "c")
-    with Collection.open(tmp_path / "c") as collection:
+    assert holds_the_golden_documents(tmp_path / "c", model_of_then)
+    with Collection.open(tmp_path / "c", model=model_of_then) as collection:
         assert (collection.info().generation, collection.info().deleted_documents) == (3, 2)
         assert collection.compact()
-    assert holds_the_golden_documents(tmp_path / "c")
+    assert holds_the_golden_documents(tmp_path / "c", model_of_then)
 
 
 def test_a_collection_of_format_1_is_refused_with_the_command_that_upgrades_it(format_1: Path) -> None:
@@ -102,6 +122,8 @@ def test_an_upgrade_takes_every_living_document_along_and_leaves_nothing_behind(
     report = Collection.upgrade(format_1)
     assert (report.added, report.unchanged, report.commits) == (5, 0, 1)
     assert holds_the_golden_documents(format_1)
+    with Collection.open(format_1) as collection:
+        assert collection.info().fingerprint == fingerprint(DEFAULT)  # not that of the model of then
     assert sorted(files(format_1)) == [
         "generation-copy.safetensors",
         "generation.safetensors",
@@ -240,9 +262,12 @@ def test_a_database_that_is_none_is_named(format_1: Path) -> None:
         Collection.upgrade(format_1)
 
 
-def test_a_collection_of_another_model_is_not_upgraded_by_the_wrong_one(format_1: Path) -> None:
+def test_a_collection_of_another_model_is_not_upgraded_by_the_wrong_one(
+    format_1: Path, model_of_then: Path
+) -> None:
     database = sqlite3.connect(format_1 / "collection.db")
     database.execute("UPDATE settings SET value = '\"0123456789abcdef\"' WHERE key = 'fingerprint'")
+    database.execute("UPDATE settings SET value = ? WHERE key = 'model'", (json.dumps(str(model_of_then)),))
     database.commit()
     database.close()
     with pytest.raises(ModelMismatchError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,10 +67,13 @@ def _documents(database: sqlite3.Connection, path: Path) -> Iterator[Document]:
 
 
 @contextmanager
-def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
+def upgrading(
+    path: Path, renewed: Callable[[StoreSettings], StoreSettings]
+) -> Iterator[tuple[Store, Iterator[Document]] | None]:
     """Make a new collection inside the old one's folder, to be filled; then put it in the old one's place.
 
-    Gives the new collection with the documents to fill it with, or ``None`` if an earlier upgrade had filled it.
+    Gives the new collection, whose settings are the old one's ``renewed``, with the documents to fill it with; or
+    ``None`` if an earlier upgrade had filled it.
     Until the last renaming the old collection stands; what an interrupted upgrade has left is gone on with.
 
     Raises:
@@ -81,7 +84,7 @@ def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
         raise _none(path)
     with writer_lock(directory), storage_errors(path, "upgrading"):
         in_place = NAME in directory.names()
-        yield None if in_place else _to_fill(path)
+        yield None if in_place else _to_fill(path, renewed)
         if not in_place:
             for name in directory.names(f"{INSIDE}/{FOLDER}"):
                 directory.rename(f"{INSIDE}/{FOLDER}/{name}", f"{FOLDER}/{name}")
@@ -93,13 +96,16 @@ def upgrading(path: Path) -> Iterator[tuple[Store, Iterator[Document]] | None]:
         _remove_format_1(directory)
 
 
-def _to_fill(path: Path) -> tuple[Store, Iterator[Document]] | None:
+def _to_fill(
+    path: Path, renewed: Callable[[StoreSettings], StoreSettings]
+) -> tuple[Store, Iterator[Document]] | None:
     inside = path / INSIDE
     if (inside / NAME).exists() and not Store(inside).unfinished:
         return None
     settings, documents = read_format_1(path)
     found = (inside / NAME).exists()
-    return (Store(inside) if found else Store.create(inside, settings, unfinished="format 1")), documents
+    store = Store(inside) if found else Store.create(inside, renewed(settings), unfinished="format 1")
+    return store, documents
 
 
 def _remove_format_1(directory: Directory) -> None:
