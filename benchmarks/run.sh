@@ -16,7 +16,8 @@ export OPENBLAS_NUM_THREADS=1  # as the command line sets it: single searches ar
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done
 kept=build/benchmark-collections  # indexed once, used by all that follow
 mkdir -p "$kept"
-"$bin/python" benchmarks/quality.py
+for script in stages judges; do "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
+"$bin/python" benchmarks/pair_training.py
 for script in compare_sets adaptive_fusion tune_fusion advice; do
   "$bin/python" "benchmarks/$script.py" --keep "$kept"
 done

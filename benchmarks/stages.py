@@ -1,12 +1,13 @@
-"""What does each stage add? nDCG@10 of all stages on sets that the models learned from the like of, and on others.
+"""How good are the pipelines, and what does each stage add? nDCG@10 on sets like those trained on, and on others.
 
-    python benchmarks/stages.py --data FOLDER [--sets ...] [--keep FOLDER]
+    python benchmarks/stages.py --data FOLDER [--sets ...] [--keep FOLDER] [--queries N]
 
-Test queries, all of them. NFCorpus, Cranfield, CISI and MED are of kinds that no model was trained on. There, on SQuAD
-and on tldr late interaction is also measured with the projection that nobody trained (the default model without its
-heads) and with tokens pooled by 2, and on all of these but tldr the judge also reads all of hybrid's first 100.
-Differences are tested by a paired randomisation test, with 95 % bootstrap intervals; for the mean over the unseen sets
-queries are drawn within each.
+Test queries, all of them or N of each set, drawn at random; pytrec_eval must give the same to 1e-9. NFCorpus,
+Cranfield, CISI and MED are of kinds that no model was trained on. There and on SQuAD late interaction is also measured
+with the projection that nobody trained (the default model without its heads) and with tokens pooled by 2; on SQuAD the
+judge also reads all of hybrid's first 100. Differences are tested by a paired randomisation test, with 95 % bootstrap
+intervals; for the mean over the unseen sets queries are drawn within each. What was measured with the same pipelines
+and models is taken from ``--keep``.
 """
 
 from __future__ import annotations
@@ -19,33 +20,47 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytrec_eval
 from measuring import arguments, data_folder, write_results
 
 from shortlist.evaluation.checks import check_judgements
 from shortlist.evaluation.comparison import all_documents, judged_runs
 from shortlist.evaluation.judged import find_split, read_judged
 from shortlist.evaluation.sources import opened
-from shortlist.measures.ranking import by_query, nDCG
+from shortlist.measures.ranking import by_query, nDCG, trec_order
 from shortlist.measures.statistics import bootstrap_mean, paired_randomisation
-from shortlist.models.own_folder import DEFAULT
-from shortlist.search import NAMES, Rerank, parse
+from shortlist.models.folders import fingerprint
+from shortlist.models.own_folder import DEFAULT, JUDGES
+from shortlist.search import ANY_SIZE, NAMES, Rerank, parse
+from shortlist.types import Qrels, Run
 
 SETS = {
     "squad_dev": "heldout", "tldr": "test", "medquad": "test", "fairytaleqa": "test",
     "nfcorpus": "test", "cranfield": "test", "cisi": "test", "med": "test",
 }  # fmt: skip
 UNSEEN = ("nfcorpus", "cranfield", "cisi", "med")
-CLOSER = ("squad_dev", "tldr", *UNSEEN)
-"""Where other projections and pooled tokens are measured too; the others are many long documents."""
-STAGES = ("dense", "poly", "hybrid", "hybrid+poly", "late", "hybrid+late", "hybrid+cross", "cascade")
+CLOSER = ("squad_dev", *UNSEEN)
+"""Where other projections and pooled tokens are measured too; the others are many documents."""
 FULL = "all 100 by the judge"
 """Every document of hybrid's top 100 read by the six-layer judge: what the cascade is held to."""
 
+SMALL = "hybrid+cross by the small judge"
+"""What `hybrid+cross` finds if the two-layer judge reads in place of the six-layer one."""
+
 COMPARED = (
-    ("poly", "dense"), ("hybrid+cross", "poly"), ("late", "late, untrained"), ("late, pooled by 2", "late"),
-    ("hybrid+late", "hybrid+late, untrained"), ("hybrid+cross", "hybrid+late"), ("cascade", "hybrid+late"),
-    ("cascade", FULL), ("hybrid+poly", "hybrid"), ("hybrid+cross", "hybrid"),
-)  # fmt: skip
+    ("poly", "dense"),
+    ("late, pooled by 2", "late"),
+    ("late", "late, untrained"),
+    ("hybrid+late", "hybrid+late, untrained"),
+    ("hybrid+poly", "hybrid"),
+    ("hybrid+cross", "hybrid"),
+    ("hybrid+cross", "poly"),
+    ("hybrid+cross", "hybrid+late"),
+    ("hybrid+cross", SMALL),
+    (SMALL, "hybrid+late"),
+    ("cascade", "hybrid+late"),
+    ("cascade", FULL),
+)
 
 RESAMPLES = 10_000
 
@@ -59,19 +74,63 @@ def full() -> str:
     return str(replace(whole, depth=100))
 
 
+def by_small() -> str:
+    """Give the pipeline of hybrid+cross with the small judge, weighed as the cascade weighs it."""
+    cascade, whole = NAMES["cascade"], NAMES["hybrid+cross"]
+    assert isinstance(cascade, Rerank)
+    assert isinstance(cascade.first, Rerank)
+    assert isinstance(whole, Rerank)
+    return str(replace(whole, judge=cascade.first.judge))
+
+
 def values_of(
-    folder: Path, split: str, pipelines: Mapping[str, str], keep: Path | None, **options: object
+    folder: Path,
+    pipelines: Mapping[str, str],
+    most: int | None,
+    keep: Path | None,
+    kind: str,
+    **options: object,
 ) -> Values:
-    """Give nDCG@10 of every judged query by each pipeline."""
-    judged = read_judged(folder / "queries.jsonl", find_split(folder, split))
-    with opened(folder, keep=keep, **options) as (collection, _):  # type: ignore[arg-type]
+    """Give nDCG@10 of every judged query by each pipeline; those of the same pipelines and models are kept."""
+    file = keep / f"{folder.name}-{kind}.json" if keep else None
+    made_of = {"queries": most, "pipelines": {name: str(parse(text)) for name, text in pipelines.items()}} | {
+        name: fingerprint(path) for name, path in {"default": DEFAULT, **JUDGES}.items()
+    }
+    if file and file.exists():
+        record = json.loads(file.read_text())
+        if record["of"] == made_of:
+            return {name: np.array(values) for name, values in record["values"].items()}
+    judged = read_judged(folder / "queries.jsonl", find_split(folder, SETS[folder.name]))
+    if most is not None:
+        judged = judged.some(most, 0)
+    place = keep / f"{folder.name}-{kind}" if keep else None
+    with opened(folder, keep=place, **options) as (collection, _):  # type: ignore[arg-type]
         checked = check_judgements(all_documents(collection), judged)
         found = judged_runs(collection, checked, [parse(text) for text in pipelines.values()], [nDCG @ 10])
     qrels = checked.judged.qrels
-    return {
-        name: np.array(list(by_query(nDCG @ 10, run[nDCG @ 10], qrels).values()))
-        for name, run in zip(pipelines, found, strict=True)
-    }
+    values = {}
+    for name, run in zip(pipelines, found, strict=True):
+        each = by_query(nDCG @ 10, run[nDCG @ 10], qrels)
+        check_by_trec_eval(run[nDCG @ 10], qrels, f"{folder.name} {name}")
+        values[name] = np.array(list(each.values()))
+    if file:
+        kept = {name: each.tolist() for name, each in values.items()}
+        file.write_text(json.dumps({"of": made_of, "values": kept}))
+    return values
+
+
+def check_by_trec_eval(run: Run, qrels: Qrels, what: str) -> None:
+    """Stop if pytrec_eval, which sorts by score itself, finds another value for a query."""
+    ours = by_query(nDCG @ 10, trec_order(run), qrels)
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        {query: dict(grades) for query, grades in qrels.relevance.items()}, {"ndcg_cut.10"}
+    )
+    found = evaluator.evaluate(
+        {query: {hit.doc_id: hit.score for hit in ranking} for query, ranking in run.rankings.items()}
+    )
+    worst = max(abs(ours[query] - found.get(query, {}).get("ndcg_cut_10", 0.0)) for query in ours)
+    if worst > 1e-9:
+        raise SystemExit(f"{what}: nDCG@10 differs from pytrec_eval by {worst}")
 
 
 def untrained(place: Path) -> Path:
@@ -130,39 +189,41 @@ def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--keep", type=Path, help="folder of collections to use again")
+    parser.add_argument("--queries", type=int, metavar="N", help="draw so many of each set (default: all)")
     given = parser.parse_args()
     data = data_folder(given.data, parser)
     results: dict[str, object] = {}
     by_set: dict[str, Values] = {}
+    if given.keep:
+        given.keep.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         model = untrained(Path(temporary) / "untrained")
         for name in given.sets:
             folder = data / "retrieval" / name
-
-            def kept(kind: str, name: str = name) -> Path | None:
-                return given.keep / f"{name}-{kind}" if given.keep else None
-
-            ours = {stage: stage for stage in STAGES}
-            if name in CLOSER and name != "tldr":
-                ours[FULL] = full()
-            values = dict(values_of(folder, SETS[name], ours, kept("trained")))
+            ours = (
+                {stage: stage for stage in ANY_SIZE}
+                | {SMALL: by_small()}
+                | ({FULL: full()} if name == "squad_dev" else {})
+            )
+            values = dict(values_of(folder, ours, given.queries, given.keep, "trained"))
             if name in CLOSER:
                 old = {"late, untrained": "late", "hybrid+late, untrained": "hybrid+late"}
-                values |= values_of(folder, SETS[name], old, kept("untrained"), model=model)
+                values |= values_of(folder, old, given.queries, given.keep, "untrained", model=model)
                 pooled = {"late, pooled by 2": "late"}
-                values |= values_of(folder, SETS[name], pooled, kept("pooled"), token_pooling=2)
+                values |= values_of(folder, pooled, given.queries, given.keep, "pooled", token_pooling=2)
             by_set[name] = values
             for stage, each in values.items():
                 print(f"{name:12} {stage:24} nDCG@10 {each.mean():.4f}", flush=True)
             results[name] = {
                 "queries": len(values["dense"]),
+                "drawn": given.queries is not None,
                 "nDCG@10": {stage: round(float(each.mean()), 4) for stage, each in values.items()},
                 "differences": differ(values, COMPARED),
             }
     if by_set.keys() >= set(UNSEEN):
         results |= means_of([by_set[name] for name in UNSEEN])
-    if by_set.keys() == set(SETS):
-        write_results("stages", results)
+    if by_set.keys() >= set(CLOSER):
+        write_results("stages", results, ["pytrec_eval-terrier"])
     else:
         print(json.dumps(results, indent=1))
 

@@ -1,8 +1,8 @@
-"""Make the tables of README.md and docs/benchmarks.md from the files in results/.
+"""Make the tables of README.md, docs/benchmarks.md and the models' cards from the files in results/.
 
     python benchmarks/tables.py [--check]
 
-With ``--check`` it only says whether the two are up to date, and fails if they are not.
+With ``--check`` it only says whether they are up to date, and fails if they are not.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+MODELS = ROOT / "src" / "shortlist" / "models"
 START, END = "<!-- tables -->", "<!-- /tables -->"
 SETS = {
     "squad_dev": "SQuAD heldout",
+    "tldr": "tldr",
+    "medquad": "MedQuAD",
+    "fairytaleqa": "FairytaleQA",
     "nfcorpus": "NFCorpus",
     "cranfield": "Cranfield",
     "cisi": "CISI",
     "med": "MED",
 }
-PIPELINES = ("bm25", "tfidf", "dense", "late", "hybrid", "hybrid+late")
+UNSEEN = ("nfcorpus", "cranfield", "cisi", "med")
+SHOWN = ("bm25", "dense", "poly", "hybrid", "hybrid+poly", "late", "hybrid+late", "hybrid+cross", "cascade")
 
 
 def load(name: str) -> dict[str, Any]:
@@ -34,21 +39,116 @@ def note(name: str, record: dict[str, Any]) -> str:
 
 
 def machine() -> list[str]:
-    return [f"On {load('quality-fast')['machine']}."]
+    return [f"On {load('stages')['machine']}."]
 
 
-def quality() -> list[str]:
-    record = load("quality-fast")
+def stages() -> list[str]:
+    """Make the README's table: the pipelines in rows, sets in columns."""
+    record = load("stages")
+    sets = {name: record["results"][name] for name in SETS if name in record["results"]}
+    best = {name: max(found["nDCG@10"][stage] for stage in SHOWN) for name, found in sets.items()}
     lines = [
-        f"**Quality**, nDCG@10, mode fast ({note('quality.py', record)}).",
-        "",
-        "| set | queries | " + " | ".join(PIPELINES) + " |",
-        "|---|---|" + "---|" * len(PIPELINES),
+        "| nDCG@10 | " + " | ".join(f"{SETS[name]}{'*' * (name in UNSEEN)}" for name in sets) + " |",
+        "|---|" + "---|" * len(sets),
     ]
-    for key, values in record["results"].items():
-        best = max(values[p] for p in PIPELINES)
-        cells = [f"**{values[p]:.3f}**" if values[p] == best else f"{values[p]:.3f}" for p in PIPELINES]
-        lines.append(f"| {SETS[key]} | {values['queries']:,} | " + " | ".join(cells) + " |")
+    for stage in SHOWN:
+        values = {name: found["nDCG@10"][stage] for name, found in sets.items()}
+        cells = [f"**{v:.3f}**" if v == best[name] else f"{v:.3f}" for name, v in values.items()]
+        lines.append(f"| `{stage}` | " + " | ".join(cells) + " |")
+    counts = ", ".join(f"{found['queries']:,}" for found in sets.values())
+    drawn = any(found["drawn"] for found in sets.values())
+    return [
+        *lines,
+        "",
+        f"{'Test queries, drawn at random' if drawn else 'All test queries'} ({counts});",
+        "* of kinds that no model was trained on",
+        f"({note('stages.py', record)}, {record['machine']}).",
+    ]
+
+
+def differences(*pairs: str) -> list[str]:
+    """Make a table of what stages add; of these pairs, or of all."""
+    record = load("stages")
+    lines = [
+        f"**What each stage adds**: differences of nDCG@10 with 95 % intervals ({note('stages.py', record)}).",
+        "",
+        "| set | | difference | p |",
+        "|---|---|---|---|",
+    ]
+    known = {pair for found in record["results"].values() for pair in found["differences"]}
+    if not set(pairs) <= known:
+        raise SystemExit(f"results/stages.json has no {', '.join(sorted(set(pairs) - known))}")
+    for name, found in record["results"].items():
+        for pair, values in found["differences"].items():
+            if pairs and pair not in pairs:
+                continue
+            low, high = values["interval"]
+            p = f"{values['p']:.2g}" if "p" in values else ""
+            lines.append(
+                f"| {SETS.get(name, name)} | {pair} | {values['difference']:+.4f} ({low:+.4f} to {high:+.4f}) | {p} |"
+            )
+    return lines
+
+
+def distillation() -> list[str]:
+    record = load("distillation")
+    lines = [
+        "**Late interaction taught by the judge**, nDCG@10 of hybrid's documents in its order alone",
+        f"({note('distillation.py', record)}).",
+        "",
+        "| set | queries | with the judge's scores | without | difference | p |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in record["results"].items():
+        low, high = found["interval"]
+        taught, plain = found["nDCG@10"].values()
+        lines.append(
+            f"| {SETS[name]} | {found['queries']:,} | {taught:.4f} | {plain:.4f} "
+            f"| {found['difference']:+.4f} ({low:+.4f} to {high:+.4f}) | {found['p']:.2g} |"
+        )
+    return lines
+
+
+def judges() -> list[str]:
+    record = load("judges")
+    reranking, searches = record["results"]["reranking"], record["results"]["searches"]
+    lines = [
+        f"**Judging** {reranking['candidates']} candidates of {reranking['tokens a pair']} tokens on",
+        f"{reranking['threads']} threads ({note('judges.py', record)}, {record['machine']}).",
+        "",
+        "| | ms | against sentence-transformers' CrossEncoder, torch float32 |",
+        "|---|---|---|",
+    ]
+    slow = reranking["ms"]["sentence-transformers"]
+    lines += [f"| {name} | {ms:.0f} | {slow / ms:.2f}x |" for name, ms in reranking["ms"].items()]
+    times = searches["p50 ms"]
+    return [
+        *lines,
+        "",
+        (
+            f"Of {searches['queries']} searches on one thread the median with `cascade` takes"
+            f" {times['cascade, one thread']:.0f} ms, with all of hybrid's first 100 read by the judge"
+            f" {times['all 100, one thread']:.0f} ms: {searches['cascade, times as fast']} times as fast."
+            f" On two threads `cascade` takes {times['cascade']:.0f} ms, `hybrid+cross` {times['hybrid+cross']:.0f} ms,"
+            f" `hybrid+late` {times['hybrid+late']:.0f} ms."
+        ),
+    ]
+
+
+def pair_training() -> list[str]:
+    record = load("pair-training")
+    found = record["results"]["stsb"]
+    lines = [
+        "**Graded pairs**: a cross-encoder trained on STS-B's training split, Spearman on its development split",
+        f"({note('pair_training.py', record)}; {found['training, seconds']} s of training).",
+        "",
+        "| | Spearman (95 %) |",
+        "|---|---|",
+    ]
+    for name, values in found.items():
+        if isinstance(values, dict) and "interval" in values:
+            low, high = values["interval"]
+            lines.append(f"| {name} | {values['value']:.4f} ({low:.4f} to {high:.4f}) |")
     return lines
 
 
@@ -241,7 +341,8 @@ def statistics() -> list[str]:
     return [
         f"**The paired test** found a difference between shuffled labels in {min(rates):.1%} to {max(rates):.1%} of",
         f"{record['results']['simulations']:,} simulations at the level of .05 ({note('significance.py', record)}).",
-        f"Comparing the six pipelines on {times['queries']:,} queries of SQuAD took {times['compare, seconds']:.0f} s,",
+        f"Comparing {len(times['alone, seconds'])} pipelines on {times['queries']:,} queries of SQuAD took",
+        f"{times['compare, seconds']:.0f} s,",
         f"the slowest of them alone {slowest:.0f} s, all one after the other",
         f"{times['all one after the other, seconds']:.0f} s",
         f"({note('comparison_speed.py', speed)}).",
@@ -282,6 +383,14 @@ def similarity() -> list[str]:
     return lines
 
 
+def made_by_hand() -> list[list[str]]:
+    """Make the tables of what takes more than data to measure, as far as it was."""
+    parts = {"distillation": distillation, "pair-training": pair_training}
+    return [
+        part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
+    ]
+
+
 def filled(path: Path, parts: list[list[str]]) -> str:
     """Put tables between the markers of a document."""
     before, rest = path.read_text().split(START)
@@ -293,12 +402,29 @@ def filled(path: Path, parts: list[list[str]]) -> str:
 
 def main() -> int:
     made = {
-        README: filled(README, [comparison()]),
+        README: filled(README, [stages()]),
         DETAILS: filled(
             DETAILS,
-            [machine(), quality(), adaptive(), advice(), statistics(), classification(), training(), similarity(),
+            [machine(), differences(), judges(), *made_by_hand(), comparison(), adaptive(), advice(),
+             statistics(), classification(), training(), similarity(),
              encoders(),
              speed(), durability(), size()],
+        ),
+        MODELS / "default" / "README.md": filled(
+            MODELS / "default" / "README.md",
+            [differences(
+                "late - late, untrained", "late, pooled by 2 - late", "hybrid+late - hybrid+late, untrained",
+                "poly - dense", "hybrid+poly - hybrid",
+            )],
+        ),
+        MODELS / "judge" / "README.md": filled(
+            MODELS / "judge" / "README.md", [differences("hybrid+cross - hybrid+late", "cascade - hybrid+late")]
+        ),
+        MODELS / "judge-small" / "README.md": filled(
+            MODELS / "judge-small" / "README.md",
+            [differences(
+                "hybrid+cross by the small judge - hybrid+late", "hybrid+cross - hybrid+cross by the small judge"
+            )],
         ),
     }  # fmt: skip
     if "--check" in sys.argv:

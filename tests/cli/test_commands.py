@@ -10,6 +10,7 @@ from shortlist.api import Collection
 from shortlist.collection import Store, StoreSettings
 from shortlist.formats import open_source, read_run
 from shortlist.models import Encoder
+from shortlist.search import NAMES
 
 from .running import RECORDS, Shortlist, write_lines
 
@@ -139,7 +140,7 @@ class TestSearch:
         assert lines[2].endswith("declined")
         assert "  2  " in outcome.out
         assert "  3  " not in outcome.out
-        assert outcome.err.startswith("2 documents · hybrid+late · ")
+        assert outcome.err.startswith("2 documents · cascade · ")
         assert outcome.err.count("\n") == 1
 
     def test_json_has_hits_pipeline_timings_and_generation(self, shortlist: Shortlist, indexed: Path) -> None:
@@ -148,19 +149,19 @@ class TestSearch:
         found = outcome.json
         assert found.keys() == {"hits", "pipeline", "timings_ms", "generation"}
         assert found["generation"] == 1
-        assert found["pipeline"].startswith("rerank(fuse(bm25, dense")
+        assert found["pipeline"].startswith("rerank(rerank(rerank(fuse(bm25, dense")
         assert found["timings_ms"]["total"] > 0
         assert all(isinstance(value, float) for value in found["timings_ms"].values())
         hit = found["hits"][0]
         assert hit.keys() == {"rank", "doc_id", "score", "title", "text", "span", "stages"}
         assert (hit["rank"], hit["doc_id"], hit["title"]) == (1, "order", "Order a card")
         assert hit["span"] == [0, len(hit["text"])]
-        assert hit["stages"].keys() == {"bm25", "dense", "late"}
+        assert hit["stages"].keys() == {"bm25", "dense", "late", "judge-small", "judge"}
         assert [one["rank"] for one in found["hits"]] == [1, 2, 3]
         scores = [one["score"] for one in found["hits"]]
         assert scores == sorted(scores, reverse=True)
 
-    @pytest.mark.parametrize("pipeline", ["bm25", "tfidf", "dense", "late", "hybrid", "hybrid+late"])
+    @pytest.mark.parametrize("pipeline", NAMES)
     def test_every_short_name_finds_the_article(
         self, shortlist: Shortlist, indexed: Path, pipeline: str
     ) -> None:
@@ -183,13 +184,13 @@ class TestSearch:
         assert outcome.err.startswith("nothing found · bm25")
 
     @pytest.mark.parametrize("query", ["", " ", "?!", "the of", "\0", "card " * 2000, "日本語 🙂"])
-    @pytest.mark.parametrize("pipeline", ["bm25", "hybrid+late"])
+    @pytest.mark.parametrize("pipeline", ["bm25", "cascade"])
     def test_any_text_is_a_query(
         self, shortlist: Shortlist, indexed: Path, query: str, pipeline: str
     ) -> None:
         assert shortlist("search", indexed, query, "--pipeline", pipeline, "--json").code == 0
 
-    @pytest.mark.parametrize("pipeline", ["bm25", "tfidf", "dense", "late", "hybrid", "hybrid+late"])
+    @pytest.mark.parametrize("pipeline", NAMES)
     def test_an_empty_collection_finds_nothing(
         self, shortlist: Shortlist, tmp_path: Path, pipeline: str
     ) -> None:
@@ -224,7 +225,7 @@ class TestRun:
         )
         assert outcome.err.endswith(f"wrote {output}\n")
         run = read_run(output)
-        assert run.name == "hybrid+late"
+        assert run.name == "cascade"
         assert {query_id: len(ranking) for query_id, ranking in run.rankings.items()} == {"q1": 2, "q2": 2}
         assert run.rankings["q2"][0].doc_id == "hours"
 
@@ -318,7 +319,7 @@ class TestCare:
         assert (outcome.code, outcome.err) == (0, "")
         assert "documents    2 in generation 2; 1 deleted or replaced ones await compact" in outcome.out
         assert "3; " in outcome.out
-        assert "hybrid+late unless another is named" in outcome.out
+        assert "cascade unless another is named" in outcome.out
 
     def test_info_as_json(self, shortlist: Shortlist, indexed: Path) -> None:
         info = shortlist("info", indexed, "--json").json

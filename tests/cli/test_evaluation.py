@@ -285,7 +285,7 @@ class TestCompare:
         assert outcome.err == f"wrote {', '.join(str(tmp_path / name) for name in [*names, 'values.csv'])}\n"
         found = from_json((tmp_path / "report.json").read_text(encoding="utf-8"))
         assert [system.name for system in found.systems] == [
-            "bm25", "tfidf", "dense", "late", "hybrid", "hybrid+late",
+            "bm25", "tfidf", "dense", "poly", "late", "hybrid", "hybrid+poly", "hybrid+late", "hybrid+cross", "cascade",
         ]  # fmt: skip
         assert found.source == "help.shortlist (test)"
         assert found.baseline == "bm25"
@@ -297,7 +297,7 @@ class TestCompare:
         assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
         assert "tabular" in (tmp_path / "report.tex").read_text(encoding="utf-8")
         rows = read_csv(tmp_path / "report.csv")
-        assert len(rows) == 6 * 3
+        assert len(rows) == 10 * 3
         by_query_ = read_csv(values)
         assert [row["query_id"] for row in by_query_] == list(found.query_ids)
         for system in found.systems:
@@ -358,7 +358,9 @@ class TestCompare:
     ) -> None:
         assert shortlist("index", tmp_path / "c", folder, "--no-tokens").code == 0
         found = shortlist("compare", tmp_path / "c", *judged, "--timed-queries", 1, "--json").json
-        assert [system["name"] for system in found["systems"]] == ["bm25", "tfidf", "dense", "hybrid"]
+        assert [system["name"] for system in found["systems"]] == [
+            "bm25", "tfidf", "dense", "poly", "hybrid", "hybrid+poly",
+        ]  # fmt: skip
         words = ("compare", tmp_path / "c", *judged, "--pipelines", "late", "--timed-queries", 1)
         shortlist(*words).failed_with("has no token vectors", code=2)
 

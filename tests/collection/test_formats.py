@@ -83,7 +83,11 @@ def holds_the_golden_documents(path: Path, model: Path | None = None) -> bool:
         assert collection.check(deep=True) == []
         for (query, pipeline), doc_ids in SEARCHES.items():
             result = collection.search(query, pipeline=pipeline)
-            assert [hit.doc_id for hit in result.ranking] == doc_ids, (query, pipeline)
+            found_ids = [hit.doc_id for hit in result.ranking]
+            if model is None:  # encoded by another model than then: what is best is still best
+                assert (found_ids[0], sorted(found_ids)) == (doc_ids[0], sorted(doc_ids)), (query, pipeline)
+            else:
+                assert found_ids == doc_ids, (query, pipeline)
         found = {hit.doc_id: document for hit, document in collection.search("card", pipeline="dense")}
         assert found == wanted()
         assert {doc_id: d.metadata for doc_id, d in found.items()} == {

@@ -452,7 +452,7 @@ class TestRuleOfThumb:
         assert by_rule.advised.name == "hybrid"
         assert measured.advised is not None
         names = {measured.advised.name, *(one.name for one, _ in measured.runners_up)}
-        assert names == {"bm25", "tfidf", "dense", "hybrid"}
+        assert names == {"bm25", "tfidf", "dense", "poly", "hybrid", "hybrid+poly"}
 
 
 def test_every_candidate_is_a_pipeline_and_the_rule_of_thumb_has_names() -> None:

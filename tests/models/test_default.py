@@ -1,7 +1,6 @@
 """The model that comes with shortlist."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from shortlist import DataError, Encoder, ModelError
+from shortlist.models.catalogue import bundled
 from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.models.tokenizer_check import check_tokenizer
 from tests.models.texts import SENTENCES, TEXTS
@@ -94,7 +94,7 @@ def numpy_bert(ids: list[int], heads: int = 12) -> tuple[Float, Float]:
         wide = linear(x, f"{layer}.intermediate")
         wide = wide * 0.5 * (1 + np.vectorize(math.erf)(wide / math.sqrt(2)))
         x = norm(x + linear(wide, f"{layer}.output"), f"{layer}.output.norm")
-    late = x @ stored["late.weight"]
+    late = x @ load_file(DEFAULT / "heads.safetensors")["late.weight"]
     return x, late / np.linalg.norm(late, axis=1, keepdims=True)
 
 
@@ -171,8 +171,11 @@ def test_both_modes_are_one_model(encoders: dict[str, Encoder]) -> None:
     assert prints == {fingerprint(DEFAULT)}
 
 
-def test_the_model_takes_less_than_25_megabytes() -> None:
-    assert sum(path.stat().st_size for path in Path(DEFAULT).iterdir()) < 25e6
+def test_the_models_that_come_along_take_less_than_45_megabytes() -> None:
+    sizes = {name: sum(file.stat().st_size for file in path.iterdir()) for name, path in bundled().items()}
+    assert sizes.keys() == {"default", "judge", "judge-small"}
+    assert sizes["default"] < 26e6
+    assert sum(sizes.values()) < 45e6
 
 
 def test_its_tokenizer_passes_the_check_that_loading_it_spares() -> None:

@@ -257,9 +257,9 @@ def test_a_reranked_list_can_be_reranked_again(collection: Collection) -> None:
     assert pairs(search(collection, "moon", cascade, k=4)) == expected
 
 
-def test_the_default_is_hybrid_reread_with_late_interaction(collection: Collection) -> None:
+def test_hybrid_late_is_hybrid_reread_with_late_interaction(collection: Collection) -> None:
     query = TYPED[0]
     hybrid, late = scores_of(collection, query, NAMES["hybrid"]), scores_of(collection, query, MaxSim())
-    expected = {d: hybrid[d] + 1.5 * late[d] for d in ALL}
-    found = {hit.doc_id: hit.score for hit in collection.search(query, k=1000).ranking}
+    expected = {d: hybrid[d] + 2 * late[d] for d in ALL}
+    found = {hit.doc_id: hit.score for hit in search(collection, query, "hybrid+late", k=1000)}
     assert found == pytest.approx(expected, rel=1e-12)

@@ -61,14 +61,22 @@ def test_numbers_of_numpy_are_printed_as_numbers() -> None:
     assert parse(str(tuned)) == tuned
 
 
+HYBRID = "fuse(bm25, dense, method='adaptive')"
+LATE = f"rerank({HYBRID}, fuse({HYBRID}, maxsim, weights=[1, 2]))"
+JUDGE = f"fuse({HYBRID}, maxsim, cross, weights=[1, 2, 0.1])"
+SMALL = f"fuse({HYBRID}, maxsim, cross(model='judge-small'), weights=[1, 1, 0.15])"
 SHORT_NAMES = {
     "bm25": "bm25",
     "tfidf": "tfidf",
     "dense": "dense",
+    "poly": "poly",
     "late": "maxsim",
-    "hybrid": "fuse(bm25, dense, method='adaptive')",
-    "hybrid+late": "rerank(fuse(bm25, dense, method='adaptive'), "
-    "fuse(fuse(bm25, dense, method='adaptive'), maxsim, weights=[1, 1.5]))",
+    "cross": "cross",
+    "hybrid": HYBRID,
+    "hybrid+poly": f"rerank({HYBRID}, fuse({HYBRID}, poly, weights=[1, 2]))",
+    "hybrid+late": LATE,
+    "hybrid+cross": f"rerank({HYBRID}, {JUDGE}, depth=50)",
+    "cascade": f"rerank(rerank({LATE}, {SMALL}, depth=20), {JUDGE}, depth=8)",
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shortlist import Collection, DataError, Document, Encoder, FilterError, PipelineError, Query
 from shortlist.models import QueryVectors
-from shortlist.search import NAMES, deepen, name_of, parse, searcher
+from shortlist.search import NAMES, Rerank, can_run, deepen, name_of, parse, searcher
 from shortlist.types import Ranking
 from tests.search.corpus import QUERIES, TOPICS, build_in_steps, documents
 
@@ -49,20 +49,42 @@ STAGES = {
     "bm25": {"bm25"},
     "tfidf": {"tfidf"},
     "dense": {"dense"},
+    "poly": {"poly"},
     "late": {"late"},
+    "cross": {"judge"},
     "hybrid": {"bm25", "dense"},
+    "hybrid+poly": {"bm25", "dense", "poly"},
     "hybrid+late": {"bm25", "dense", "late"},
+    "hybrid+cross": {"bm25", "dense", "late", "judge"},
+    "cascade": {"bm25", "dense", "late", "judge-small", "judge"},
 }
+ALONE = {"judge": "cross", "judge-small": "cross(model='judge-small')"}
+READING_FEW = ("hybrid+cross", "cascade")
+"""Pipelines whose judges don't read all of the corpus: the rest keeps its order below."""
 
 
 @EVERY_NAME
 def test_every_hit_carries_the_score_that_every_scorer_gave_it(collection: Collection, name: str) -> None:
     own = {
-        stage: dict(pairs(collection.search("moon dust", k=100, pipeline=stage).ranking))
+        stage: dict(pairs(collection.search("moon dust", k=100, pipeline=ALONE.get(stage, stage)).ranking))
         for stage in STAGES[name]
     }
     for hit in collection.search("moon dust", k=100, pipeline=name).ranking:
-        assert dict(hit.stages) == {stage: own[stage].get(hit.doc_id, 0.0) for stage in STAGES[name]}
+        unread = {stage for stage in ALONE if name in READING_FEW and stage not in hit.stages}
+        assert dict(hit.stages) == {stage: own[stage].get(hit.doc_id, 0.0) for stage in STAGES[name] - unread}
+
+
+def test_a_cascade_reads_ever_fewer_documents_and_those_it_read_come_first(collection: Collection) -> None:
+    stage = NAMES["cascade"]
+    assert isinstance(stage, Rerank)
+    assert isinstance(stage.first, Rerank)
+    count = collection.info().documents
+    assert stage.depth < stage.first.depth < count
+    hits = collection.search("moon dust", k=count, pipeline=stage).ranking.hits
+    read = ["judge" in hit.stages for hit in hits]
+    assert read == [True] * stage.depth + [False] * (count - stage.depth)
+    small = ["judge-small" in hit.stages for hit in hits]
+    assert small == [True] * stage.first.depth + [False] * (count - stage.first.depth)
 
 
 def test_a_scorer_with_settings_is_named_by_them(collection: Collection) -> None:
@@ -159,7 +181,7 @@ def test_a_filter_gives_k_hits_whenever_k_documents_match(
     assert {hit.doc_id for hit in hits} <= matching
 
 
-@EVERY_NAME
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in READING_FEW])
 @pytest.mark.parametrize("query", QUERIES[:6])
 def test_a_filtered_ranking_is_the_whole_one_without_the_others(
     collection: Collection, name: str, query: str
@@ -170,6 +192,19 @@ def test_a_filtered_ranking_is_the_whole_one_without_the_others(
     ).ranking
     expected = [hit for hit in pairs(whole) if CORPUS[hit[0]].metadata["topic"] in ("sky", "garden", "long")]
     assert pairs(found) == expected
+
+
+@pytest.mark.parametrize("name", READING_FEW)
+def test_what_stages_say_of_a_document_is_the_same_whatever_a_filter_lets_through(
+    collection: Collection, name: str
+) -> None:
+    whole = {hit.doc_id: hit.stages for hit in collection.search("moon", k=1000, pipeline=name).ranking}
+    found = collection.search("moon", k=1000, pipeline=name, condition="topic in (sky, garden)").ranking
+    assert {CORPUS[hit.doc_id].metadata["topic"] for hit in found} == {"sky", "garden"}
+    both = [(stage, hit.stages[stage], whole[hit.doc_id][stage])
+            for hit in found for stage in hit.stages if stage in whole[hit.doc_id]]  # fmt: skip
+    assert {stage for stage, _, _ in both} == STAGES[name]
+    assert all(one == other for _, one, other in both)
 
 
 @pytest.mark.parametrize("pipeline", ["bm25(depth=1)", "dense(depth=1)", "maxsim(depth=1)"])
@@ -256,7 +291,7 @@ def test_a_filtered_run_is_the_same_as_one_filtered_search_each(collection: Coll
 
 def test_a_run_has_the_name_of_its_pipeline_without_blanks(collection: Collection) -> None:
     queries = [Query("1", "moon")]
-    assert collection.run(queries).name == "hybrid+late"
+    assert collection.run(queries).name == "cascade"
     assert collection.run(queries, pipeline="maxsim").name == "late"
     name = collection.run(queries, pipeline="rerank(bm25, dense, depth=9)").name
     assert name == "rerank(bm25,dense,depth=9)"
@@ -339,7 +374,7 @@ def test_a_collection_without_token_vectors_has_no_late_interaction_and_the_rest
 ) -> None:
     with Collection.create(tmp_path / "small", token_vectors=False) as small:
         small.add(documents())
-        if "late" in name:
+        if not can_run(NAMES[name], has_tokens=False, has_codes=True):
             with pytest.raises(PipelineError, match="has no token vectors") as caught:
                 small.search("moon", pipeline=name)
             assert "--pipeline hybrid" in caught.value.hint

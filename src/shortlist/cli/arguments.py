@@ -13,8 +13,8 @@ from shortlist import __version__
 __all__ = ["build_parser"]
 
 _PIPELINE_HELP = (
-    "bm25, tfidf, dense, late, hybrid, hybrid+late, or one of your own such as "
-    "'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: hybrid+late)"
+    "bm25, tfidf, dense, poly, late, cross, hybrid, hybrid+poly, hybrid+late, hybrid+cross, cascade, or one of your "
+    "own such as 'rerank(fuse(bm25, dense), maxsim, depth=100)' (default: what `info` says, cascade for most)"
 )
 _PIPELINES_HELP = (
     "short names or pipelines of your own, each in quotes (default: all that the model can run, but cross)"

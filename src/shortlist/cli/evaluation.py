@@ -37,7 +37,7 @@ from shortlist.models import Encoder
 from shortlist.models.encoder import Mode
 from shortlist.plain_text import limit_text, number
 from shortlist.protocols import Steps
-from shortlist.search import NAMES, MaxSim, Pipeline, Poly, leaves, name_of, parse
+from shortlist.search import ANY_SIZE, NAMES, MaxSim, Pipeline, can_run, leaves, name_of, parse
 from shortlist.types import Document, Qrels, Query, Run
 
 __all__ = ["COMMANDS"]
@@ -403,22 +403,17 @@ def _difference_text(found: Difference) -> str:
 
 
 def _names(source: str, model: str | None, mode: Mode | None) -> list[str]:
-    """Give the short names of pipelines that a model has heads for, but ``cross``, which reads every document."""
+    """Give the short names of what a model has heads for and any number of documents lets through."""
     if is_collection(Path(source)):
         with Collection.open(source, model=model) as collection:
             encoder, tokens = collection.encoder, collection.store.settings.token_dimensions
     else:
         encoder = Encoder.load(model, mode=mode or "fast")
         tokens = encoder.settings.token_dimensions
-    lacking: set[type[Pipeline]] = set()
-    if not tokens:
-        lacking.add(MaxSim)
-    if not encoder.has_codes:
-        lacking.add(Poly)
     return [
         name
-        for name, pipeline in NAMES.items()
-        if name != "cross" and not any(type(leaf) in lacking for leaf in leaves(pipeline))
+        for name in ANY_SIZE
+        if can_run(NAMES[name], has_tokens=bool(tokens), has_codes=encoder.has_codes)
     ]
 
 

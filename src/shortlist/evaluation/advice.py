@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from shortlist.api import Collection
 from shortlist.errors import DataError
@@ -26,10 +27,22 @@ from shortlist.evaluation.results import Costs, Difference, Finding, Latency
 from shortlist.evaluation.sampling import Sample, draw_sample, first_words
 from shortlist.measures.ranking import Measure, by_query, nDCG
 from shortlist.measures.statistics import Interval, bootstrap_mean
-from shortlist.models.encoder import Mode
+from shortlist.models.encoder import Encoder, Mode
 from shortlist.plain_text import number
 from shortlist.protocols import Steps
-from shortlist.search import Fuse, MaxSim, Pipeline, Rerank, leaves, name_of, parse
+from shortlist.search import (
+    ANY_SIZE,
+    NAMES,
+    Cross,
+    Fuse,
+    MaxSim,
+    Pipeline,
+    Rerank,
+    can_run,
+    leaves,
+    name_of,
+    parse,
+)
 from shortlist.search.execution import leaf_name
 from shortlist.search.pipeline import DEPTH
 from shortlist.types import Document, Query
@@ -47,18 +60,12 @@ __all__ = [
 ]
 
 CANDIDATES: tuple[str, ...] = (
-    "bm25",
-    "tfidf",
-    "dense",
-    "hybrid",
-    "rerank(hybrid, fuse(hybrid, maxsim, weights=[1, 1.5]), depth=20)",
-    "rerank(hybrid, fuse(hybrid, maxsim, weights=[1, 1.5]), depth=50)",
-    "hybrid+late",
-    "late",
+    *ANY_SIZE,
+    *(str(replace(cast("Rerank", NAMES["hybrid+late"]), depth=depth)) for depth in (20, 50)),
 )
 
 RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "hybrid", "late", "bm25", "dense", "tfidf")
-"""Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/quality-fast.json."""
+"""Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/stages.json."""
 
 SAMPLE = 5000
 SHARE = 0.25  # of the sample that the first point of an extrapolation has
@@ -204,8 +211,8 @@ def advise(
     asked = list(chosen.judged.queries if chosen.judged else queries) or first_words(chosen.documents)
     names = RULE_OF_THUMB if judged is None else CANDIDATES
     tried = list(dict.fromkeys(pipelines or map(parse, names)))
-    if not pipelines and isinstance(documents, Collection) and not documents.store.settings.token_dimensions:
-        tried = [p for p in tried if not any(isinstance(leaf, MaxSim) for leaf in leaves(p))]
+    if not pipelines:
+        tried = _usable(tried, documents, model, mode, by_rule=judged is None)
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
         collection, sizes = _built(
             stack, Path(folder), chosen, documents, target, tried, model, mode, threads, steps
@@ -248,6 +255,32 @@ def advise(
     return _advice(
         candidates, limits, chosen, str(measure), target, counts[-1], len(asked), name, findings, seed
     )
+
+
+def _usable(
+    tried: Sequence[Pipeline],
+    documents: Collection | Iterable[Document],
+    model: Path | None,
+    mode: Mode,
+    *,
+    by_rule: bool,
+) -> list[Pipeline]:
+    """Leave out what the collection or the model can't run.
+
+    Where nobody has judged, also the judges beside an encoder of the user's own, whose language they may not read.
+    """
+    if isinstance(documents, Collection):
+        model, encoder = documents.model, documents.encoder
+        tokens = documents.store.settings.token_dimensions
+    else:
+        encoder = Encoder.load(model, mode=mode)
+        tokens = encoder.settings.token_dimensions
+    return [
+        pipeline
+        for pipeline in tried
+        if can_run(pipeline, has_tokens=bool(tokens), has_codes=encoder.has_codes)
+        and not (by_rule and model is not None and any(isinstance(leaf, Cross) for leaf in leaves(pipeline)))
+    ]
 
 
 def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:

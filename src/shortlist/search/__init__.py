@@ -1,6 +1,6 @@
 """Retrieve, fuse, rerank: pipelines as values, and the searcher that runs them."""
 
-from shortlist.search.notation import NAMES, name_of, parse, to_text
+from shortlist.search.notation import ANY_SIZE, NAMES, name_of, parse, to_text
 from shortlist.search.pipeline import (
     BM25,
     TFIDF,
@@ -11,6 +11,7 @@ from shortlist.search.pipeline import (
     Pipeline,
     Poly,
     Rerank,
+    can_run,
     deepen,
     leaves,
 )
@@ -18,6 +19,7 @@ from shortlist.search.query import PreparedQuery
 from shortlist.search.searcher import Result, Searcher, default_pipeline
 
 __all__ = [
+    "ANY_SIZE",
     "BM25",
     "NAMES",
     "TFIDF",
@@ -31,6 +33,7 @@ __all__ = [
     "Rerank",
     "Result",
     "Searcher",
+    "can_run",
     "deepen",
     "default_pipeline",
     "leaves",

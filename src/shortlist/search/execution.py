@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
 from shortlist.models.cores import usable_cores
+from shortlist.models.own_folder import JUDGES
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring import at_least_kth
 from shortlist.scoring.adaptive import dense_weight, signs
@@ -40,8 +41,14 @@ UNREAD_GAP = 1.0
 
 @lru_cache(1024)
 def leaf_name(leaf: Leaf) -> str:
-    """Name a scorer in results and timings: ``bm25``, ``late``, or its text form if it has settings."""
-    return "late" if isinstance(leaf, MaxSim) else str(_without_depth(leaf))
+    """Name a scorer in results and timings: ``bm25``, ``late``, ``judge``, or its text form if it has settings."""
+    plain = _without_depth(leaf)
+    match plain:
+        case MaxSim():
+            return "late"
+        case Cross(model=model) if model in JUDGES and plain == Cross(model=model):
+            return model
+    return str(plain)
 
 
 @lru_cache(1024)

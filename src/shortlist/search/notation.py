@@ -14,7 +14,7 @@ from typing import Any
 from shortlist.errors import PipelineError
 from shortlist.search.pipeline import BM25, FIELDS, TFIDF, Cross, Dense, Fuse, MaxSim, Pipeline, Poly, Rerank
 
-__all__ = ["NAMES", "name_of", "parse", "to_text"]
+__all__ = ["ANY_SIZE", "NAMES", "name_of", "parse", "to_text"]
 
 _KINDS: dict[str, type[Any]] = {
     "bm25": BM25,
@@ -29,16 +29,27 @@ _KINDS: dict[str, type[Any]] = {
 _WORDS = {kind: word for word, kind in _KINDS.items()}
 
 _HYBRID = Fuse((BM25(), Dense()), method="adaptive")
+_LATE = Rerank(_HYBRID, Fuse((_HYBRID, MaxSim()), weights=(1, 2)))
+_SMALL = Fuse((_HYBRID, MaxSim(), Cross(model="judge-small")), weights=(1, 1, 0.15))
+_JUDGE = Fuse((_HYBRID, MaxSim(), Cross()), weights=(1, 2, 0.1))
 
 NAMES: dict[str, Pipeline] = {
     "bm25": BM25(),
     "tfidf": TFIDF(),
     "dense": Dense(),
+    "poly": Poly(),
     "late": MaxSim(),
+    "cross": Cross(),
     "hybrid": _HYBRID,
-    "hybrid+late": Rerank(_HYBRID, Fuse((_HYBRID, MaxSim()), weights=(1, 1.5))),
+    "hybrid+poly": Rerank(_HYBRID, Fuse((_HYBRID, Poly()), weights=(1, 0.25))),
+    "hybrid+late": _LATE,
+    "hybrid+cross": Rerank(_HYBRID, _JUDGE, depth=50),
+    "cascade": Rerank(Rerank(_LATE, _SMALL, depth=20), _JUDGE, depth=8),
 }
 """Short names; docs/scoring.md says where their weights come from."""
+
+ANY_SIZE = tuple(name for name in NAMES if name != "cross")
+"""The short names of what runs on collections of any size: ``cross`` reads every document."""
 
 _HINT = f"short names: {', '.join(NAMES)}; or write one, such as rerank(fuse(bm25, dense), maxsim, depth=100)"
 _MAX_DEPTH = 20

@@ -27,6 +27,7 @@ __all__ = [
     "Pipeline",
     "Poly",
     "Rerank",
+    "can_run",
     "deepen",
     "leaves",
 ]
@@ -272,6 +273,14 @@ def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
             return replace(pipeline, first=deep, top=None if top is None else max(top, depth))
         case _:
             return replace(pipeline, depth=max(depth, pipeline.depth))
+
+
+def can_run(pipeline: Pipeline, *, has_tokens: bool, has_codes: bool) -> bool:
+    """Say whether a collection with or without token vectors, whose model has or lacks codes, can run a pipeline."""
+    return not any(
+        (isinstance(leaf, MaxSim) and not has_tokens) or (isinstance(leaf, Poly) and not has_codes)
+        for leaf in leaves(pipeline)
+    )
 
 
 def _scores_alone(stage: Pipeline) -> bool:

@@ -227,8 +227,13 @@ class Searcher:
 
 
 def default_pipeline(settings: StoreSettings) -> Pipeline:
-    """Give ``hybrid+late``, or ``hybrid`` for a collection without token vectors."""
-    return NAMES["hybrid+late" if settings.token_dimensions else "hybrid"]
+    """Give ``cascade``; ``hybrid+late`` with an encoder of the user's own, whose language the judges may not read.
+
+    Without token vectors it is ``hybrid``.
+    """
+    if not settings.token_dimensions:
+        return NAMES["hybrid"]
+    return NAMES["hybrid+late" if settings.model else "cascade"]
 
 
 def _run_name(pipeline: Pipeline) -> str:

@@ -83,7 +83,8 @@ class TokenCache:
         chosen = np.sort(np.random.default_rng(seed).choice(total, min(count, total), replace=False))
         firsts = np.cumsum(self.own) - self.own
         rows = np.arange(total) + np.repeat(self.offsets[:-1] - firsts, self.own)
-        return self.data[rows[chosen]].astype(np.float32)
+        found: NDArray[np.float32] = self.data[rows[chosen]].astype(np.float32)
+        return found
 
     @staticmethod
     def remove_all(folder: Path) -> None:
