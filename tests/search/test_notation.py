@@ -73,7 +73,7 @@ SHORT_NAMES = {
     "late": "maxsim",
     "cross": "cross",
     "hybrid": HYBRID,
-    "hybrid+poly": f"rerank({HYBRID}, fuse({HYBRID}, poly, weights=[1, 2]))",
+    "hybrid+poly": f"rerank({HYBRID}, fuse({HYBRID}, poly, weights=[1, 0.25]))",
     "hybrid+late": LATE,
     "hybrid+cross": f"rerank({HYBRID}, {JUDGE}, depth=50)",
     "cascade": f"rerank(rerank({LATE}, {SMALL}, depth=20), {JUDGE}, depth=8)",
