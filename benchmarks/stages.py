@@ -222,10 +222,7 @@ def main() -> None:
             }
     if by_set.keys() >= set(UNSEEN):
         results |= means_of([by_set[name] for name in UNSEEN])
-    if by_set.keys() >= set(CLOSER):
-        write_results("stages", results, ["pytrec_eval-terrier"])
-    else:
-        print(json.dumps(results, indent=1))
+    write_results("stages", results, ["pytrec_eval-terrier"])
 
 
 if __name__ == "__main__":
