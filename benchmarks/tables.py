@@ -60,8 +60,8 @@ def stages() -> list[str]:
     return [
         *lines,
         "",
-        f"{'Test queries, drawn at random' if drawn else 'All test queries'} ({counts});",
-        "* of kinds that no model was trained on",
+        f"{'Test queries, drawn at random' if drawn else 'All test queries'} ({counts})"
+        + ("; * of kinds that no model was trained on" if set(UNSEEN) & sets.keys() else ""),
         f"({note('stages.py', record)}, {record['machine']}).",
     ]
 
@@ -383,9 +383,9 @@ def similarity() -> list[str]:
     return lines
 
 
-def made_by_hand() -> list[list[str]]:
-    """Make the tables of what takes more than data to measure, as far as it was."""
-    parts = {"distillation": distillation, "pair-training": pair_training}
+def measured() -> list[list[str]]:
+    """Make the tables of what has been measured so far of judges and trainings."""
+    parts = {"judges": judges, "distillation": distillation, "pair-training": pair_training}
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
     ]
@@ -405,7 +405,7 @@ def main() -> int:
         README: filled(README, [stages()]),
         DETAILS: filled(
             DETAILS,
-            [machine(), differences(), judges(), *made_by_hand(), comparison(), adaptive(), advice(),
+            [machine(), differences(), *measured(), comparison(), adaptive(), advice(),
              statistics(), classification(), training(), similarity(),
              encoders(),
              speed(), durability(), size()],

@@ -64,7 +64,18 @@ CANDIDATES: tuple[str, ...] = (
     *(str(replace(cast("Rerank", NAMES["hybrid+late"]), depth=depth)) for depth in (20, 50)),
 )
 
-RULE_OF_THUMB: tuple[str, ...] = ("hybrid+late", "hybrid", "late", "bm25", "dense", "tfidf")
+RULE_OF_THUMB: tuple[str, ...] = (
+    "cascade",
+    "hybrid+cross",
+    "hybrid+late",
+    "late",
+    "hybrid+poly",
+    "hybrid",
+    "bm25",
+    "tfidf",
+    "dense",
+    "poly",
+)
 """Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/stages.json."""
 
 SAMPLE = 5000
