@@ -76,7 +76,10 @@ RULE_OF_THUMB: tuple[str, ...] = (
     "dense",
     "poly",
 )
-"""Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/stages.json."""
+"""Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/stages.json.
+
+So far that is one set, with 100 queries: neighbours in this order may well be the other way round.
+"""
 
 SAMPLE = 5000
 SHARE = 0.25  # of the sample that the first point of an extrapolation has
