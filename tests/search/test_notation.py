@@ -76,7 +76,7 @@ SHORT_NAMES = {
     "hybrid+poly": f"rerank({HYBRID}, fuse({HYBRID}, poly, weights=[1, 0.25]))",
     "hybrid+late": LATE,
     "hybrid+cross": f"rerank({HYBRID}, {JUDGE}, depth=50)",
-    "cascade": f"rerank(rerank({LATE}, {SMALL}, depth=20), {JUDGE}, depth=8)",
+    "cascade": f"rerank(rerank({LATE}, {SMALL}, depth=10), {JUDGE}, depth=6)",
 }
 
 

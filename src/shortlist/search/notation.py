@@ -44,7 +44,7 @@ NAMES: dict[str, Pipeline] = {
     "hybrid+poly": Rerank(_HYBRID, Fuse((_HYBRID, Poly()), weights=(1, 0.25))),
     "hybrid+late": _LATE,
     "hybrid+cross": Rerank(_HYBRID, _JUDGE, depth=50),
-    "cascade": Rerank(Rerank(_LATE, _SMALL, depth=20), _JUDGE, depth=8),
+    "cascade": Rerank(Rerank(_LATE, _SMALL, depth=10), _JUDGE, depth=6),
 }
 """Short names; docs/scoring.md says where their weights come from."""
 
