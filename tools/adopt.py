@@ -19,7 +19,7 @@ from shortlist.models.heads import HEADS
 from shortlist.models.own_folder import DEFAULT, JUDGES
 from shortlist.train.export import write_description
 
-TAKEN = ("dense_scale", "token_scale", "token_dimensions", "heads", "late", "training")
+TAKEN = ("dense_scale", "token_scale", "token_dimensions", "heads", "late", "training", "transformer")
 
 
 def adopt_heads(made: Path) -> Path:

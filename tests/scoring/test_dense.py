@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shortlist.scoring import dense, dot_products
+from shortlist.scoring import dense
+from shortlist.scoring.dense import dot_products
 
 Int8 = NDArray[np.int8]
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shortlist.scoring import late, maxsim
+from shortlist.scoring import late
+from shortlist.scoring.late import maxsim
 
 Int8 = NDArray[np.int8]
 Offsets = NDArray[np.int64]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models.cores import usable_cores
-from shortlist.models.own_folder import Description, describe, folder_at, open_parts
+from shortlist.models.native_forward import NativeJudge
+from shortlist.models.own_folder import Description, Parts, describe, folder_at, open_parts
 from shortlist.models.pairs import PairTokens, tokenize_pairs
 from shortlist.models.safety import shown
 from shortlist.models.score_cache import ScoreCache
@@ -27,6 +28,9 @@ from shortlist.models.tokenizer import Tokenizer
 from shortlist.types import check_text
 
 __all__ = ["CrossEncoder", "CrossEncoderSettings", "Judged"]
+
+RunsPair = Callable[[PairTokens], NDArray[np.float32]]
+"""Gives the scores of one pair, ``[K]``."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,31 @@ class CrossEncoder:
         self.settings = _settings(description)
         self.mode = mode
         self.cache = cache
-        parts = open_parts(description, mode, self.settings.max_tokens)
+        head = description.values.get("head")
+        parts = open_parts(description, mode, self.settings.max_tokens, kernels_may=head in ("cls", "maxsim"))
         self._tokenizer: Tokenizer = parts.tokenizer
-        self._session = parts.session
         self._graph = parts.graph
+        self._run_pair = (
+            self._by_kernels(parts, str(head)) if parts.session is None else self._by_graph(parts)
+        )
+        if self._tokenizer.overhead != 2:
+            raise ModelError(
+                f"{self._graph.parent}: its tokenizer adds {self._tokenizer.overhead} tokens to a text, expected 2"
+            )
+
+    def _by_kernels(self, parts: Parts, head: str) -> RunsPair:
+        """Give what scores a pair by the kernels, if the folder has the tensors of a head."""
+        assert parts.kernels is not None
+        try:
+            judge = NativeJudge(parts.kernels, parts.stored, head)
+        except KeyError as error:
+            raise ModelError(f"{self._graph.parent}: no tensor {error}") from None
+        return lambda row: judge(row.ids, row.first)
+
+    def _by_graph(self, parts: Parts) -> RunsPair:
+        """Give what scores a pair by the graph, if it is one of a cross-encoder."""
+        assert parts.session is not None
+        self._session = parts.session
         try:
             inputs = {node.name for node in self._session.get_inputs()}
             outputs = {node.name: (node.type, node.shape) for node in self._session.get_outputs()}
@@ -88,10 +113,7 @@ class CrossEncoder:
                 f"{self._graph}: gives score as {shown(kind)} {shown(shape)}, model.json names"
                 f" {len(self.settings.labels)} labels"
             )
-        if self._tokenizer.overhead != 2:
-            raise ModelError(
-                f"{self._graph.parent}: its tokenizer adds {self._tokenizer.overhead} tokens to a text, expected 2"
-            )
+        return self._run_graph
 
     @classmethod
     def load(
@@ -162,27 +184,33 @@ class CrossEncoder:
         """The most that a pair can score; infinite if nothing is known of it."""
         return min(self.settings.score_range[1], 1.0 if self.settings.activation == "sigmoid" else math.inf)
 
+    def _run_graph(self, row: PairTokens) -> NDArray[np.float32]:
+        ids = np.array([row.ids], np.int64)
+        types = np.zeros_like(ids)
+        types[0, row.first :] = 1
+        try:
+            (found,) = self._session.run(["score"], {"input_ids": ids, "token_type_ids": types})
+        except Exception as error:  # the runtime's exceptions share no base but Exception
+            raise ModelError(f"{self._graph}: its graph fails: {error}") from error
+        if found.ndim != 2 or len(found) != 1:
+            raise ModelError(f"{self._graph}: its graph gives score as {found.shape}")
+        scores: NDArray[np.float32] = found[0]
+        return scores
+
     def _run(self, rows: Sequence[PairTokens], threads: int | None) -> NDArray[np.float64]:
-        """Run the graph on tokenised pairs one by one, ``[B, K]``."""
-        shape = (1, len(self.settings.labels))
+        """Run tokenised pairs one by one, ``[B, K]``."""
+        shape = (len(self.settings.labels),)
 
         def run(row: PairTokens) -> NDArray[np.float32]:
-            ids = np.array([row.ids], np.int64)
-            types = np.zeros_like(ids)
-            types[0, row.first :] = 1
-            try:
-                (found,) = self._session.run(["score"], {"input_ids": ids, "token_type_ids": types})
-            except Exception as error:  # the runtime's exceptions share no base but Exception
-                raise ModelError(f"{self._graph}: its graph fails: {error}") from error
+            found = self._run_pair(row)
             if found.shape != shape:
-                raise ModelError(f"{self._graph}: its graph gives score as {found.shape}, expected {shape}")
-            scores: NDArray[np.float32] = found[0]
-            return scores
+                raise ModelError(f"{self._graph}: gives score as {found.shape}, expected {shape}")
+            return found
 
         longest_first = sorted(range(len(rows)), key=lambda index: -len(rows[index].ids))
         ordered = [rows[index] for index in longest_first]
         workers = min(threads or usable_cores(), len(rows))
-        result = np.empty((len(rows), shape[1]))
+        result = np.empty((len(rows), *shape))
         if workers <= 1:
             found = list(map(run, ordered))
         else:

@@ -18,6 +18,7 @@ import numpy as np
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
 from shortlist.models.heads import HEADS, Heads
+from shortlist.models.native_forward import NativeBackbone
 from shortlist.models.own_folder import DEFAULT, Description, describe, folder_at, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
@@ -66,7 +67,7 @@ class Loaded:
 
     settings: Settings
     tokenizer: Tokenizer
-    backbone: Backbone
+    backbone: Backbone | NativeBackbone
     heads: Heads
     queries: Loaded | None = None
 
@@ -134,8 +135,15 @@ def _load_own(description: Description, mode: str) -> Loaded:
         )
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
-    parts = open_parts(description, mode, settings.max_tokens)
-    backbone = Backbone(parts.session, parts.graph, batch_tokens=BATCH_TOKENS)
+    needs_mask = settings.late is not None and settings.late.expansion_length and not settings.late.attend
+    kernels_may = settings.pooling != "pooler" and not needs_mask
+    parts = open_parts(description, mode, settings.max_tokens, kernels_may=kernels_may)
+    backbone: Backbone | NativeBackbone
+    if parts.kernels is not None:
+        backbone = NativeBackbone(parts.kernels, parts.stored, BATCH_TOKENS)
+    else:
+        assert parts.session is not None
+        backbone = Backbone(parts.session, parts.graph, batch_tokens=BATCH_TOKENS)
     if (backbone.dimensions, backbone.late_dimensions) != (settings.dimensions, settings.token_dimensions):
         raise ModelError(
             f"{where}: dimensions {settings.dimensions} and token_dimensions {settings.token_dimensions},"

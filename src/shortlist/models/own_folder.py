@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 from numpy.typing import NDArray
@@ -21,10 +21,14 @@ from shortlist.errors import ModelError
 from shortlist.models.backbone import open_graph
 from shortlist.models.graph_check import GraphFacts
 from shortlist.models.heads import HEADS, PROJECTION
+from shortlist.models.native_forward import open_kernels
 from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
 from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.models.weights import Form, bind_weights, read_bytes, read_weights
+
+if TYPE_CHECKING:
+    from shortlist.scoring._native import Forward as Kernels
 
 __all__ = ["DEFAULT", "FLOAT", "JUDGES", "Description", "Parts", "describe", "folder_at", "open_parts"]
 
@@ -71,11 +75,13 @@ class Description:
 class Parts:
     """Hold an open model, and what it was made of: its graph, its tensors as they were stored and as they are bound.
 
-    In mode ``fast`` an encoder's stored tensors are changed by binding them.
+    Either ``session`` runs it or ``kernels``, which need no graph. In mode ``fast`` an encoder's stored tensors are
+    changed by binding them.
     """
 
     tokenizer: Tokenizer
-    session: onnxruntime.InferenceSession
+    session: onnxruntime.InferenceSession | None
+    kernels: Kernels | None
     graph: Path
     heads: Mapping[str, NDArray[Any]]
     graph_data: bytes
@@ -111,8 +117,10 @@ def describe(folder: ModelFolder, architecture: str | None) -> Description:
 _KINDS = {"bert": "an encoder", "cross_encoder": "a cross-encoder"}
 
 
-def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
+def open_parts(description: Description, mode: str, max_tokens: int, *, kernels_may: bool = False) -> Parts:
     """Open graph, weights and tokenizer of a folder, each checked against its checksum.
+
+    ``kernels_may`` says that in mode ``fast`` kernels in C++ may run the transformer in place of the graph.
 
     Raises:
         ModelError: a file is missing, damaged, or not what it may be.
@@ -157,6 +165,11 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
         raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {count} positions")
+    if mode == "fast" and kernels_may:
+        kernels = open_kernels(values, stored, where)
+        if kernels is not None:
+            tokenizer.check_rows(_words(stored))
+            return Parts(tokenizer, None, kernels, folder.path / graph, heads, graph_data, stored, {})
     bound: dict[str, NDArray[Any]] = {}
 
     def bind(facts: GraphFacts) -> Mapping[str, NDArray[Any]]:
@@ -166,7 +179,13 @@ def open_parts(description: Description, mode: str, max_tokens: int) -> Parts:
 
     session, facts = open_graph(graph_data, folder.path / graph, bind)
     tokenizer.check_rows(facts.rows)
-    return Parts(tokenizer, session, folder.path / graph, heads, graph_data, stored, bound)
+    return Parts(tokenizer, session, None, folder.path / graph, heads, graph_data, stored, bound)
+
+
+def _words(stored: Mapping[str, NDArray[Any]]) -> int:
+    """Give the number of word embeddings."""
+    table = "embeddings.word.weight"
+    return len(stored[f"{table}.i8"] if f"{table}.i8" in stored else stored[table])
 
 
 def _form(facts: GraphFacts) -> Form:

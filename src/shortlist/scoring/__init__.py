@@ -1,7 +1,7 @@
-"""Reference scoring in numpy: what every faster path must reproduce."""
+"""The arithmetic of search: a reference in numpy, and in front of it kernels in C++ that give the same bits."""
 
-from shortlist.scoring.dense import MAX_DIMENSIONS, dot_products
-from shortlist.scoring.late import maxsim
+from shortlist.scoring.dense import MAX_DIMENSIONS
+from shortlist.scoring.fast import best_bm25, best_products, dot_products, maxsim
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.poly import poly_scores
 from shortlist.scoring.selection import at_least_kth
@@ -9,6 +9,8 @@ from shortlist.scoring.selection import at_least_kth
 __all__ = [
     "MAX_DIMENSIONS",
     "at_least_kth",
+    "best_bm25",
+    "best_products",
     "bm25_idf",
     "bm25_weights",
     "dot_products",

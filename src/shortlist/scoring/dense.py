@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIMENSIONS", "dot_products"]
+from shortlist.scoring.selection import at_least_kth
+
+__all__ = ["MAX_DIMENSIONS", "Found", "best_products", "check_dimensions", "dot_products"]
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""The documents that were found, ascending, and their products."""
 
 MAX_DIMENSIONS = 2**24 // (127 * 127)  # beyond, float32 can't hold every sum exactly
 
@@ -23,8 +28,7 @@ def dot_products(vectors: NDArray[np.int8], queries: NDArray[np.int8]) -> NDArra
     Raises:
         ValueError: the vectors have too many dimensions for exact sums, or differ in them.
     """
-    if vectors.shape[1] != queries.shape[1] or vectors.shape[1] > MAX_DIMENSIONS:
-        raise ValueError(f"can't compare {vectors.shape[1]} with {queries.shape[1]} dimensions exactly")
+    check_dimensions(vectors, queries)
     expanded = queries.astype(np.float32)
     result = np.empty((len(queries), len(vectors)), np.float32)
     buffer = np.empty((min(BLOCK, len(vectors)), vectors.shape[1]), np.float32)
@@ -39,3 +43,40 @@ def dot_products(vectors: NDArray[np.int8], queries: NDArray[np.int8]) -> NDArra
         else:
             np.matmul(expanded, part.T, out=result[:, start : start + len(block)])
     return result
+
+
+def best_products(
+    vectors: NDArray[np.int8],
+    queries: NDArray[np.int8],
+    k: int,
+    firsts: NDArray[np.int64] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> list[Found]:
+    """Give, for every query ``[Q, H]``, the ``k`` documents of the best product with one of their vectors ``[N, H]``.
+
+    Document ``d`` has the rows ``firsts[d]:firsts[d + 1]``, at least one; without ``firsts`` row ``d``. Only those with
+    ``allowed[d]`` are found. All that tie with the ``k``-th are given, in ascending order.
+
+    Raises:
+        ValueError: see :func:`dot_products`.
+    """
+    found = []
+    for products in dot_products(vectors, queries):
+        each = products
+        if firsts is not None:
+            each = np.maximum.reduceat(products, firsts[:-1]) if len(firsts) > 1 else products[:0]
+        if allowed is not None:
+            each = np.where(allowed, each, np.float32(-np.inf))
+        best = at_least_kth(each, k)
+        found.append((best, each[best]))
+    return found
+
+
+def check_dimensions(vectors: NDArray[np.int8], queries: NDArray[np.int8]) -> None:
+    """Refuse vectors that can't be compared exactly.
+
+    Raises:
+        ValueError: they have too many dimensions for exact sums, or differ in them.
+    """
+    if vectors.shape[1] != queries.shape[1] or vectors.shape[1] > MAX_DIMENSIONS:
+        raise ValueError(f"can't compare {vectors.shape[1]} with {queries.shape[1]} dimensions exactly")

@@ -24,8 +24,8 @@ def maxsim(
     ``offsets[p]:offsets[p + 1]``, at least one. The result is ``[P]``, in units of the product of both
     scales; each query token's best match counts ``weights [Q]`` times, which may hold the query's own scales.
     Products are integers held in float32 (exact, see :func:`dot_products`) and their maxima are
-    summed in float64, so neither blocks nor threads can change a bit. A passage without tokens, or a query
-    without, scores -inf. The memory used is that of one block.
+    summed in float64 in the order of the query's tokens, so neither blocks nor threads can change a bit. A passage
+    without tokens, or a query without, scores -inf. The memory used is that of one block.
 
     Source: Khattab and Zaharia 2020, equation 3.
     Deviation: the mean instead of the sum over query tokens, so that scores of queries of different lengths
@@ -46,8 +46,9 @@ def maxsim(
         if len(filled):
             similarity = tokens[begin:end].astype(np.float32) @ expanded
             best = np.maximum.reduceat(similarity, offsets[first:last][filled] - begin, axis=0)
-            if weights is not None:
-                best = best * weights.astype(np.float64)
-            result[first + filled] = best.mean(axis=1, dtype=np.float64)
+            total = np.zeros(len(filled))
+            for token, product in enumerate(best.T.astype(np.float64)):
+                total += product if weights is None else product * np.float64(weights[token])
+            result[first + filled] = total / len(query)
         first = last
     return result

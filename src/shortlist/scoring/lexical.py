@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bm25_idf", "bm25_weights", "tfidf_idf", "tfidf_weights"]
+from shortlist.scoring.selection import at_least_kth
+
+__all__ = ["Postings", "best_bm25", "bm25_idf", "bm25_weights", "tfidf_idf", "tfidf_weights"]
 
 Float = NDArray[np.float64]
+Postings = tuple[NDArray[np.int32], NDArray[Any]]
+"""The documents that have a term, ascending, and how often each has it (an unsigned integer)."""
 
 
 def bm25_idf(documents_with_term: int, documents: int) -> float:
@@ -35,6 +40,31 @@ def bm25_weights(frequencies: Float, relative_lengths: Float, idf: float, *, k1:
     np.divide(frequencies, result, out=result)
     result *= idf
     return result
+
+
+def best_bm25(
+    postings: Sequence[Postings],
+    idfs: Sequence[float],
+    relative_lengths: Float,
+    k: int,
+    allowed: NDArray[np.bool_] | None = None,
+    *,
+    k1: float,
+) -> tuple[NDArray[np.int64], Float]:
+    """Give the ``k`` documents with the highest sums of :func:`bm25_weights` over a query's terms, and these sums.
+
+    Each term has its ``postings`` and its ``idf``, times how often the query has it. Only documents that share a term
+    are found, and of these only those with ``allowed``. All that tie with the ``k``-th are given, in ascending order.
+    Terms are added in their order, so the sums are the same whoever adds them up.
+    """
+    scores = np.zeros(len(relative_lengths))
+    for (documents, frequencies), idf in zip(postings, idfs, strict=True):
+        counts = frequencies.astype(np.float64)
+        np.add.at(scores, documents, bm25_weights(counts, relative_lengths[documents], idf, k1=k1))
+    if allowed is not None:
+        scores = np.where(allowed, scores, 0.0)
+    best = at_least_kth(scores, k, above=0.0)
+    return best, scores[best]
 
 
 def tfidf_idf(documents_with_term: int, documents: int) -> float:

@@ -23,7 +23,7 @@ from transformers import BertModel
 from shortlist.errors import DataError
 from shortlist.protocols import Progress
 from shortlist.train.batches import pad, parts_by_tokens
-from shortlist.train.device import training_device
+from shortlist.train.device import bfloat16_helps, training_device
 from shortlist.train.memory import kept_memory
 
 __all__ = ["Expansion", "TokenCache"]
@@ -158,7 +158,8 @@ def _encode(
     data = np.lib.format.open_memmap(folder / TOKENS, "w+", np.float16, shape)
     lengths = [len(row) for row in rows]
     backbone.train(False).to(training_device())
-    with torch.inference_mode(), torch.autocast(training_device().type, torch.bfloat16):
+    bfloat16 = torch.autocast(training_device().type, torch.bfloat16, enabled=bfloat16_helps())
+    with torch.inference_mode(), bfloat16:
         for part in parts_by_tokens(lengths, BATCH_TOKENS):
             inputs = pad([(rows[index], lengths[index]) for index in part])
             for row, index in enumerate(part):

@@ -1,4 +1,4 @@
-"""Where is trained: on a GPU if there is one, else on the CPU."""
+"""Where is trained: on a GPU if there is one, else on the CPU; and with which numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-__all__ = ["on_device", "training_device"]
+__all__ = ["bfloat16_helps", "on_device", "training_device"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,6 +17,13 @@ R = TypeVar("R")
 def training_device() -> torch.device:
     """Give the first CUDA device, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def bfloat16_helps() -> bool:
+    """Say whether products in bfloat16 are faster: a CPU without instructions for them takes several times as long."""
+    if training_device().type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def on_device(function: Callable[P, R]) -> Callable[P, R]:

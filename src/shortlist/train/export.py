@@ -140,7 +140,11 @@ def write_cross_encoder(
     }
     _write_files(folder, {WEIGHTS: tensors}, tokenizer, graphs)
     made = {"format": 1, "name": values["name"], "architecture": "cross_encoder", "head": head}
-    made |= {**values, "group": GROUP, **({"weights": weights} if floats else {})}
+    made |= {
+        **values,
+        "group": GROUP,
+        **({"weights": weights} if floats else {"transformer": _transformer(shape)}),
+    }
     write_description(folder, made | ({"shared_weights": shared} if shared else {}))
 
 
@@ -233,6 +237,8 @@ def write_encoder(
     values["dimensions"] = shape.hidden
     if floats:
         values["weights"] = weights
+    else:
+        values["transformer"] = _transformer(shape)
     if known:
         values["heads"] = sorted({name.split(".")[0] for name in known})
     if shared:
@@ -242,6 +248,11 @@ def write_encoder(
         inner = (folder / query_encoder / "model.json").read_bytes()
         values["query_encoder_sha256"] = hashlib.sha256(inner).hexdigest()
     write_description(folder, values)
+
+
+def _transformer(shape: Shape) -> dict[str, Any]:
+    """Give what kernels must know of a transformer beyond its tensors."""
+    return {"layers": shape.layers, "attention_heads": shape.heads, "epsilon": float(shape.epsilon)}
 
 
 _TAKEN_OVER = ("pooling", "similarity", "prompts", "dense_scale", "token_scale", "max_tokens")

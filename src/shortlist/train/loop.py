@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from shortlist.errors import DataError
 from shortlist.train.checkpoint import Checkpoint
-from shortlist.train.device import training_device
+from shortlist.train.device import bfloat16_helps, training_device
 from shortlist.train.memory import kept_memory
 
 __all__ = ["Schedule", "Step", "train"]
@@ -33,7 +33,8 @@ class Schedule:
 
     ``batch_size`` counts examples; a batch is worked on in parts of at most ``part_size``, which changes memory and
     speed but not what is learned. The learning rate rises over the share ``warm_up`` of all steps and falls to zero
-    in a line. ``bf16`` computes products in bfloat16. A checkpoint is written every ``checkpoint_s`` seconds.
+    in a line. ``bf16`` computes products in bfloat16 where that is faster. A checkpoint is written every
+    ``checkpoint_s`` seconds.
     """
 
     steps: int
@@ -127,6 +128,7 @@ def train(
     checkpoint = Checkpoint(folder, known, model, optimizer)
     losses = checkpoint.load()
     begin, first, saved = time.monotonic(), len(losses), time.monotonic()
+    bfloat16 = schedule.bf16 and bfloat16_helps()
     model.train()
     for number in range(first, schedule.steps):
         for group in optimizer.param_groups:
@@ -135,7 +137,7 @@ def train(
         value = 0.0
         for start in range(0, len(batch), schedule.part_size):
             part = batch[start : start + schedule.part_size]
-            with torch.autocast(training_device().type, torch.bfloat16, enabled=schedule.bf16):
+            with torch.autocast(training_device().type, torch.bfloat16, enabled=bfloat16):
                 found = loss(model, part)
             share = found * (len(part) / len(batch))
             torch.autograd.backward(share)

@@ -1,0 +1,50 @@
+#include "dispatch.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#if defined(SHORTLIST_NEON) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace shortlist {
+
+Buffer::Buffer() = default;
+
+Buffer::Buffer(std::size_t bytes) { resize(bytes); }
+
+Buffer::~Buffer() { std::free(words); }
+
+void Buffer::resize(std::size_t bytes) {
+  std::free(words);
+  const std::size_t whole = (bytes + 64) / 64 * 64;  // never none
+  words = static_cast<std::uint32_t*>(std::aligned_alloc(64, whole));
+  if (words == nullptr) throw std::bad_alloc();
+  std::memset(words, 0, whole);
+}
+
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> found;
+#ifdef SHORTLIST_X86
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+      __builtin_cpu_supports("avx512vpopcntdq")) {
+    found.push_back(&avx512);
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(&avx2);
+#endif
+#ifdef SHORTLIST_NEON
+#ifdef __linux__
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) found.push_back(&neon);
+#else
+  found.push_back(&neon);  // every ARM processor of Apple has it
+#endif
+#endif
+  found.push_back(&portable);
+  return found;
+}
+
+}  // namespace shortlist

@@ -1,0 +1,356 @@
+// What Python sees: arguments checked, the interpreter lock released, memory handed over without a copy.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "search.hpp"
+#include "transformer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+template <class T, int N>
+using In = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
+template <class T, int N>
+using Out = nb::ndarray<nb::numpy, T, nb::ndim<N>>;
+using Positions = Out<std::int64_t, 1>;
+
+void require(bool fulfilled, const char* otherwise) {
+  if (!fulfilled) throw nb::value_error(otherwise);
+}
+
+template <class T>
+Out<T, 1> give(std::vector<T>&& values) {
+  auto* kept = new std::vector<T>(std::move(values));
+  const nb::capsule owner(kept, [](void* one) noexcept { delete static_cast<std::vector<T>*>(one); });
+  return {kept->data(), {kept->size()}, owner};
+}
+
+template <class T, class Score>
+std::pair<Positions, Out<T, 1>> give(shortlist::Best<Score>& best) {
+  std::vector<std::int64_t> positions;
+  std::vector<T> scores;
+  for (const auto& one : best.finish()) {
+    positions.push_back(one.position);
+    scores.push_back(static_cast<T>(one.score));
+  }
+  return {give(std::move(positions)), give(std::move(scores))};
+}
+
+// Offsets must begin at `first`, never descend, and end at `last`: what they point to is then inside.
+void check_offsets(const In<std::int64_t, 1>& offsets, std::size_t last, const char* otherwise) {
+  require(offsets.size() > 0 && offsets(0) == 0 &&
+              offsets(offsets.size() - 1) == static_cast<std::int64_t>(last),
+          otherwise);
+  for (std::size_t i = 1; i < offsets.size(); ++i) require(offsets(i - 1) <= offsets(i), otherwise);
+}
+
+using Firsts = std::optional<In<std::int64_t, 1>>;
+using Allowed = std::optional<In<bool, 1>>;
+
+shortlist::Documents documents_of(std::size_t rows, const Firsts& firsts, const Allowed& allowed) {
+  if (firsts) check_offsets(*firsts, rows, "firsts must ascend from 0 to the number of rows");
+  const std::size_t count = firsts ? firsts->size() - 1 : rows;
+  require(!allowed || allowed->size() == count, "allowed must have a value for each document");
+  return {count, firsts ? firsts->data() : nullptr, allowed ? allowed->data() : nullptr};
+}
+
+class Native {
+ public:
+  explicit Native(const std::string& name) {
+    for (const shortlist::Kernels* one : shortlist::available()) {
+      if (one->name == name) kernels_ = one;
+    }
+    if (kernels_ == nullptr) throw nb::value_error(("this machine can't run " + name).c_str());
+  }
+
+  std::string name() const { return kernels_->name; }
+
+  Out<double, 1> maxsim(In<std::int8_t, 2> query, In<std::int8_t, 2> tokens, In<std::int64_t, 1> offsets,
+                        std::optional<In<double, 1>> weights, std::size_t threads) const {
+    check_dimensions(query.shape(1), tokens.shape(1));
+    check_offsets(offsets, tokens.shape(0), "offsets must ascend from 0 to the number of tokens");
+    require(!weights || weights->size() == query.shape(0), "there must be a weight for each query token");
+    std::vector<double> scores(offsets.size() - 1);
+    {
+      const nb::gil_scoped_release release;
+      shortlist::Packed packed;
+      kernels_->pack_lanes(query.data(), query.shape(0), query.shape(1), packed);
+      shortlist::maxsim(*kernels_, packed, weights ? weights->data() : nullptr, {tokens.data(), offsets.data()},
+                        scores.size(), threads, scores.data());
+    }
+    return give(std::move(scores));
+  }
+
+  Out<float, 2> dot_products(In<std::int8_t, 2> vectors, In<std::int8_t, 2> queries, std::size_t threads) const {
+    check_dimensions(queries.shape(1), vectors.shape(1));
+    auto* products = new std::vector<float>(queries.shape(0) * vectors.shape(0));
+    const nb::capsule owner(products, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    {
+      const nb::gil_scoped_release release;
+      shortlist::Packed packed;
+      kernels_->pack_rows(queries.data(), queries.shape(0), queries.shape(1), packed);
+      shortlist::dot_products(*kernels_, packed, vectors.data(), vectors.shape(0), threads, products->data());
+    }
+    return {products->data(), {queries.shape(0), vectors.shape(0)}, owner};
+  }
+
+  std::vector<std::pair<Positions, Out<float, 1>>> best_products(In<std::int8_t, 2> vectors,
+                                                                 In<std::int8_t, 2> queries, std::size_t k,
+                                                                 Firsts firsts, Allowed allowed,
+                                                                 std::size_t threads) const {
+    check_dimensions(queries.shape(1), vectors.shape(1));
+    const shortlist::Documents documents = documents_of(vectors.shape(0), firsts, allowed);
+    require(k > 0, "k must be at least 1");
+    std::vector<shortlist::Best<std::int32_t>> best;
+    {
+      const nb::gil_scoped_release release;
+      shortlist::Packed packed;
+      kernels_->pack_rows(queries.data(), queries.shape(0), queries.shape(1), packed);
+      best = shortlist::best_products(*kernels_, packed, vectors.data(), documents, k, threads);
+    }
+    std::vector<std::pair<Positions, Out<float, 1>>> found;
+    for (auto& one : best) found.push_back(give<float>(one));
+    return found;
+  }
+
+  std::pair<Positions, Out<std::int32_t, 1>> nearest_bits(In<std::uint64_t, 2> bits, In<std::uint64_t, 1> query,
+                                                          std::size_t k, Firsts firsts, Allowed allowed,
+                                                          std::size_t threads) const {
+    require(bits.shape(1) == query.size(), "rows and query must have as many bits");
+    require(query.size() <= 1000, "more bits than distances can count");
+    const shortlist::Documents documents = documents_of(bits.shape(0), firsts, allowed);
+    require(k > 0, "k must be at least 1");
+    std::optional<shortlist::Best<std::int32_t>> best;
+    {
+      const nb::gil_scoped_release release;
+      best = shortlist::nearest_bits(*kernels_, query.data(), bits.data(), bits.shape(1), documents, k, threads);
+    }
+    return give<std::int32_t>(*best);
+  }
+
+  template <class Count>
+  std::pair<Positions, Out<double, 1>> best_bm25(std::vector<In<std::int32_t, 1>> documents,
+                                                 std::vector<In<Count, 1>> frequencies, std::vector<double> weights,
+                                                 In<double, 1> relative_lengths, double k1, std::size_t k,
+                                                 Allowed allowed) const {
+    require(documents.size() == frequencies.size() && documents.size() == weights.size(),
+            "each term must have documents, frequencies and a weight");
+    require(k > 0, "k must be at least 1");
+    std::vector<shortlist::Term<Count>> terms;
+    for (std::size_t t = 0; t < documents.size(); ++t) {
+      require(documents[t].size() == frequencies[t].size(), "each document of a term must have a frequency");
+      terms.push_back({documents[t].data(), frequencies[t].data(), documents[t].size(), weights[t]});
+    }
+    const shortlist::Documents all = documents_of(relative_lengths.size(), std::nullopt, allowed);
+    std::optional<shortlist::Best<double>> best;
+    {
+      const nb::gil_scoped_release release;
+      best = shortlist::best_bm25(terms, relative_lengths.data(), all, k1, k);
+    }
+    return give<double>(*best);
+  }
+
+ private:
+  // Products of bytes must fit into 32 bits, whatever the bytes.
+  static void check_dimensions(std::size_t one, std::size_t other) {
+    require(one == other, "the vectors differ in dimensions");
+    require(one <= 32768, "vectors of more than 32,768 dimensions can't be compared exactly");
+  }
+
+  const shortlist::Kernels* kernels_ = nullptr;
+};
+
+// A transformer on packed tokens; it keeps the arrays that it was made of.
+class Forward {
+ public:
+  // Tensors are named as in a weights file: matrices NAME.i8 with float32 scales NAME.scale, all else float32.
+  Forward(nb::dict tensors, std::size_t layers, std::size_t heads, float epsilon) : tensors_(tensors) {
+#ifndef SHORTLIST_X86
+    throw nb::value_error("this machine can't run a transformer");
+#endif
+    require(layers <= 1000, "too many layers");
+    const auto positions = floats("embeddings.position.weight");
+    model_.hidden = positions.shape(1);
+    most_tokens_ = positions.shape(0);
+    model_.positions = positions.data();
+    require(heads >= 1 && model_.hidden % heads == 0 && model_.hidden / heads % 16 == 0 && model_.hidden % 64 == 0 &&
+                model_.hidden <= 8192,
+            "hidden must be a multiple of 64, and of each head 16");
+    model_.heads = heads;
+    model_.epsilon = epsilon;
+    if (tensors.contains("embeddings.word.weight.i8")) {
+      const auto words = ints("embeddings.word.weight.i8");
+      const auto scales = floats("embeddings.word.weight.scale");
+      require(words.shape(1) == model_.hidden && scales.shape(0) == words.shape(0) &&
+                  scales.shape(1) == model_.hidden / shortlist::group,
+              "word embeddings of another shape");
+      word_count_ = words.shape(0);
+      model_.words = words.data();
+      model_.word_scales = scales.data();
+    } else {
+      const auto words = floats("embeddings.word.weight");
+      require(words.shape(1) == model_.hidden, "word embeddings of another shape");
+      word_count_ = words.shape(0);
+      model_.float_words = words.data();
+    }
+    if (tensors.contains("embeddings.type.weight")) {
+      const auto types = floats("embeddings.type.weight");
+      require(types.shape(0) == 2 && types.shape(1) == model_.hidden, "type embeddings of another shape");
+      model_.types = types.data();
+    }
+    model_.embedding_norm = norm("embeddings.norm");
+    model_.reserve(layers);
+    for (std::size_t number = 0; number < layers; ++number) {
+      const std::string name = "layer" + std::to_string(number);
+      shortlist::Layer& layer = model_.layers[number];
+      pack(layer.qkv, name + ".attention.qkv", 3 * model_.hidden, model_.hidden);
+      pack(layer.attention, name + ".attention.output", model_.hidden, model_.hidden);
+      const std::size_t inner = ints(name + ".intermediate.weight.i8").shape(0);
+      pack(layer.intermediate, name + ".intermediate", inner, model_.hidden);
+      pack(layer.output, name + ".output", model_.hidden, inner);
+      layer.attention_norm = norm(name + ".attention.norm");
+      layer.output_norm = norm(name + ".output.norm");
+    }
+  }
+
+  Out<float, 2> operator()(In<std::int32_t, 1> ids, In<std::int64_t, 1> offsets,
+                           std::optional<In<std::uint8_t, 1>> types) const {
+    check_offsets(offsets, ids.size(), "offsets must ascend from 0 to the number of tokens");
+    for (std::size_t t = 1; t < offsets.size(); ++t) {
+      require(offsets(t) - offsets(t - 1) <= static_cast<std::int64_t>(most_tokens_), "a text has too many tokens");
+    }
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      require(ids(i) >= 0 && static_cast<std::size_t>(ids(i)) < word_count_, "a token that the model doesn't know");
+    }
+    if (types) {
+      require(model_.types != nullptr, "the model knows no types of tokens");
+      require(types->size() == ids.size(), "each token must have a type");
+      for (std::size_t i = 0; i < types->size(); ++i) require((*types)(i) < 2, "a type must be 0 or 1");
+    }
+    auto* hidden = new std::vector<float>(ids.size() * model_.hidden);
+    const nb::capsule owner(hidden, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    {
+      const nb::gil_scoped_release release;
+#ifdef SHORTLIST_X86
+      shortlist::run_avx512(model_, {ids.data(), types ? types->data() : nullptr, offsets.data(), offsets.size() - 1},
+                            hidden->data());
+#endif
+    }
+    return {hidden->data(), {ids.size(), model_.hidden}, owner};
+  }
+
+  // Compare the first tokens of a text with the others, as a judge with the head "maxsim" does.
+  float joint_maxsim(In<float, 2> vectors, std::size_t first, In<float, 1> weight, float bias) const {
+    require(vectors.shape(1) == model_.hidden && weight.size() == model_.hidden, "vectors of another size");
+    require(first > 0 && first < vectors.shape(0), "there must be tokens on both sides");
+    float found = 0;
+    {
+      const nb::gil_scoped_release release;
+#ifdef SHORTLIST_X86
+      found = shortlist::joint_maxsim_avx512(vectors.data(), vectors.shape(0), first, model_.hidden, weight.data(),
+                                             bias);
+#endif
+    }
+    return found;
+  }
+
+  // Multiply vectors by a matrix and scale each to length 1.
+  Out<float, 2> project(In<float, 2> vectors, In<float, 2> matrix) const {
+    require(vectors.shape(1) == matrix.shape(0) && vectors.shape(1) % 16 == 0,
+            "the vectors differ in dimensions from the matrix");
+    require(matrix.shape(1) % 32 == 0, "the matrix must give a multiple of 32 dimensions");
+    auto* projected = new std::vector<float>(vectors.shape(0) * matrix.shape(1));
+    const nb::capsule owner(projected, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    {
+      const nb::gil_scoped_release release;
+#ifdef SHORTLIST_X86
+      shortlist::project_avx512(vectors.data(), vectors.shape(0), vectors.shape(1), matrix.data(), matrix.shape(1),
+                                projected->data());
+#endif
+    }
+    return {projected->data(), {vectors.shape(0), matrix.shape(1)}, owner};
+  }
+
+ private:
+  template <class T, int N>
+  In<T, N> array(const std::string& name) const {
+    if (!tensors_.contains(name.c_str())) throw nb::value_error(("no tensor " + name).c_str());
+    In<T, N> found;
+    if (!nb::try_cast(tensors_[name.c_str()], found, false)) {  // a converted copy would be gone
+      throw nb::value_error(("tensor " + name + " is of another kind").c_str());
+    }
+    return found;
+  }
+  In<float, 2> floats(const std::string& name) const { return array<float, 2>(name); }
+  In<std::int8_t, 2> ints(const std::string& name) const { return array<std::int8_t, 2>(name); }
+  const float* vector(const std::string& name, std::size_t size) const {
+    const auto found = array<float, 1>(name);
+    require(found.size() == size, "a tensor of another size");
+    return found.data();
+  }
+  shortlist::Norm norm(const std::string& name) const {
+    return {vector(name + ".weight", model_.hidden), vector(name + ".bias", model_.hidden)};
+  }
+  void pack(shortlist::Linear& linear, const std::string& name, std::size_t outputs, std::size_t inputs) {
+    const auto weights = ints(name + ".weight.i8");
+    const auto scales = floats(name + ".weight.scale");
+    require(weights.shape(0) == outputs && weights.shape(1) == inputs && outputs % 64 == 0 && inputs % 64 == 0 &&
+                scales.shape(0) == outputs && scales.shape(1) == inputs / shortlist::group,
+            "a matrix of another shape");
+    linear.pack(weights.data(), scales.data(), vector(name + ".bias", outputs), outputs, inputs);
+  }
+
+  nb::dict tensors_;
+  shortlist::Transformer model_;
+  std::size_t most_tokens_ = 0, word_count_ = 0;
+};
+
+std::vector<std::string> names() {
+  std::vector<std::string> found;
+  for (const shortlist::Kernels* one : shortlist::available()) found.emplace_back(one->name);
+  return found;
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.doc() = "The inner loops of search in C++; shortlist.scoring chooses between these and numpy.";
+  module.def("available", names, "Name the instruction sets that this machine can run, the fastest first.");
+  nb::class_<Native> native(module, "Native");
+  native
+      .def(nb::init<const std::string&>(), "name"_a)
+      .def_prop_ro("name", &Native::name)
+      .def("maxsim", &Native::maxsim, "query"_a.noconvert(), "tokens"_a.noconvert(), "offsets"_a.noconvert(), "weights"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("dot_products", &Native::dot_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "threads"_a = 1)
+      .def("best_products", &Native::best_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
+           "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("nearest_bits", &Native::nearest_bits, "bits"_a.noconvert(), "query"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
+           "allowed"_a.noconvert() = nb::none(), "threads"_a = 1);
+  nb::class_<Forward>(module, "Forward")
+      .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
+      .def("__call__", &Forward::operator(), "ids"_a.noconvert(), "offsets"_a.noconvert(),
+           "types"_a.noconvert() = nb::none())
+      .def("joint_maxsim", &Forward::joint_maxsim, "vectors"_a.noconvert(), "first"_a, "weight"_a.noconvert(),
+           "bias"_a)
+      .def("project", &Forward::project, "vectors"_a.noconvert(), "matrix"_a.noconvert());
+  const auto bm25 = [&](auto count) {
+    native.def("best_bm25", &Native::best_bm25<decltype(count)>, "documents"_a.noconvert(), "frequencies"_a.noconvert(), "weights"_a,
+               "relative_lengths"_a.noconvert(), "k1"_a, "k"_a, "allowed"_a.noconvert() = nb::none());
+  };
+  bm25(std::uint8_t{});
+  bm25(std::uint16_t{});
+  bm25(std::uint32_t{});
+}

@@ -1,0 +1,41 @@
+// NEON with dot products: ARM since 2018 (Neoverse N1, Apple M1). Both factors are signed: nothing is flipped.
+#include <arm_neon.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+struct Simd {
+  using Vector = int32x4_t;
+  static constexpr std::size_t lanes = 4, group = 4;
+  static constexpr int tokens = 8, queries = 4;
+  static constexpr std::size_t step = 16, row_bytes = 1;
+  static constexpr std::uint8_t flip = 0;
+
+  static Vector zero() { return vdupq_n_s32(0); }
+  static Vector load(const void* from) { return vld1q_s32(static_cast<const std::int32_t*>(from)); }
+  static void store(void* to, Vector value) { vst1q_s32(static_cast<std::int32_t*>(to), value); }
+  static Vector broadcast(std::uint32_t word) { return vreinterpretq_s32_u32(vdupq_n_u32(word)); }
+  static Vector multiply_add(Vector sum, Vector a, Vector b) {
+    return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
+  }
+  static Vector highest(Vector a, Vector b) { return vmaxq_s32(a, b); }
+  static Vector row(const std::int8_t* part) { return vreinterpretq_s32_s8(vld1q_s8(part)); }
+  static void sums(Vector a, Vector b, Vector c, Vector d, std::int32_t* total) {
+    vst1q_s32(total, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+  }
+  static std::uint64_t differing(const std::uint64_t* a, const std::uint64_t* b, std::size_t words) {
+    std::uint64_t count = 0;
+    for (std::size_t at = 0; at < words; ++at) count += vaddv_u8(vcnt_u8(vcreate_u8(a[at] ^ b[at])));
+    return count;
+  }
+};
+
+}  // namespace
+
+#include "loops.hpp"
+
+namespace shortlist {
+const Kernels neon = {"neon", pack_lanes, maxsim, pack_rows, dots, hamming};
+}

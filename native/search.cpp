@@ -1,0 +1,154 @@
+#include "search.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
+#include "parallel.hpp"
+
+namespace shortlist {
+namespace {
+
+constexpr std::size_t rows_at_once = 512;       // of vectors: 192 KiB at 384 dimensions
+constexpr std::size_t passages_at_once = 64;    // of token vectors
+constexpr std::size_t documents_at_once = 4096; // 32 KiB of BM25 scores
+constexpr std::size_t share = 8;                // parts a thread, so that none waits long for another
+
+std::size_t parts_of(std::size_t count, std::size_t at_once) { return (count + at_once - 1) / at_once; }
+
+// Call use(document) for documents of a part that may be found.
+template <class Use>
+void each_allowed(const Documents& documents, std::size_t begin, std::size_t end, const Use& use) {
+  for (std::size_t document = begin; document < end; ++document) {
+    if (!documents.allowed || documents.allowed[document]) use(document);
+  }
+}
+
+bool any_allowed(const Documents& documents, std::size_t begin, std::size_t end) {
+  return !documents.allowed || std::find(documents.allowed + begin, documents.allowed + end, true) !=
+                                   documents.allowed + end;
+}
+
+[[noreturn]] void wrong_documents() {
+  throw std::invalid_argument("the documents of a term must ascend, from 0 to below their number");
+}
+
+}  // namespace
+
+void maxsim(const Kernels& kernels, const Packed& query, const double* weights, Ragged passages, std::size_t count,
+            std::size_t threads, double* scores) {
+  in_parallel(parts_of(count, passages_at_once), threads, [&](std::size_t part, std::size_t) {
+    const std::size_t first = part * passages_at_once, last = std::min(count, first + passages_at_once);
+    kernels.maxsim(query, weights, passages, first, last, scores + first);
+  });
+}
+
+void dot_products(const Kernels& kernels, const Packed& queries, const std::int8_t* vectors, std::size_t rows,
+                  std::size_t threads, float* products) {
+  in_parallel(parts_of(rows, rows_at_once), threads, [&](std::size_t part, std::size_t) {
+    const std::size_t first = part * rows_at_once, count = std::min(rows - first, rows_at_once);
+    std::vector<std::int32_t> found(queries.count * count);
+    kernels.dots(queries, vectors + first * queries.dimensions, count, found.data(), count);
+    for (std::size_t query = 0; query < queries.count; ++query) {
+      std::copy_n(found.data() + query * count, count, products + query * rows + first);
+    }
+  });
+}
+
+std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Packed& queries,
+                                              const std::int8_t* vectors, const Documents& documents, std::size_t k,
+                                              std::size_t threads) {
+  const std::vector<Best<std::int32_t>> none(queries.count, {k, std::numeric_limits<std::int32_t>::min()});
+  std::vector<std::vector<Best<std::int32_t>>> best(std::max<std::size_t>(1, threads), none);
+  in_parallel(parts_of(documents.count, rows_at_once), threads, [&](std::size_t part, std::size_t thread) {
+    const std::size_t begin = part * rows_at_once, end = std::min(documents.count, begin + rows_at_once);
+    if (!any_allowed(documents, begin, end)) return;
+    const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
+    std::vector<std::int32_t> products(queries.count * rows);
+    kernels.dots(queries, vectors + first * queries.dimensions, rows, products.data(), rows);
+    for (std::size_t query = 0; query < queries.count; ++query) {
+      const std::int32_t* found = products.data() + query * rows;
+      Best<std::int32_t>& its = best[thread][query];
+      each_allowed(documents, begin, end, [&](std::size_t document) {
+        const std::size_t from = documents.first(document) - first, to = documents.first(document + 1) - first;
+        if (to > from) its.add(*std::max_element(found + from, found + to), static_cast<std::int64_t>(document));
+      });
+    }
+  });
+  for (std::size_t thread = 1; thread < best.size(); ++thread) {
+    for (std::size_t query = 0; query < queries.count; ++query) best[0][query].take(best[thread][query]);
+  }
+  return best[0];
+}
+
+Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits,
+                                std::size_t words, const Documents& documents, std::size_t k, std::size_t threads) {
+  std::vector<Best<std::int32_t>> best(std::max<std::size_t>(1, threads),
+                                       {k, std::numeric_limits<std::int32_t>::min()});
+  const std::size_t at_once = share * rows_at_once;
+  in_parallel(parts_of(documents.count, at_once), threads, [&](std::size_t part, std::size_t thread) {
+    const std::size_t begin = part * at_once, end = std::min(documents.count, begin + at_once);
+    if (!any_allowed(documents, begin, end)) return;
+    const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
+    std::vector<std::uint16_t> distances(rows);
+    kernels.hamming(bits + first * words, rows, words, query, distances.data());
+    each_allowed(documents, begin, end, [&](std::size_t document) {
+      const std::size_t from = documents.first(document) - first, to = documents.first(document + 1) - first;
+      if (to == from) return;
+      const std::uint16_t least = *std::min_element(distances.data() + from, distances.data() + to);
+      best[thread].add(-static_cast<std::int32_t>(least), static_cast<std::int64_t>(document));
+    });
+  });
+  for (std::size_t thread = 1; thread < best.size(); ++thread) best[0].take(best[thread]);
+  return best[0];
+}
+
+template <class Count>
+Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* relative_lengths,
+                       const Documents& documents, double k1, std::size_t k) {
+  Best<double> best(k, std::numeric_limits<double>::denorm_min());  // who shares no term scores 0 and is not found
+  for (const Term<Count>& term : terms) {
+    if (term.size && static_cast<std::size_t>(term.documents[term.size - 1]) >= documents.count) wrong_documents();
+  }
+  std::vector<std::size_t> next(terms.size(), 0);
+  std::vector<double> scores(documents_at_once);
+  for (std::size_t begin = 0; begin < documents.count; begin += documents_at_once) {
+    const std::size_t count = std::min(documents_at_once, documents.count - begin);
+    const auto end = static_cast<std::int64_t>(begin + count);
+    std::fill_n(scores.begin(), count, 0.0);
+    bool any = false;
+    for (std::size_t t = 0; t < terms.size(); ++t) {
+      const Term<Count>& term = terms[t];
+      std::size_t at = next[t];
+      for (; at < term.size && term.documents[at] < end; ++at) {
+        const auto document = static_cast<std::size_t>(term.documents[at]);
+        if (document - begin >= count) wrong_documents();
+        const double frequency = term.frequencies[at];
+        scores[document - begin] += frequency / (relative_lengths[document] * k1 + frequency) * term.weight;
+      }
+      any |= at > next[t];
+      next[t] = at;
+    }
+    if (!any) continue;
+    constexpr std::size_t together = 16;
+    std::fill(scores.begin() + static_cast<std::ptrdiff_t>(count), scores.end(), 0.0);
+    for (std::size_t from = 0; from < count; from += together) {
+      double highest = 0;
+      for (std::size_t at = from; at < from + together; ++at) highest = std::max(highest, scores[at]);
+      if (highest < best.threshold()) continue;
+      each_allowed(documents, begin + from, begin + std::min(count, from + together), [&](std::size_t document) {
+        best.add(scores[document - begin], static_cast<std::int64_t>(document));
+      });
+    }
+  }
+  return best;
+}
+
+template Best<double> best_bm25(const std::vector<Term<std::uint8_t>>&, const double*, const Documents&, double,
+                                std::size_t);
+template Best<double> best_bm25(const std::vector<Term<std::uint16_t>>&, const double*, const Documents&, double,
+                                std::size_t);
+template Best<double> best_bm25(const std::vector<Term<std::uint32_t>>&, const double*, const Documents&, double,
+                                std::size_t);
+
+}  // namespace shortlist

@@ -1,0 +1,55 @@
+// Loops over a whole segment: which documents are the best?
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "best.hpp"
+#include "kernels.hpp"
+
+namespace shortlist {
+
+// Documents and their vectors: document d has the rows firsts[d] to firsts[d + 1], or the row d if firsts is null;
+// allowed[d] says whether it may be found, if allowed is not null.
+struct Documents {
+  std::size_t count;
+  const std::int64_t* firsts;
+  const bool* allowed;
+
+  std::size_t first(std::size_t document) const {
+    return firsts ? static_cast<std::size_t>(firsts[document]) : document;
+  }
+};
+
+void maxsim(const Kernels& kernels, const Packed& query, const double* weights, Ragged passages, std::size_t count,
+            std::size_t threads, double* scores);
+
+// Give the products of each query with all rows as float32, products[q * rows + row].
+void dot_products(const Kernels& kernels, const Packed& queries, const std::int8_t* vectors, std::size_t rows,
+                  std::size_t threads, float* products);
+
+// For each query, the documents with the best products of one of their rows.
+std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Packed& queries,
+                                              const std::int8_t* vectors, const Documents& documents, std::size_t k,
+                                              std::size_t threads);
+
+// The documents one of whose rows differs least from the query; scores are minus the number of differing bits.
+Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits,
+                                std::size_t words, const Documents& documents, std::size_t k, std::size_t threads);
+
+// One term of a query: which documents have it (ascending), how often, and what it is worth.
+template <class Count>
+struct Term {
+  const std::int32_t* documents;
+  const Count* frequencies;
+  std::size_t size;
+  double weight;
+};
+
+// The documents with the best sums of weight * tf / (tf + k1 * relative length), terms added in their order.
+template <class Count>
+Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* relative_lengths,
+                       const Documents& documents, double k1, std::size_t k);
+
+}  // namespace shortlist

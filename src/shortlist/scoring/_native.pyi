@@ -1,0 +1,70 @@
+"""The kernels of native/, as native/module.cpp shows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+def available() -> list[str]: ...
+
+class Native:
+    def __init__(self, name: str) -> None: ...
+    @property
+    def name(self) -> str: ...
+    def maxsim(
+        self,
+        query: NDArray[np.int8],
+        tokens: NDArray[np.int8],
+        offsets: NDArray[np.int64],
+        weights: NDArray[np.float64] | None = ...,
+        threads: int = ...,
+    ) -> NDArray[np.float64]: ...
+    def dot_products(
+        self, vectors: NDArray[np.int8], queries: NDArray[np.int8], threads: int = ...
+    ) -> NDArray[np.float32]: ...
+    def best_products(
+        self,
+        vectors: NDArray[np.int8],
+        queries: NDArray[np.int8],
+        k: int,
+        firsts: NDArray[np.int64] | None = ...,
+        allowed: NDArray[np.bool_] | None = ...,
+        threads: int = ...,
+    ) -> list[Found]: ...
+    def nearest_bits(
+        self,
+        bits: NDArray[np.uint64],
+        query: NDArray[np.uint64],
+        k: int,
+        firsts: NDArray[np.int64] | None = ...,
+        allowed: NDArray[np.bool_] | None = ...,
+        threads: int = ...,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]: ...
+    def best_bm25(
+        self,
+        documents: list[NDArray[np.int32]],
+        frequencies: list[NDArray[np.uint8]] | list[NDArray[np.uint16]] | list[NDArray[np.uint32]],
+        weights: list[float],
+        relative_lengths: NDArray[np.float64],
+        k1: float,
+        k: int,
+        allowed: NDArray[np.bool_] | None = ...,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+
+class Forward:
+    def __init__(
+        self, tensors: Mapping[str, NDArray[Any]], layers: int, heads: int, epsilon: float
+    ) -> None: ...
+    def __call__(
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        types: NDArray[np.uint8] | None = ...,
+    ) -> NDArray[np.float32]: ...
+    def joint_maxsim(
+        self, vectors: NDArray[np.float32], first: int, weight: NDArray[np.float32], bias: float
+    ) -> float: ...
+    def project(self, vectors: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]: ...

@@ -1,0 +1,96 @@
+"""The functions of the reference, done by the kernels where there are any: the same arguments, the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.scoring import dense, late, lexical
+from shortlist.scoring.dense import Found, check_dimensions
+from shortlist.scoring.kernels import native
+from shortlist.scoring.lexical import Postings
+
+__all__ = ["best_bm25", "best_products", "dot_products", "maxsim"]
+
+
+def maxsim(
+    query: NDArray[np.int8],
+    tokens: NDArray[np.int8],
+    offsets: NDArray[np.int64],
+    weights: NDArray[np.floating[Any]] | None = None,
+    *,
+    threads: int = 1,
+) -> NDArray[np.float64]:
+    """Give what :func:`shortlist.scoring.late.maxsim` gives."""
+    kernels = native()
+    if kernels is None:
+        return late.maxsim(query, tokens, offsets, weights)
+    wide = None if weights is None else np.ascontiguousarray(weights, np.float64)
+    return kernels.maxsim(_rows(query), _rows(tokens), np.ascontiguousarray(offsets, np.int64), wide, threads)
+
+
+def dot_products(
+    vectors: NDArray[np.int8], queries: NDArray[np.int8], *, threads: int = 1
+) -> NDArray[np.float32]:
+    """Give what :func:`shortlist.scoring.dense.dot_products` gives.
+
+    Raises:
+        ValueError: as there.
+    """
+    check_dimensions(vectors, queries)
+    kernels = native()
+    if kernels is None:
+        return dense.dot_products(vectors, queries)
+    return kernels.dot_products(_rows(vectors), _rows(queries), threads)
+
+
+def best_products(
+    vectors: NDArray[np.int8],
+    queries: NDArray[np.int8],
+    k: int,
+    firsts: NDArray[np.int64] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+    *,
+    threads: int = 1,
+) -> list[Found]:
+    """Give what :func:`shortlist.scoring.dense.best_products` gives.
+
+    Raises:
+        ValueError: as there.
+    """
+    check_dimensions(vectors, queries)
+    kernels = native()
+    if kernels is None or k < 1:
+        return dense.best_products(vectors, queries, k, firsts, allowed)
+    return kernels.best_products(_rows(vectors), _rows(queries), k, firsts, allowed, threads)
+
+
+def best_bm25(
+    postings: Sequence[Postings],
+    idfs: Sequence[float],
+    relative_lengths: NDArray[np.float64],
+    k: int,
+    allowed: NDArray[np.bool_] | None = None,
+    *,
+    k1: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Give what :func:`shortlist.scoring.lexical.best_bm25` gives."""
+    kernels = native()
+    if kernels is None or k < 1:
+        return lexical.best_bm25(postings, idfs, relative_lengths, k, allowed, k1=k1)
+    return kernels.best_bm25(
+        [documents for documents, _ in postings],
+        [frequencies for _, frequencies in postings],
+        list(idfs),
+        relative_lengths,
+        k1,
+        k,
+        allowed,
+    )
+
+
+def _rows(values: NDArray[np.int8]) -> NDArray[np.int8]:
+    return np.ascontiguousarray(values, np.int8)

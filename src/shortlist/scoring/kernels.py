@@ -1,0 +1,63 @@
+"""Who does the arithmetic of a search: kernels in C++ for this processor, or numpy.
+
+The kernels (``native/`` in the repository) give the same bits as the reference in numpy beside this module; a package
+that was built without a compiler does without them. ``SHORTLIST_KERNELS`` chooses: ``numpy``, or one of
+:func:`available`, of which the first, the fastest, is used otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from shortlist.errors import ShortlistError
+
+if TYPE_CHECKING:
+    from shortlist.scoring._native import Forward, Native
+
+try:
+    from shortlist.scoring import _native
+except ImportError:  # built without a compiler
+    _native = None  # type: ignore[assignment]
+
+__all__ = ["VARIABLE", "available", "native", "native_forward", "native_named"]
+
+VARIABLE = "SHORTLIST_KERNELS"
+NUMPY = "numpy"
+RUNS_TRANSFORMERS = "avx512"
+
+
+def available() -> tuple[str, ...]:
+    """Name what this machine can run, the fastest first; ``numpy`` is always the last."""
+    return (*(() if _native is None else _native.available()), NUMPY)
+
+
+def native() -> Native | None:
+    """Give the kernels to use, or ``None`` for numpy.
+
+    Raises:
+        ShortlistError: ``SHORTLIST_KERNELS`` names none that this machine can run.
+    """
+    return native_named(os.environ.get(VARIABLE) or available()[0])
+
+
+@lru_cache
+def native_named(name: str) -> Native | None:
+    """Give kernels by their name, ``None`` for ``numpy``.
+
+    Raises:
+        ShortlistError: this machine can't run them.
+    """
+    if name not in available():
+        raise ShortlistError(
+            f"{VARIABLE}={name}: this machine can't run these kernels",
+            hint=f"one of {', '.join(available())}",
+        )
+    return None if name == NUMPY or _native is None else _native.Native(name)
+
+
+def native_forward() -> type[Forward] | None:
+    """Give what runs a transformer, or ``None`` where the kernels to use can't."""
+    kernels = native()
+    return _native.Forward if kernels is not None and kernels.name == RUNS_TRANSFORMERS else None

@@ -1,0 +1,280 @@
+"""The kernels in C++ against the reference in numpy: the same bytes, for every instruction set of this machine."""
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shortlist.errors import ShortlistError
+from shortlist.scoring import dense, fast, kernels, late, lexical
+from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_named
+
+NATIVE = [name for name in available() if name != NUMPY]
+
+pytestmark = pytest.mark.skipif(not NATIVE, reason="built without a compiler")
+every_set = pytest.mark.usefixtures("name")
+
+SEEDS = st.integers(0, 2**32 - 1)
+DIMENSIONS = st.integers(1, 200) | st.sampled_from([64, 128, 384])
+THREADS = st.sampled_from([1, 2, 3])
+
+
+@pytest.fixture(params=NATIVE, scope="module")
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Let the functions run on one of the instruction sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, request.param)
+        yield request.param
+
+
+def int8(random: np.random.Generator, *shape: int) -> NDArray[np.int8]:
+    return random.integers(-128, 128, shape, dtype=np.int8)
+
+
+def at_odd_places(values: NDArray[Any]) -> NDArray[Any]:
+    """Copy an array to where no vector instruction would want it: one item beyond an aligned address."""
+    raw = np.empty(values.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + values.itemsize
+    copy = raw[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    tokens=st.integers(0, 70),
+    lengths=st.lists(st.integers(0, 40), max_size=12),
+    dimensions=DIMENSIONS,
+    weighed=st.booleans(),
+    threads=THREADS,
+)
+def test_maxsim(
+    seed: int, tokens: int, lengths: list[int], dimensions: int, weighed: bool, threads: int
+) -> None:
+    random = np.random.default_rng(seed)
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    query = at_odd_places(int8(random, tokens, dimensions))
+    passages = at_odd_places(int8(random, int(offsets[-1]), dimensions))
+    weights = random.random(tokens).astype(np.float32) if weighed else None
+    found = fast.maxsim(query, passages, offsets, weights, threads=threads)
+    assert found.tobytes() == late.maxsim(query, passages, offsets, weights).tobytes()
+
+
+@every_set
+def test_maxsim_of_more_passages_than_one_thread_takes_at_once() -> None:
+    random = np.random.default_rng(1)
+    offsets = np.cumsum([0, *random.integers(0, 30, 1000)], dtype=np.int64)
+    query, passages = int8(random, 32, 128), int8(random, int(offsets[-1]), 128)
+    expected = late.maxsim(query, passages, offsets).tobytes()
+    assert [fast.maxsim(query, passages, offsets, threads=n).tobytes() for n in (1, 2, 5)] == [expected] * 3
+
+
+@every_set
+@given(seed=SEEDS, rows=st.integers(0, 40), queries=st.integers(0, 9), dimensions=DIMENSIONS, threads=THREADS)
+def test_dot_products(seed: int, rows: int, queries: int, dimensions: int, threads: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = at_odd_places(int8(random, rows, dimensions))
+    asked = at_odd_places(int8(random, queries, dimensions))
+    found = fast.dot_products(vectors, asked, threads=threads)
+    assert found.dtype == np.float32
+    assert found.shape == (queries, rows)
+    assert found.tobytes() == dense.dot_products(vectors, asked).tobytes()
+
+
+@every_set
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("dimensions", [1040, 1003])
+def test_the_largest_products_that_can_occur_are_exact(sign: int, dimensions: int) -> None:
+    vectors, asked = np.full((5, dimensions), 127, np.int8), np.full((3, dimensions), sign * 127, np.int8)
+    assert (fast.dot_products(vectors, asked) == sign * 127 * 127 * dimensions).all()
+    assert (fast.maxsim(asked, vectors, np.array([0, 5])) == sign * 127 * 127 * dimensions).all()
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    counts=st.lists(st.integers(1, 4), max_size=60),
+    queries=st.integers(1, 5),
+    values=st.sampled_from([2, 128]),
+    k=st.integers(1, 70),
+    filtered=st.booleans(),
+    threads=THREADS,
+)
+def test_best_products(
+    seed: int, counts: list[int], queries: int, values: int, k: int, filtered: bool, threads: int
+) -> None:
+    random = np.random.default_rng(seed)
+    firsts = np.cumsum([0, *counts], dtype=np.int64)
+    vectors = random.integers(-values, values, (int(firsts[-1]), 3), dtype=np.int8)  # many tie
+    asked = random.integers(-values, values, (queries, 3), dtype=np.int8)
+    allowed = random.random(len(counts)) < 0.5 if filtered else None
+    found = fast.best_products(vectors, asked, k, firsts, allowed, threads=threads)
+    expected = dense.best_products(vectors, asked, k, firsts, allowed)
+    assert same(found, expected)
+    if all(count == 1 for count in counts):
+        assert same(fast.best_products(vectors, asked, k, None, allowed), expected)
+
+
+@every_set
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 1.0])
+def test_best_products_of_many_documents(share: float) -> None:
+    random = np.random.default_rng(2)
+    vectors, asked = int8(random, 20_000, 96), int8(random, 3, 96)
+    allowed = random.random(len(vectors)) < share
+    expected = dense.best_products(vectors, asked, 100, None, allowed)
+    for threads in (1, 2, 4):
+        assert same(fast.best_products(vectors, asked, 100, None, allowed, threads=threads), expected)
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    counts=st.lists(st.integers(1, 3), max_size=60),
+    words=st.integers(0, 20),
+    k=st.integers(1, 70),
+    filtered=st.booleans(),
+    threads=THREADS,
+)
+def test_nearest_bits(
+    name: str, seed: int, counts: list[int], words: int, k: int, filtered: bool, threads: int
+) -> None:
+    random = np.random.default_rng(seed)
+    firsts = np.cumsum([0, *counts], dtype=np.int64)
+    bits = at_odd_places(random.integers(0, 2**64, (int(firsts[-1]), words), dtype=np.uint64))
+    asked = random.integers(0, 2**64, words, dtype=np.uint64)
+    allowed = random.random(len(counts)) < 0.5 if filtered else None
+    native = native_named(name)
+    assert native is not None
+    positions, scores = native.nearest_bits(bits, asked, k, firsts, allowed, threads)
+    differing = [int(value).bit_count() for value in (bits ^ asked).ravel()]
+    each = np.array(differing, np.int64).reshape(bits.shape).sum(axis=1)
+    best = {
+        document: -int(each[firsts[document] : firsts[document + 1]].min())
+        for document in range(len(counts))
+        if allowed is None or allowed[document]
+    }
+    bound = sorted(best.values(), reverse=True)[min(k, len(best)) - 1] if best else 0
+    assert dict(zip(positions.tolist(), scores.tolist(), strict=True)) == {
+        document: score for document, score in best.items() if score >= bound
+    }
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    documents=st.integers(0, 300),
+    shares=st.lists(st.sampled_from([0.0, 0.01, 0.3, 1.0]), max_size=5),
+    kind=st.sampled_from([np.uint8, np.uint16, np.uint32]),
+    k=st.integers(1, 40),
+    k1=st.sampled_from([0.0, 0.9, 1.2]),
+    filtered=st.booleans(),
+)
+def test_best_bm25(
+    seed: int, documents: int, shares: list[float], kind: Any, k: int, k1: float, filtered: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    postings: list[Any] = []
+    for share in shares:
+        having = np.flatnonzero(random.random(documents) < share).astype(np.int32)
+        postings.append((having, random.integers(1, 4, len(having)).astype(kind)))
+    idfs = random.random(len(shares)).tolist()
+    lengths = 0.25 + random.integers(0, 3, documents) / 4
+    allowed = random.random(documents) < 0.5 if filtered else None
+    found = fast.best_bm25(postings, idfs, lengths, k, allowed, k1=k1)
+    assert same([found], [lexical.best_bm25(postings, idfs, lengths, k, allowed, k1=k1)])
+
+
+@every_set
+def test_best_bm25_of_many_documents() -> None:
+    random = np.random.default_rng(3)
+    count = 30_000
+    postings = []
+    for share in (0.001, 0.5, 0.03):
+        having = np.flatnonzero(random.random(count) < share).astype(np.int32)
+        postings.append((having, random.integers(1, 9, len(having)).astype(np.uint8)))
+    lengths = 0.25 + random.random(count)
+    found = fast.best_bm25(postings, [6.0, 0.7, 3.5], lengths, 200, k1=1.2)
+    assert same([found], [lexical.best_bm25(postings, [6.0, 0.7, 3.5], lengths, 200, k1=1.2)])
+
+
+def same(found: Any, expected: Any) -> bool:
+    return [(a.tolist(), b.tobytes()) for a, b in found] == [(a.tolist(), b.tobytes()) for a, b in expected]
+
+
+WRONG: dict[str, Any] = {
+    "dimensions": lambda n: n.maxsim(zeros(2, 3), zeros(4, 5), np.array([0, 4])),
+    "beyond": lambda n: n.maxsim(zeros(2, 3), zeros(4, 3), np.array([0, 5])),
+    "descending": lambda n: n.maxsim(zeros(2, 3), zeros(4, 3), np.array([0, 5, 3, 4])),
+    "no offsets": lambda n: n.maxsim(zeros(2, 3), zeros(4, 3), np.empty(0, np.int64)),
+    "weights": lambda n: n.maxsim(zeros(2, 3), zeros(4, 3), np.array([0, 4]), np.ones(3)),
+    "too many dimensions": lambda n: n.dot_products(zeros(1, 40_000), zeros(1, 40_000)),
+    "allowed": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 1, None, np.ones(3, np.bool_)),
+    "firsts": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 1, np.array([0, 3]), None),
+    "no k": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 0),
+    "bits": lambda n: n.nearest_bits(np.zeros((4, 3), np.uint64), np.zeros(2, np.uint64), 1),
+    "a document beyond": lambda n: bm25(n, [7]),
+    "a document below": lambda n: bm25(n, [-1]),
+    "documents that descend": lambda n: bm25(n, [5, 4097, 4]),
+}  # fmt: skip
+
+
+def zeros(*shape: int) -> NDArray[np.int8]:
+    return np.zeros(shape, np.int8)
+
+
+def bm25(native: Any, documents: list[int]) -> Any:
+    counts = np.ones(len(documents), np.uint8)
+    count = 7 if len(documents) == 1 else 5000
+    return native.best_bm25([np.array(documents, np.int32)], [counts], [1.0], np.ones(count), 1.2, 3)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_would_read_elsewhere_is_refused(what: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        WRONG[what](native_named(NATIVE[0]))
+
+
+def test_an_array_of_another_kind_is_refused() -> None:
+    native: Any = native_named(NATIVE[0])
+    with pytest.raises(TypeError):
+        native.dot_products(np.zeros((2, 3)), zeros(1, 3))
+
+
+def test_the_variable_chooses_and_a_wrong_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NATIVE:
+        monkeypatch.setenv(VARIABLE, name)
+        found = kernels.native()
+        assert found is not None
+        assert found.name == name
+    monkeypatch.setenv(VARIABLE, NUMPY)
+    assert kernels.native() is None
+    monkeypatch.setenv(VARIABLE, "mmx")
+    with pytest.raises(ShortlistError, match="SHORTLIST_KERNELS=mmx"):
+        kernels.native()
+
+
+def test_without_the_extension_numpy_does_the_work() -> None:
+    code = (
+        "import sys; sys.modules['shortlist.scoring._native'] = None\n"
+        "import numpy as np; from shortlist.scoring import dot_products, kernels\n"
+        "print(kernels.available(), dot_products(np.ones((2, 3), np.int8), np.ones((1, 3), np.int8)).tolist())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert found.stdout.split("\n")[0] == "('numpy',) [[3.0, 3.0]]"
+
+
+def test_scores_of_no_tokens_are_minus_infinity() -> None:
+    found = fast.maxsim(zeros(0, 4), zeros(3, 4), np.array([0, 3]))
+    assert found.tolist() == [-math.inf]
