@@ -91,7 +91,7 @@ def searches(data: Path, keep: Path | None) -> dict[str, object]:
         "hybrid+late": (parse("hybrid+late"), THREADS),
     }
     times: dict[str, list[float]] = {name: [] for name in timed}
-    with opened(folder, keep=keep / "squad_dev-trained" if keep else None) as (collection, _):
+    with opened(folder, keep=keep / "squad_dev-judges" if keep else None) as (collection, _):
         for pipeline, threads in timed.values():
             collection.search("warm up", pipeline=pipeline, threads=threads)
         for query in queries:

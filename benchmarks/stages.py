@@ -12,6 +12,7 @@ and models is taken from ``--keep``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -30,8 +31,11 @@ from shortlist.evaluation.sources import opened
 from shortlist.measures.ranking import by_query, nDCG, trec_order
 from shortlist.measures.statistics import bootstrap_mean, paired_randomisation
 from shortlist.models.folders import fingerprint
-from shortlist.models.own_folder import DEFAULT, JUDGES
-from shortlist.search import ANY_SIZE, NAMES, Rerank, parse
+from shortlist.models.heads import HEADS
+from shortlist.models.own_folder import DEFAULT, JUDGES, WEIGHTS, folder_at
+from shortlist.models.weights import read_bytes, read_weights
+from shortlist.search import ANY_SIZE, NAMES, Pipeline, Poly, Rerank, parse
+from shortlist.search.pipeline import leaves
 from shortlist.types import Qrels, Run
 
 SETS = {
@@ -93,30 +97,36 @@ def values_of(
 ) -> Values:
     """Give nDCG@10 of every judged query by each pipeline; those of the same pipelines and models are kept."""
     file = keep / f"{folder.name}-{kind}.json" if keep else None
-    made_of = {"queries": most, "pipelines": {name: str(parse(text)) for name, text in pipelines.items()}} | {
-        name: fingerprint(path) for name, path in {"default": DEFAULT, **JUDGES}.items()
-    }
-    if file and file.exists():
-        record = json.loads(file.read_text())
-        if record["of"] == made_of:
-            return {name: np.array(values) for name, values in record["values"].items()}
-    judged = read_judged(folder / "queries.jsonl", find_split(folder, SETS[folder.name]))
-    if most is not None:
-        judged = judged.some(most, 0)
-    place = keep / f"{folder.name}-{kind}" if keep else None
-    with opened(folder, keep=place, **options) as (collection, _):  # type: ignore[arg-type]
-        checked = check_judgements(all_documents(collection), judged)
-        found = judged_runs(collection, checked, [parse(text) for text in pipelines.values()], [nDCG @ 10])
-    qrels = checked.judged.qrels
-    values = {}
-    for name, run in zip(pipelines, found, strict=True):
-        each = by_query(nDCG @ 10, run[nDCG @ 10], qrels)
-        check_by_trec_eval(run[nDCG @ 10], qrels, f"{folder.name} {name}")
-        values[name] = np.array(list(each.values()))
-    if file:
-        kept = {name: each.tolist() for name, each in values.items()}
-        file.write_text(json.dumps({"of": made_of, "values": kept}))
-    return values
+    kept = json.loads(file.read_text()) if file and file.exists() else {}
+    made_of = {name: [most, str(parse(text)), models_of(parse(text))] for name, text in pipelines.items()}
+    missing = {name: text for name, text in pipelines.items() if kept.get(name, {}).get("of") != made_of[name]}
+    if missing:
+        judged = read_judged(folder / "queries.jsonl", find_split(folder, SETS[folder.name]))
+        if most is not None:
+            judged = judged.some(most, 0)
+        place = keep / f"{folder.name}-{kind}-{fingerprint(DEFAULT)}" if keep else None
+        with opened(folder, keep=place, **options) as (collection, _):  # type: ignore[arg-type]
+            checked = check_judgements(all_documents(collection), judged)
+            found = judged_runs(collection, checked, [parse(text) for text in missing.values()], [nDCG @ 10])
+        qrels = checked.judged.qrels
+        for name, run in zip(missing, found, strict=True):
+            each = by_query(nDCG @ 10, run[nDCG @ 10], qrels)
+            check_by_trec_eval(run[nDCG @ 10], qrels, f"{folder.name} {name}")
+            kept[name] = {"of": made_of[name], "values": list(each.values())}
+        if file:
+            file.write_text(json.dumps(kept))
+    return {name: np.array(kept[name]["values"]) for name in pipelines}
+
+
+def models_of(pipeline: Pipeline) -> list[str]:
+    """Give the identity of all that a pipeline's scores depend on: a poly-encoder's codes change no other's."""
+    digest = hashlib.sha256(read_bytes(folder_at(DEFAULT), WEIGHTS))
+    heads = read_weights(read_bytes(folder_at(DEFAULT), HEADS), DEFAULT)
+    codes = any(isinstance(leaf, Poly) for leaf in leaves(pipeline))
+    for name in sorted(heads):
+        if codes or not name.startswith("poly."):
+            digest.update(name.encode() + heads[name].tobytes())
+    return [digest.hexdigest()[:16], *(fingerprint(path) for path in JUDGES.values())]
 
 
 def check_by_trec_eval(run: Run, qrels: Qrels, what: str) -> None:
