@@ -121,7 +121,7 @@ def strangeness(collection: Collection, judged: Judged) -> dict[str, float]:
     with collection.store.snapshot() as snapshot:
         for query in judged.queries:
             terms = collection.analyzer.terms(query.text)
-            frequencies = [len(snapshot.postings(term)[0]) for term in terms]
+            frequencies = [snapshot.count_live(snapshot.segment_postings(term)) for term in terms]
             weights = [bm25_idf(frequency, snapshot.document_count) for frequency in frequencies]
             absent = sum(
                 weight for weight, frequency in zip(weights, frequencies, strict=True) if not frequency

@@ -99,7 +99,9 @@ def values_of(
     file = keep / f"{folder.name}-{kind}.json" if keep else None
     kept = json.loads(file.read_text()) if file and file.exists() else {}
     made_of = {name: [most, str(parse(text)), models_of(parse(text))] for name, text in pipelines.items()}
-    missing = {name: text for name, text in pipelines.items() if kept.get(name, {}).get("of") != made_of[name]}
+    missing = {
+        name: text for name, text in pipelines.items() if kept.get(name, {}).get("of") != made_of[name]
+    }
     if missing:
         judged = read_judged(folder / "queries.jsonl", find_split(folder, SETS[folder.name]))
         if most is not None:

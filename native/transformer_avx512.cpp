@@ -120,6 +120,7 @@ inline void multiply_tile(const Linear& linear, std::size_t which, const std::ui
     }
     const std::int8_t* part = weights + g * group * panel;
     const std::uint8_t* row = steps + g * group;
+#pragma GCC unroll 16  // or gcc 12 copies every sum twice a step
     for (std::size_t k = 0; k < group; k += 4) {
       const __m512i first = _mm512_loadu_si512(part + k * panel);
       const __m512i second = _mm512_loadu_si512(part + k * panel + 4 * lanes);

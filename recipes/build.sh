@@ -40,6 +40,9 @@ late() {
 }
 poly() {
     late
+    # Taught by late interaction: what it thinks of the nearest passages.
+    [ -e "$work/taught.jsonl" ] || shortlist train negatives "$work/pairs.jsonl" -o "$work/taught.jsonl" \
+        --pipelines "rerank(dense, maxsim, depth=64)" --ranks 1:50 --count 16 --keep "$work/pool.shortlist"
     [ -e "$work/heads" ] || shortlist train poly-encoder "$work/poly.toml" -o "$work/heads" \
         --cache "$work/encoded-all" --beside "$work/late"
 }

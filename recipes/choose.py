@@ -5,7 +5,7 @@
 Lets all stages score the first 50 documents of hybrid+late, keeps each one's scores, and prints nDCG@10 for a grid of
 weights of each stage beside the ones before it; then, with the best weights, for how many documents the two judges of a
 cascade read. Development queries of tldr, medquad, fairytaleqa and disflqa, and those of SQuAD's training articles
-whose paragraph was held out of training (prepare.py). No test query, and no internal set, is looked at.
+that were held out of training (prepare.py). No test query, and no internal set, is looked at.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def score(folder: Path, split: str, keep: Path, stages: list[str]) -> list[dict[
     judged = read_judged(folder / "queries.jsonl", find_split(folder, split))
     with opened(folder, keep=keep / folder.name) as (collection, _):
         qrels = judged.qrels.relevance
-        held = {one.doc_id for one in all_documents(collection) if is_held_out(one.text)}
+        held = {one.doc_id for one in all_documents(collection) if is_held_out(one.title)}
         queries: list[Query] = [
             query
             for query in judged.queries

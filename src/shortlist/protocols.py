@@ -70,12 +70,15 @@ class ScoresDocuments(Protocol):
     absent: float | None
     closeness: int
 
-    def score_all(self) -> NDArray[np.float64]:
-        """Give the scores of all positions, ``[N]``."""
+    def best(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Give the positions, ascending, of the ``k`` best candidates and of all that tie with the last; their scores.
+
+        Candidates are those that the search's filter lets through.
+        """
         ...
 
     def score(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Give the scores of some positions, ``[P]``: the same numbers that :meth:`score_all` gives them."""
+        """Give the scores of some positions, ``[P]``: the same numbers that :meth:`best` gives them."""
         ...
 
     def scale(self) -> float:

@@ -64,6 +64,19 @@ def found(store: Store, *doc_ids: str) -> dict[str, Document]:
         return dict(zip(positions, snapshot.documents(list(positions.values())), strict=True))
 
 
+def postings(snapshot: Snapshot, term: str) -> list[tuple[int, int]]:
+    """The live positions that have a term, and how often."""
+    found = snapshot.segment_postings(term)
+    pairs = [
+        (snapshot.starts[number] + document, count)
+        for number, (documents, counts) in found
+        for document, count in zip(documents.tolist(), counts.tolist(), strict=True)
+    ]
+    live = [(position, count) for position, count in pairs if snapshot.live[position]]
+    assert snapshot.count_live(found) == len(live)
+    return live
+
+
 def seen(snapshot: Snapshot) -> object:
     """All that a reader can see, in values that can be compared."""
     positions: list[int] = snapshot.live.nonzero()[0].tolist()
@@ -75,7 +88,7 @@ def seen(snapshot: Snapshot) -> object:
         snapshot.find(["a", "b", "c", "d", "e"]),
         [snapshot.passages(position) for position in positions],
         snapshot.doc_ids(snapshot.allowed(as_filter("year >= 3")).nonzero()[0]),
-        [found.tolist() for term in ("text", "new", "d") for found in snapshot.postings(term)],
+        [postings(snapshot, term) for term in ("text", "new", "d")],
         [segment.dense.tolist() + segment.tokens[:].tolist() for segment in snapshot.segments],
     )
 

@@ -41,7 +41,7 @@ def retrieve(collection: Collection, query: str, pipeline: Pipeline) -> Ranking:
     with store.snapshot() as snapshot:
         allowed = snapshot.allowed(None)
         execution = Execution(
-            snapshot, lambda leaf: make_scorer(leaf, snapshot, prepared, allowed, scales), allowed, {}
+            snapshot, lambda leaf: make_scorer(leaf, snapshot, prepared, allowed, scales), {}
         )
         return execution.retrieve(pipeline)
 
@@ -137,7 +137,7 @@ def test_adaptive_weights_are_those_of_the_formula(collection: Collection, query
     terms = collection.analyzer.terms(query)
     with collection.store.snapshot() as snapshot:
         length, documents = snapshot.average_length, snapshot.document_count
-        frequencies = [len(snapshot.postings(term)[0]) for term in terms]
+        frequencies = [snapshot.count_live(snapshot.segment_postings(term)) for term in terms]
     idf = [bm25_idf(frequency, documents) for frequency in frequencies]
     strange = sum(weight for weight, frequency in zip(idf, frequencies, strict=True) if not frequency)
     words, meaning = np.array([(bm25[doc_id], dense[doc_id]) for doc_id in ALL]).T

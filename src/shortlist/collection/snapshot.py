@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ __all__ = ["Snapshot"]
 
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+SegmentPostings = list[tuple[int, tuple[NDArray[np.int32], NDArray[Any]]]]
+"""The documents of segments, by the segments' numbers, and how often each has a term."""
 
 
 class Snapshot:
@@ -131,22 +133,26 @@ class Snapshot:
         """Cut :attr:`live` into segments."""
         return [self.live[start:end] for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)]
 
-    def postings(self, term: str) -> tuple[Positions, NDArray[np.float64]]:
-        """Give the live positions that have ``term``, ascending, and how often each has it."""
-        positions, frequencies = [], []
-        for start, segment in zip(self.starts, self.segments, strict=False):
-            found = segment.words.find(term)
-            if found is not None:
-                positions.append(np.add(segment.words.documents[found], start, dtype=np.int64))
-                frequencies.append(segment.words.frequencies[found].astype(np.float64))
-        if not positions:
-            return np.empty(0, np.int64), np.empty(0)
-        joined = positions[0] if len(positions) == 1 else np.concatenate(positions)
-        counts = frequencies[0] if len(frequencies) == 1 else np.concatenate(frequencies)
+    def segment_postings(self, term: str) -> SegmentPostings:
+        """Give, for each segment that has ``term`` (by its number), the documents in it and how often each has it.
+
+        Documents count from 0 in each segment; those that are no longer alive are among them.
+        """
+        found = []
+        for number, segment in enumerate(self.segments):
+            span = segment.words.find(term)
+            if span is not None:
+                found.append((number, (segment.words.documents[span], segment.words.frequencies[span])))
+        return found
+
+    def count_live(self, found: SegmentPostings) -> int:
+        """Give how many documents of a term's postings are alive."""
         if self.all_live:
-            return joined, counts
-        kept = self.live[joined]
-        return joined[kept], counts[kept]
+            return sum(len(documents) for _, (documents, _) in found)
+        return sum(
+            int(np.count_nonzero(self.live[self.starts[number] :][documents]))
+            for number, (documents, _) in found
+        )
 
     def allowed(self, condition: Filter | None) -> Mask:
         """Give the live positions that a metadata filter lets through."""

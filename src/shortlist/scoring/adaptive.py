@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from shortlist.scoring.selection import at_least_kth
 
-__all__ = ["COEFFICIENTS", "HIGHEST", "LOWEST", "Signs", "dense_weight", "signs"]
+__all__ = [
+    "COEFFICIENTS",
+    "FLAT_RANK",
+    "HIGHEST",
+    "LOWEST",
+    "SPREAD_RANK",
+    "Signs",
+    "dense_weight",
+    "signs",
+]
 
 COEFFICIENTS = (1.451, 1.706, 3.241, 1.212, 5.064)
 """a to e of the module's formula, as ``benchmarks/adaptive_fusion.py --fit`` prints them."""

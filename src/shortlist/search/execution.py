@@ -21,10 +21,9 @@ from shortlist.collection import Snapshot
 from shortlist.models.cores import usable_cores
 from shortlist.models.own_folder import JUDGES
 from shortlist.protocols import ScoresDocuments
-from shortlist.scoring import at_least_kth
-from shortlist.scoring.adaptive import dense_weight, signs
+from shortlist.scoring.adaptive import FLAT_RANK, SPREAD_RANK, dense_weight, signs
 from shortlist.search.pipeline import DEPTH, Cross, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
-from shortlist.search.scorers import CrossScorer, LexicalScorer
+from shortlist.search.scorers import BM25Scorer, CrossScorer, DenseScorer
 from shortlist.types import Passage, Ranking
 
 __all__ = ["Execution", "leaf_name", "timed"]
@@ -64,14 +63,11 @@ class Execution:
         self,
         snapshot: Snapshot,
         scorers: Callable[[Leaf], ScoresDocuments],
-        allowed: NDArray[np.bool_],
         timings_ms: dict[str, float],
     ) -> None:
         self._snapshot = snapshot
         self._make_scorer = scorers
         self._scorers: dict[Leaf, ScoresDocuments] = {}
-        self._allowed = allowed
-        self._all_allowed = bool(allowed.all())
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranking] = {}
@@ -143,12 +139,8 @@ class Execution:
     def _retrieve_leaf(self, leaf: Leaf) -> Ranking:
         scorer = self._scorer(leaf)
         with self._timed(leaf_name(leaf)):
-            scores = scorer.score_all()
-            if not self._all_allowed:
-                scores = np.where(self._allowed, scores, -np.inf)
-            absent = -np.inf if scorer.absent is None else scorer.absent
-            positions = at_least_kth(scores, leaf.depth, above=absent)
-        return self._ranking(positions, scores[positions], leaf.depth, leaf_name(leaf))
+            positions, scores = scorer.best(leaf.depth)
+        return self._ranking(positions, scores, leaf.depth, leaf_name(leaf))
 
     def _fuse(
         self,
@@ -176,12 +168,11 @@ class Execution:
 
     def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
         """Weigh BM25 and dense by their scores of all live documents, whichever a filter lets through."""
-        lexical, dense = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+        words, meaning = (self._scorer(part) for part in stage.stages)  # type: ignore[arg-type]
+        lexical, dense = cast("BM25Scorer", words), cast("DenseScorer", meaning)
         if (lexical, dense) not in self._weights:
-            strangeness = cast("LexicalScorer", lexical).strangeness()
-            live = slice(None) if self._snapshot.all_live else self._snapshot.live
-            found = lexical.score_all()[live], dense.score_all()[live]
-            weight = dense_weight(signs(*found, self._snapshot.average_length, strangeness))
+            found = lexical.top(FLAT_RANK), dense.top(SPREAD_RANK)
+            weight = dense_weight(signs(*found, self._snapshot.average_length, lexical.strangeness()))
             self._weights[lexical, dense] = 1 / (1 + weight), weight / (1 + weight)
         return self._weights[lexical, dense]
 

@@ -9,15 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Segment, Snapshot
+from shortlist.collection.snapshot import SegmentPostings
 from shortlist.errors import PipelineError
+from shortlist.models.cores import usable_cores
 from shortlist.protocols import ScoresDocuments, ScoresPairs
 from shortlist.scoring import (
+    at_least_kth,
+    best_bm25,
+    best_products,
     bm25_idf,
     bm25_weights,
     dot_products,
@@ -26,86 +32,61 @@ from shortlist.scoring import (
     tfidf_idf,
     tfidf_weights,
 )
+from shortlist.scoring.lexical import Postings
 from shortlist.search.pipeline import BM25, TFIDF, Cross, Dense, Leaf, MaxSim, Poly
 from shortlist.search.query import PreparedQuery
 from shortlist.types import Passage, passage_text
 
-__all__ = ["CrossScorer", "DenseScorer", "LateScorer", "LexicalScorer", "PolyScorer", "make_scorer"]
+__all__ = [
+    "BM25Scorer",
+    "CrossScorer",
+    "DenseScorer",
+    "Found",
+    "LateScorer",
+    "PolyScorer",
+    "TfidfScorer",
+    "best_documents",
+    "make_scorer",
+]
 
 Scores = NDArray[np.float64]
 Positions = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Found = tuple[Positions, NDArray[Any]]
+"""Positions, ascending, and their scores."""
 
 
-class LexicalScorer:
+class _Words:
     """Score by shared terms; a document that shares none scores 0 and is no candidate."""
 
     absent: float | None = 0.0
     closeness = 0
 
-    def __init__(self, snapshot: Snapshot, query: PreparedQuery, kind: BM25 | TFIDF) -> None:
+    def __init__(self, snapshot: Snapshot, query: PreparedQuery, allowed: Mask) -> None:
         self._snapshot = snapshot
         self._query = query
-        self._kind = kind
-
-    @cached_property
-    def _scores(self) -> Scores:
-        snapshot, kind = self._snapshot, self._kind
-        scores = np.zeros(snapshot.size)
-        for term, count in self._query.terms.items():
-            positions, frequencies = self._postings[term]
-            if not len(positions):
-                continue
-            if isinstance(kind, BM25):
-                idf = bm25_idf(len(positions), snapshot.document_count)
-                lengths = snapshot.relative_lengths(kind.b)[positions]
-                weights = bm25_weights(frequencies, lengths, idf * count, k1=kind.k1)
-                np.add.at(scores, positions, weights)
-            else:
-                idf = tfidf_idf(len(positions), snapshot.document_count)
-                query_weight = float(tfidf_weights(np.array([count]), idf)[0])
-                scores[positions] += query_weight * tfidf_weights(frequencies, idf)
-        if isinstance(kind, TFIDF):
-            scores /= snapshot.tfidf_lengths * self._query_length()
-        return scores
-
-    def _query_length(self) -> float:
-        """Give the length of the query's vector over the terms that any document has."""
-        squares = 0.0
-        for term, count in self._query.terms.items():
-            df = len(self._postings[term][0])
-            if df:
-                weight = tfidf_weights(np.array([count]), tfidf_idf(df, self._snapshot.document_count))
-                squares += float(weight[0]) ** 2
-        return squares**0.5 or 1.0
-
-    @cached_property
-    def _idf(self) -> dict[str, float]:
-        documents = self._snapshot.document_count
-        return {term: bm25_idf(len(found), documents) for term, (found, _) in self._postings.items()}
-
-    @cached_property
-    def _postings(self) -> dict[str, tuple[Positions, NDArray[np.float64]]]:
-        return {term: self._snapshot.postings(term) for term in self._query.terms}
+        self._allowed = allowed
 
     def strangeness(self) -> float:
         """Give the share of the query's terms, weighed by their rarity, that no document has; 0 without terms."""
         weights = {term: self._idf[term] * count for term, count in self._query.terms.items()}
-        strange = math.fsum(weight for term, weight in weights.items() if not len(self._postings[term][0]))
+        strange = math.fsum(weight for term, weight in weights.items() if not self._frequencies[term])
         return strange / (math.fsum(weights.values()) or 1.0)
 
-    def score_all(self) -> Scores:
-        """Give the scores of all positions."""
-        return self._scores
+    @cached_property
+    def _frequencies(self) -> dict[str, int]:
+        """How many live documents have each term of the query."""
+        return {term: self._snapshot.count_live(found) for term, found in self._postings.items()}
 
-    def score(self, positions: Positions) -> Scores:
-        """Give the scores of some positions."""
-        return self._scores[positions]
+    @cached_property
+    def _postings(self) -> dict[str, SegmentPostings]:
+        """Which documents have each term of the query, by segment."""
+        return {term: self._snapshot.segment_postings(term) for term in self._query.terms}
 
-    def scale(self) -> float:
-        """Give the query's best BM25 score, so that fused scores lie between 0 and 1."""
-        if isinstance(self._kind, TFIDF):
-            return 1.0
-        return float(self._scores.max(initial=0.0)) or 1.0
+    @cached_property
+    def _idf(self) -> dict[str, float]:
+        documents = self._snapshot.document_count
+        return {term: bm25_idf(found, documents) for term, found in self._frequencies.items()}
 
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
         """Give the passage of each document whose distinct query terms weigh most; the first of equals."""
@@ -125,10 +106,107 @@ class LexicalScorer:
         return best
 
 
+class BM25Scorer(_Words):
+    """Score by BM25."""
+
+    def __init__(self, snapshot: Snapshot, query: PreparedQuery, allowed: Mask, kind: BM25) -> None:
+        super().__init__(snapshot, query, allowed)
+        self._kind = kind
+        self._known: dict[int, tuple[int, Found]] = {}
+
+    def best(self, k: int) -> Found:
+        """Give the ``k`` best candidates and all that tie with the last."""
+        return self._best(k, self._allowed)
+
+    def top(self, k: int) -> Scores:
+        """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first."""
+        scores = np.sort(self._best(k, self._snapshot.live)[1])[::-1][:k]
+        return np.pad(scores, (0, max(0, min(k, self._snapshot.document_count) - len(scores))))
+
+    def _best(self, k: int, allowed: Mask) -> Found:
+        known = self._known.get(id(allowed))
+        if known is None or known[0] < k:
+            snapshot, kind = self._snapshot, self._kind
+            lengths = snapshot.relative_lengths(kind.b)
+            parts = []
+            for number, (start, end) in enumerate(pairwise(snapshot.starts)):
+                terms = self._terms[number]
+                if terms:
+                    mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
+                    postings, idfs = [found for found, _ in terms], [idf for _, idf in terms]
+                    found = best_bm25(postings, idfs, lengths[start:end], k, mask, k1=kind.k1)
+                    parts.append((found[0] + start, found[1]))
+            known = self._known[id(allowed)] = k, _merged(parts, k)
+        return known[1] if known[0] == k else _merged([known[1]], k)
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions."""
+        scores = np.zeros(len(positions))
+        lengths = self._snapshot.relative_lengths(self._kind.b)
+        for number, (start, end) in enumerate(pairwise(self._snapshot.starts)):
+            inside = np.flatnonzero((positions >= start) & (positions < end))
+            local = positions[inside] - start
+            for (documents, frequencies), idf in self._terms[number]:
+                places = np.minimum(np.searchsorted(documents, local), len(documents) - 1)
+                having = documents[places] == local
+                chosen = inside[having]
+                counts = frequencies[places[having]].astype(np.float64)
+                relative = lengths[positions[chosen]]
+                scores[chosen] += bm25_weights(counts, relative, idf, k1=self._kind.k1)
+        return scores
+
+    def scale(self) -> float:
+        """Give the query's best score, so that fused scores lie between 0 and 1."""
+        return float(self.top(1).max(initial=0.0)) or 1.0
+
+    @cached_property
+    def _terms(self) -> list[list[tuple[Postings, float]]]:
+        """Each segment's postings of the query's terms, in their order, and what they are worth."""
+        terms: list[list[tuple[Postings, float]]] = [[] for _ in self._snapshot.segments]
+        for term, count in self._query.terms.items():
+            for number, postings in self._postings[term]:
+                terms[number].append((postings, self._idf[term] * count))
+        return terms
+
+
+class TfidfScorer(_Words):
+    """Score by the cosine of TF-IDF vectors."""
+
+    @cached_property
+    def _scores(self) -> Scores:
+        snapshot = self._snapshot
+        scores = np.zeros(snapshot.size)
+        squares = 0.0
+        for term, count in self._query.terms.items():
+            if not self._frequencies[term]:
+                continue
+            idf = tfidf_idf(self._frequencies[term], snapshot.document_count)
+            query_weight = float(tfidf_weights(np.array([count]), idf)[0])
+            squares += query_weight**2
+            for number, (documents, frequencies) in self._postings[term]:
+                positions = np.add(documents, snapshot.starts[number], dtype=np.int64)
+                scores[positions] += query_weight * tfidf_weights(frequencies, idf)
+        # The query's vector is as long as its terms that any document has make it.
+        return scores / (snapshot.tfidf_lengths * (squares**0.5 or 1.0))
+
+    def best(self, k: int) -> Found:
+        """Give the ``k`` best candidates and all that tie with the last."""
+        return _best_of(np.where(self._allowed, self._scores, 0.0), k, above=0.0)
+
+    def score(self, positions: Positions) -> Scores:
+        """Give the scores of some positions."""
+        return self._scores[positions]
+
+    def scale(self) -> float:
+        """Give 1: a cosine is taken as it is."""
+        return 1.0
+
+
 class DenseScorer:
     """Score by the best passage's vector; every document is a candidate.
 
-    ``products`` are the integer dot products of all passages, if many queries were compared in one pass.
+    ``ready`` are the best documents that are allowed, if many queries were compared in one pass: how many were asked
+    for, and what was found.
     """
 
     absent: float | None = None
@@ -139,36 +217,54 @@ class DenseScorer:
         snapshot: Snapshot,
         query: PreparedQuery,
         scale: float,
-        products: list[NDArray[np.float32]] | None = None,
+        allowed: Mask,
+        ready: tuple[int, Found] | None = None,
+        threads: int | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._query = query
         self._scale = scale
-        if products is not None:
-            self._products = products
+        self._allowed = allowed
+        self._threads = threads
+        self._known: dict[int, tuple[int, Found]] = {} if ready is None else {id(allowed): ready}
 
-    @cached_property
-    def _products(self) -> list[NDArray[np.float32]]:
-        vector, _ = self._query.dense
-        return [dot_products(segment.dense, vector[None])[0] for segment in self._snapshot.segments]
+    def best(self, k: int) -> Found:
+        """Give the ``k`` best candidates and all that tie with the last."""
+        return self._best(k, self._allowed)
 
-    @cached_property
-    def _scores(self) -> Scores:
-        parts = [
-            products
-            if len(products) == len(segment)
-            else np.maximum.reduceat(products, segment.first_passages[:-1])
-            for segment, products in zip(self._snapshot.segments, self._products, strict=True)
-        ]
-        return np.concatenate([np.empty(0), *parts]) * (self._scale * self._query.dense[1])
+    def top(self, k: int) -> Scores:
+        """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first."""
+        return np.sort(self._best(k, self._snapshot.live)[1])[::-1][:k]
 
-    def score_all(self) -> Scores:
-        """Give the scores of all positions."""
-        return self._scores
+    def _best(self, k: int, allowed: Mask) -> Found:
+        known = self._known.get(id(allowed))
+        if known is None or known[0] < k:
+            vector, _ = self._query.dense
+            (found,) = best_documents(self._snapshot, vector[None], k, allowed, self._threads)
+            known = self._known[id(allowed)] = k, found
+        positions, products = known[1] if known[0] == k else _merged([known[1]], k)
+        return positions, self._scaled(products)
 
     def score(self, positions: Positions) -> Scores:
         """Give the scores of some positions."""
-        return self._scores[positions]
+        scores = np.empty(len(positions))
+        for number, (start, end) in enumerate(pairwise(self._snapshot.starts)):
+            inside = np.flatnonzero((positions >= start) & (positions < end))
+            if len(inside):
+                documents, back = np.unique(positions[inside] - start, return_inverse=True)
+                products, counts = self._products(number, documents)
+                scores[inside] = np.maximum.reduceat(products, np.cumsum(counts) - counts)[back]
+        return self._scaled(scores)
+
+    def _products(self, number: int, documents: Positions) -> tuple[NDArray[np.float32], Positions]:
+        """Give the products of the passages of documents (ascending) in a segment, joined, and how many each has."""
+        segment = self._snapshot.segments[number]
+        passages, counts = _passages_of(segment.first_passages, documents)
+        vector, _ = self._query.dense
+        return dot_products(_rows(segment.dense, passages), vector[None])[0], counts
+
+    def _scaled(self, products: NDArray[Any]) -> Scores:
+        return products.astype(np.float64) * (self._scale * self._query.dense[1])
 
     def scale(self) -> float:
         """Give 1: a similarity is taken as it is."""
@@ -181,17 +277,49 @@ class DenseScorer:
             passages = self._snapshot.passages(position)
             if len(passages) > 1:
                 number, document = self._snapshot.locate(position)
-                rows, _ = _passages_of(self._snapshot.segments[number].first_passages, np.array([document]))
-                order = np.argsort(-self._products[number][rows], kind="stable")[:count]
+                products, _ = self._products(number, np.array([document]))
+                order = np.argsort(-products, kind="stable")[:count]
                 passages = [passages[index] for index in order.tolist()]
             found.append(list(passages))
         return found
 
     def best_passages(self, positions: Sequence[int]) -> list[Passage]:
         """Give the passage of each document that is nearest to the query; the first of equals."""
-        return _best_passages(
-            self._snapshot, positions, lambda number, passages: self._products[number][passages]
+        return [passages[0] for passages in self.nearest_passages(positions, 1)]
+
+
+def best_documents(
+    snapshot: Snapshot, vectors: NDArray[np.int8], k: int, allowed: Mask, threads: int | None = None
+) -> list[Found]:
+    """Give, for each of some queries ``[Q, H]``, the ``k`` nearest documents that are allowed, and their products.
+
+    All queries share one pass over the vectors.
+    """
+    parts: list[list[Found]] = [[] for _ in vectors]
+    for start, end, segment in zip(snapshot.starts, snapshot.starts[1:], snapshot.segments, strict=False):
+        firsts = None if segment.passage_count == len(segment) else segment.first_passages
+        mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
+        many = segment.dense.size >= _WORTH_THREADS
+        each = best_products(
+            segment.dense, vectors, k, firsts, mask, threads=(threads or usable_cores()) if many else 1
         )
+        for part, (positions, products) in zip(parts, each, strict=True):
+            part.append((positions + start, products))
+    return [_merged(part, k) for part in parts]
+
+
+def _merged(parts: Sequence[tuple[Positions, NDArray[Any]]], k: int) -> tuple[Positions, NDArray[Any]]:
+    """Give the ``k`` best of several lists, with all that tie with the last."""
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0)
+    positions, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    best = at_least_kth(scores, k)
+    return positions[best], scores[best]
+
+
+def _best_of(scores: Scores, k: int, *, above: float = -np.inf) -> Found:
+    best = at_least_kth(scores, k, above=above)
+    return best, scores[best]
 
 
 class _ByPassage:
@@ -213,12 +341,11 @@ class _ByPassage:
         """Give the scores of some passages of a segment, in ascending order."""
         raise NotImplementedError
 
-    def score_all(self) -> Scores:
-        """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf."""
-        scores = np.full(len(self._known), -np.inf)
+    def best(self, k: int) -> Found:
+        """Give the ``k`` best candidates and all that tie with the last; reads all that are allowed."""
         allowed = np.flatnonzero(self._allowed)
-        scores[allowed] = self.score(allowed)
-        return scores
+        best, scores = _best_of(self.score(allowed), k)
+        return allowed[best], scores
 
     def score(self, positions: Positions) -> Scores:
         """Give the scores of some positions; reads the vectors of those not scored before."""
@@ -313,8 +440,8 @@ class CrossScorer:
         """The most that any document can score; infinite if the model knows no bound."""
         return self._judge.highest
 
-    def score_all(self) -> Scores:
-        """Give the scores of all positions that are allowed; the others, which nobody will read, get -inf.
+    def best(self, k: int) -> Found:
+        """Give the ``k`` best of all that are allowed and all that tie with the last.
 
         Raises:
             PipelineError: there are more than the budget.
@@ -326,9 +453,8 @@ class CrossScorer:
                 f" at some {_PAIR_MS} ms each {len(allowed) * _PAIR_MS / 1000:,.0f} s a query",
                 hint="let it read what another stage found, as rerank(hybrid, cross) does; or raise the budget",
             )
-        scores = np.full(len(self._allowed), -np.inf)
-        scores[allowed] = self.score(allowed)
-        return scores
+        best, scores = _best_of(self.score(allowed), k)
+        return allowed[best], scores
 
     def score(self, positions: Positions) -> Scores:
         """Give the scores of some positions; reads those not read before."""
@@ -373,6 +499,7 @@ class CrossScorer:
 
 
 _PAIR_MS = 8  # that a judge of six layers takes to read a passage, on one core
+_WORTH_THREADS = 1 << 24  # bytes of vectors from which on a scan is shared between threads
 _DOCUMENTS = 2000  # scored at a time, to bound the memory of the gathered tokens
 
 
@@ -395,10 +522,12 @@ def make_scorer(
         PipelineError: the leaf needs the token view and the collection has none.
     """
     match leaf:
-        case BM25() | TFIDF():
-            return LexicalScorer(snapshot, query, leaf)
+        case BM25():
+            return BM25Scorer(snapshot, query, allowed, leaf)
+        case TFIDF():
+            return TfidfScorer(snapshot, query, allowed)
         case Dense():
-            return DenseScorer(snapshot, query, scales[0])
+            return DenseScorer(snapshot, query, scales[0], allowed, threads=threads)
         case MaxSim():
             if not all(segment.has_tokens for segment in snapshot.segments):
                 raise PipelineError(
@@ -415,7 +544,7 @@ def make_scorer(
             return PolyScorer(snapshot, query, scales[0], allowed)
         case Cross(model=model):
             assert judges is not None
-            nearest = nearest or DenseScorer(snapshot, query, scales[0])
+            nearest = nearest or DenseScorer(snapshot, query, scales[0], allowed)
             return CrossScorer(snapshot, query, leaf, judges(model), nearest, allowed, threads)
 
 

@@ -13,18 +13,18 @@ from shortlist.collection import Analyzer, Filter, Snapshot, StoreSettings
 from shortlist.errors import PipelineError
 from shortlist.models import Encoder
 from shortlist.protocols import Progress, ScoresDocuments, ScoresPairs
-from shortlist.scoring import dot_products
+from shortlist.scoring.adaptive import SPREAD_RANK
 from shortlist.search.execution import Execution, timed
 from shortlist.search.notation import NAMES, name_of
-from shortlist.search.pipeline import Cross, Dense, Leaf, Pipeline, deepen, leaves
+from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves
 from shortlist.search.query import PreparedQuery, prepare
-from shortlist.search.scorers import DenseScorer, make_scorer
+from shortlist.search.scorers import DenseScorer, Found, best_documents, make_scorer
 from shortlist.types import Document, Hit, Query, Ranking, Run
 
 __all__ = ["Result", "Searcher", "default_pipeline"]
 
-Products = list[NDArray[np.float32]]
-"""The dot products of one query with all passages, by segment."""
+Nearest = tuple[int, Found]
+"""How many of the nearest documents were asked for, and which were found."""
 
 QUERIES_AT_ONCE = 32  # share one pass over the vectors
 
@@ -114,9 +114,9 @@ class Searcher:
         chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
         allowed = self.snapshot.allowed(condition)
         rankings: dict[str, Ranking] = {}
-        for query, prepared, products in self._prepared(queries, leaves(chosen), threads):
+        for query, prepared, nearest in self._prepared(queries, leaves(chosen), allowed, threads):
             begin = time.perf_counter()
-            result = self._search(prepared, k, chosen, allowed, products, {}, begin, threads)
+            result = self._search(prepared, k, chosen, allowed, nearest, {}, begin, threads)
             rankings[query.query_id] = result.ranking
             if progress is not None:
                 progress(1)
@@ -142,8 +142,8 @@ class Searcher:
         needed = tuple(dict.fromkeys(leaf for pipeline in deep for leaf in leaves(pipeline)))
         allowed = self.snapshot.allowed(condition)
         rankings: list[dict[str, Ranking]] = [{} for _ in pipelines]
-        for query, prepared, products in self._prepared(queries, needed, threads):
-            execution = self._execution(prepared, allowed, products, {}, threads)
+        for query, prepared, nearest in self._prepared(queries, needed, allowed, threads):
+            execution = self._execution(prepared, allowed, nearest, {}, threads)
             for found, pipeline, most in zip(rankings, deep, each, strict=True):
                 found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:most])
             if progress is not None:
@@ -151,11 +151,16 @@ class Searcher:
         return [Run(found, _run_name(p)) for found, p in zip(rankings, pipelines, strict=True)]
 
     def _prepared(
-        self, queries: Sequence[Query], needed: Sequence[Leaf], threads: int | None
-    ) -> Iterator[tuple[Query, PreparedQuery, Products | None]]:
+        self,
+        queries: Sequence[Query],
+        needed: Sequence[Leaf],
+        allowed: NDArray[np.bool_],
+        threads: int | None,
+    ) -> Iterator[tuple[Query, PreparedQuery, Nearest | None]]:
         """Encode queries together and compare them with all vectors in one pass, as far as that is needed."""
         needs_vectors = any(leaf.needs_vectors for leaf in needed)
-        dense = any(isinstance(leaf, Dense) for leaf in needed)
+        deepest = max((leaf.depth for leaf in needed if isinstance(leaf, Dense)), default=0)
+        most = max(deepest, SPREAD_RANK)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
             texts = [query.text for query in part]
@@ -163,13 +168,12 @@ class Searcher:
                 prepared = prepare(texts, self._analyzer, self._encoder, threads=threads)
             else:
                 prepared = [PreparedQuery(text, self._analyzer, self._encoder) for text in texts]
-            products = self._dense_products(prepared) if dense else [None] * len(part)
-            yield from zip(part, prepared, products, strict=True)
-
-    def _dense_products(self, prepared: Sequence[PreparedQuery]) -> Sequence[Products | None]:
-        vectors = np.stack([query.dense[0] for query in prepared])
-        by_segment = [dot_products(segment.dense, vectors) for segment in self.snapshot.segments]
-        return [[products[index] for products in by_segment] for index in range(len(prepared))]
+            nearest: list[Nearest | None] = [None] * len(part)
+            if deepest:
+                vectors = np.stack([query.dense[0] for query in prepared])
+                found = best_documents(self.snapshot, vectors, most, allowed, threads)
+                nearest = [(most, one) for one in found]
+            yield from zip(part, prepared, nearest, strict=True)
 
     def _search(
         self,
@@ -177,7 +181,7 @@ class Searcher:
         k: int,
         pipeline: Pipeline,
         allowed: NDArray[np.bool_],
-        products: Products | None,
+        nearest: Nearest | None,
         timings_ms: dict[str, float],
         begin: float,
         threads: int | None = None,
@@ -187,7 +191,7 @@ class Searcher:
                 self._encoder()
             with timed(timings_ms, "encode"):
                 _ = query.vectors
-        execution = self._execution(query, allowed, products, timings_ms, threads)
+        execution = self._execution(query, allowed, nearest, timings_ms, threads)
         ranking = execution.rank(pipeline, k)
         with timed(timings_ms, "fetch"):
             ids = [hit.doc_id for hit in ranking]
@@ -209,21 +213,19 @@ class Searcher:
         self,
         query: PreparedQuery,
         allowed: NDArray[np.bool_],
-        products: Products | None,
+        nearest: Nearest | None,
         timings_ms: dict[str, float],
         threads: int | None,
     ) -> Execution:
         scales = self._settings.dense_scale, self._settings.token_scale
 
         def scorer(leaf: Leaf) -> ScoresDocuments:
-            if isinstance(leaf, Dense) and products is not None:
-                return DenseScorer(self.snapshot, query, scales[0], products)
-            nearest = (
-                DenseScorer(self.snapshot, query, scales[0], products) if isinstance(leaf, Cross) else None
-            )
-            return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, nearest, threads)
+            dense = DenseScorer(self.snapshot, query, scales[0], allowed, nearest, threads)
+            if isinstance(leaf, Dense):
+                return dense
+            return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, dense, threads)
 
-        return Execution(self.snapshot, scorer, allowed, timings_ms)
+        return Execution(self.snapshot, scorer, timings_ms)
 
 
 def default_pipeline(settings: StoreSettings) -> Pipeline:

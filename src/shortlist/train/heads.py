@@ -166,6 +166,7 @@ class _Poly:
 
     def __init__(self, settings: PolySettings, material: _Material, hidden: int, seed: int) -> None:
         self.module = PolyHead(hidden, settings.codes, settings.variant, seed=seed)
+        self._start = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self._settings, self._material = settings, material
         self._vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
 
@@ -175,11 +176,15 @@ class _Poly:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         learned = self._settings.variant == "learned"
+        kept = {
+            name: torch.lerp(value.detach(), self._start[name].to(value.device), self._settings.shrink)
+            for name, value in self.module.named_parameters()
+        }
         return {
-            "poly.transform": _array(self.module.transform),
-            "poly.sharpness": _array(self.module.sharpness.reshape(1)),
+            "poly.transform": _array(kept["transform"]),
+            "poly.sharpness": _array(kept["sharpness"].reshape(1)),
             **(
-                {"poly.codes": _array(self.module.codes)}
+                {"poly.codes": _array(kept["codes"])}
                 if learned
                 else {"poly.first": np.array([self._settings.codes], np.float32)}
             ),
