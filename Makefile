@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check faults bench clean
+.PHONY: help install demo test check sanitize faults bench clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -32,7 +32,13 @@ check: $(VENV)/.installed-dev ## lint, import order, types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: check ## everything a change must pass (the faults fork often: a small process of their own forks fast)
+sanitize: $(VENV)/.installed-dev ## fuzz the kernels in C++ under AddressSanitizer and UndefinedBehaviorSanitizer
+	@mkdir -p build
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -S . -B build/fuzz -G Ninja -DSHORTLIST_FUZZ=ON && cmake --build build/fuzz' \
+		>build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	@if [ -x build/fuzz/fuzz ]; then build/fuzz/fuzz; else echo "no C++ compiler: no kernels to fuzz"; fi
+
+test: check sanitize ## everything a change must pass (the faults fork often: a small process of their own forks fast)
 	$(BIN)/python -m pytest -q tests/faults
 	$(BIN)/python -m pytest -q --ignore=tests/faults
 

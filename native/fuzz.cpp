@@ -1,0 +1,286 @@
+// Random sizes, at addresses that no vector instruction would choose, each array in a heap block of exactly its size:
+// built with AddressSanitizer and UndefinedBehaviorSanitizer, which stop at the first byte beyond. What is found is
+// compared with loops that anyone can read.
+//
+//   make sanitize
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "search.hpp"
+#include "transformer.hpp"
+
+namespace {
+
+using shortlist::Best;
+using shortlist::Kernels;
+using shortlist::Packed;
+
+std::mt19937_64 random_bits;
+
+std::size_t below(std::size_t end) { return random_bits() % end; }
+
+// An array that begins one item beyond an aligned address and ends where its heap block ends.
+template <class T>
+class Odd {
+ public:
+  explicit Odd(std::size_t size) : block_(new T[size + 1]), size_(size) {}
+  T* data() { return block_.get() + 1; }
+  const T* data() const { return block_.get() + 1; }
+  T& operator[](std::size_t i) { return data()[i]; }
+  const T& operator[](std::size_t i) const { return data()[i]; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<T[]> block_;
+  std::size_t size_;
+};
+
+template <class T>
+Odd<T> drawn(std::size_t size) {
+  Odd<T> found(size);
+  for (std::size_t i = 0; i < size; ++i) found[i] = static_cast<T>(random_bits());
+  return found;
+}
+
+void require(bool fulfilled, const Kernels& kernels, const char* what) {
+  if (fulfilled) return;
+  std::fprintf(stderr, "%s: %s differs from the loops\n", kernels.name, what);
+  std::exit(1);
+}
+
+std::int32_t product(const std::int8_t* a, const std::int8_t* b, std::size_t dimensions) {
+  std::int32_t sum = 0;
+  for (std::size_t d = 0; d < dimensions; ++d) sum += a[d] * b[d];
+  return sum;
+}
+
+Odd<std::int64_t> offsets(std::size_t count, std::size_t least, std::size_t most) {
+  Odd<std::int64_t> found(count + 1);
+  found[0] = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    found[i + 1] = found[i] + static_cast<std::int64_t>(least + below(most - least + 1));
+  }
+  return found;
+}
+
+void maxsim(const Kernels& kernels) {
+  const std::size_t queries = below(70), dimensions = 1 + below(150), passages = below(12);
+  const auto places = offsets(passages, 0, 30);
+  const auto query = drawn<std::int8_t>(queries * dimensions);
+  const auto tokens = drawn<std::int8_t>(static_cast<std::size_t>(places[passages]) * dimensions);
+  Odd<double> weights(queries), found(passages);
+  for (std::size_t q = 0; q < queries; ++q) weights[q] = static_cast<double>(below(1000)) / 999;
+  Packed packed;
+  kernels.pack_lanes(query.data(), queries, dimensions, packed);
+  shortlist::maxsim(kernels, packed, weights.data(), {tokens.data(), places.data()}, passages, 1 + below(3),
+                    found.data());
+  for (std::size_t p = 0; p < passages; ++p) {
+    double expected = -std::numeric_limits<double>::infinity();
+    if (queries && places[p] < places[p + 1]) {
+      double total = 0;
+      for (std::size_t q = 0; q < queries; ++q) {
+        std::int32_t best = std::numeric_limits<std::int32_t>::min();
+        for (auto t = places[p]; t < places[p + 1]; ++t) {
+          best = std::max(best, product(query.data() + q * dimensions,
+                                        tokens.data() + static_cast<std::size_t>(t) * dimensions, dimensions));
+        }
+        total += best * weights[q];
+      }
+      expected = total / static_cast<double>(queries);
+    }
+    require(found[p] == expected, kernels, "maxsim");
+  }
+}
+
+// The documents that `scores` finds to be the k best, by sorting.
+template <class Score>
+void require_best(Best<Score>& best, std::vector<std::pair<Score, std::int64_t>> scores, std::size_t k,
+                  const Kernels& kernels, const char* what) {
+  std::sort(scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::size_t count = std::min(k, scores.size());
+  while (count && count < scores.size() && scores[count].first == scores[count - 1].first) ++count;
+  scores.resize(count);
+  std::sort(scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto& found = best.finish();
+  require(found.size() == count, kernels, what);
+  for (std::size_t i = 0; i < count; ++i) {
+    require(found[i].score == scores[i].first && found[i].position == scores[i].second, kernels, what);
+  }
+}
+
+void vectors(const Kernels& kernels) {
+  const std::size_t count = below(60), queries = 1 + below(6), dimensions = 1 + below(400), k = 1 + below(70);
+  const auto firsts = offsets(count, 1, 3);
+  const auto rows = static_cast<std::size_t>(firsts[count]);
+  const auto stored = drawn<std::int8_t>(rows * dimensions);
+  const auto asked = drawn<std::int8_t>(queries * dimensions);
+  Odd<bool> allowed(count);
+  for (std::size_t d = 0; d < count; ++d) allowed[d] = below(3) > 0;
+  Packed packed;
+  kernels.pack_rows(asked.data(), queries, dimensions, packed);
+  Odd<float> products(queries * rows);
+  shortlist::dot_products(kernels, packed, stored.data(), rows, 1 + below(3), products.data());
+  auto best = shortlist::best_products(kernels, packed, stored.data(), {count, firsts.data(), allowed.data()}, k,
+                                       1 + below(3));
+  for (std::size_t q = 0; q < queries; ++q) {
+    std::vector<std::pair<std::int32_t, std::int64_t>> scores;
+    for (std::size_t d = 0; d < count; ++d) {
+      std::int32_t highest = std::numeric_limits<std::int32_t>::min();
+      for (auto row = static_cast<std::size_t>(firsts[d]); row < static_cast<std::size_t>(firsts[d + 1]); ++row) {
+        const auto one = product(asked.data() + q * dimensions, stored.data() + row * dimensions, dimensions);
+        require(products[q * rows + row] == static_cast<float>(one), kernels, "dot_products");
+        highest = std::max(highest, one);
+      }
+      if (allowed[d]) scores.emplace_back(highest, static_cast<std::int64_t>(d));
+    }
+    require_best(best[q], scores, k, kernels, "best_products");
+  }
+}
+
+void bits(const Kernels& kernels) {
+  const std::size_t count = below(60), words = below(20), k = 1 + below(70);
+  const auto firsts = offsets(count, 1, 3);
+  const auto rows = static_cast<std::size_t>(firsts[count]);
+  const auto stored = drawn<std::uint64_t>(rows * words);
+  const auto asked = drawn<std::uint64_t>(words);
+  auto best = shortlist::nearest_bits(kernels, asked.data(), stored.data(), words, {count, firsts.data(), nullptr}, k,
+                                      1 + below(3));
+  std::vector<std::pair<std::int32_t, std::int64_t>> scores;
+  for (std::size_t d = 0; d < count; ++d) {
+    std::int32_t least = std::numeric_limits<std::int32_t>::max();
+    for (auto row = static_cast<std::size_t>(firsts[d]); row < static_cast<std::size_t>(firsts[d + 1]); ++row) {
+      std::int32_t distance = 0;
+      for (std::size_t w = 0; w < words; ++w) {
+        for (std::uint64_t rest = stored[row * words + w] ^ asked[w]; rest; rest &= rest - 1) ++distance;
+      }
+      least = std::min(least, distance);
+    }
+    scores.emplace_back(-least, static_cast<std::int64_t>(d));
+  }
+  require_best(best, scores, k, kernels, "nearest_bits");
+}
+
+template <class Count>
+void words(const Kernels& kernels) {
+  const std::size_t count = below(9000), k = 1 + below(50);
+  std::vector<double> expected(count, 0.0);
+  Odd<double> lengths(count);
+  for (std::size_t d = 0; d < count; ++d) lengths[d] = 0.25 + static_cast<double>(below(8)) / 4;
+  std::vector<Odd<std::int32_t>> documents;
+  std::vector<Odd<Count>> frequencies;
+  std::vector<shortlist::Term<Count>> terms;
+  for (std::size_t t = below(5); t > 0; --t) {
+    const std::size_t every = 1 + below(300);
+    std::vector<std::int32_t> having;
+    for (std::size_t d = below(every); d < count; d += 1 + below(every)) having.push_back(static_cast<std::int32_t>(d));
+    documents.emplace_back(having.size());
+    frequencies.emplace_back(having.size());
+    const double weight = static_cast<double>(1 + below(9)) / 4;
+    for (std::size_t i = 0; i < having.size(); ++i) {
+      documents.back()[i] = having[i];
+      frequencies.back()[i] = static_cast<Count>(1 + below(4));
+      const double tf = frequencies.back()[i];
+      expected[static_cast<std::size_t>(having[i])] +=
+          tf / (lengths[static_cast<std::size_t>(having[i])] * 1.2 + tf) * weight;
+    }
+    terms.push_back({documents.back().data(), frequencies.back().data(), having.size(), weight});
+  }
+  auto best = shortlist::best_bm25(terms, lengths.data(), {count, nullptr, nullptr}, 1.2, k);
+  std::vector<std::pair<double, std::int64_t>> scores;
+  for (std::size_t d = 0; d < count; ++d) {
+    if (expected[d] > 0) scores.emplace_back(expected[d], static_cast<std::int64_t>(d));
+  }
+  require_best(best, scores, k, kernels, "best_bm25");
+}
+
+Odd<float> numbers(std::size_t size, float most) {
+  Odd<float> found(size);
+  for (std::size_t i = 0; i < size; ++i) found[i] = most * (static_cast<float>(below(2001)) / 1000 - 1);
+  return found;
+}
+
+// The forward's arithmetic is tested from Python; here it may not read or write elsewhere.
+void forward(const Kernels& kernels) {
+  if (std::string(kernels.name) != "avx512") return;
+#ifdef SHORTLIST_X86
+  const std::size_t heads = 1 + below(3), hidden = 64 * heads, inner = 64 * (1 + below(4)), layers = 1 + below(2);
+  std::vector<Odd<float>> kept;
+  std::vector<Odd<std::int8_t>> steps;
+  const auto floats = [&](std::size_t size, float most) {
+    kept.push_back(numbers(size, most));
+    return kept.back().data();
+  };
+  const auto bytes = [&](std::size_t size) {
+    steps.push_back(drawn<std::int8_t>(size));
+    return steps.back().data();
+  };
+  shortlist::Transformer model;
+  model.hidden = hidden;
+  model.heads = below(2) ? heads : 2 * heads;
+  model.epsilon = 1e-12f;
+  model.words = bytes(20 * hidden);
+  model.word_scales = floats(20 * hidden / 64, 0.01f);
+  model.positions = floats(90 * hidden, 0.1f);
+  model.types = floats(2 * hidden, 0.1f);
+  model.embedding_norm = {floats(hidden, 1), floats(hidden, 1)};
+  model.reserve(layers);
+  for (std::size_t number = 0; number < layers; ++number) {
+    shortlist::Layer& layer = model.layers[number];
+    const auto pack = [&](shortlist::Linear& linear, std::size_t outputs, std::size_t inputs) {
+      linear.pack(bytes(outputs * inputs), floats(outputs * inputs / 64, 0.001f), floats(outputs, 0.1f), outputs,
+                  inputs);
+    };
+    pack(layer.qkv, 3 * hidden, hidden);
+    pack(layer.attention, hidden, hidden);
+    pack(layer.intermediate, inner, hidden);
+    pack(layer.output, hidden, inner);
+    layer.attention_norm = {floats(hidden, 1), floats(hidden, 1)};
+    layer.output_norm = {floats(hidden, 1), floats(hidden, 1)};
+  }
+  const std::size_t texts = below(5);
+  const auto places = offsets(texts, 0, 80);
+  const auto count = static_cast<std::size_t>(places[texts]);
+  Odd<std::int32_t> ids(count);
+  Odd<std::uint8_t> types(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    ids[i] = static_cast<std::int32_t>(below(20));
+    types[i] = static_cast<std::uint8_t>(below(2));
+  }
+  Odd<float> found(count * hidden), projected(count * 96);
+  shortlist::run_avx512(model, {ids.data(), types.data(), places.data(), texts}, found.data());
+  for (std::size_t i = 0; i < found.size(); ++i) require(std::isfinite(found[i]), kernels, "forward");
+  shortlist::project_avx512(found.data(), count, hidden, floats(hidden * 96, 1), 96, projected.data());
+  if (count > 1) {
+    const float mean = shortlist::joint_maxsim_avx512(found.data(), count, 1 + below(count - 1), hidden,
+                                                      floats(hidden, 1), 0.5f);
+    require(std::abs(mean) < 1.01f, kernels, "joint_maxsim");
+  }
+#endif
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const std::size_t rounds = count > 1 ? std::stoul(arguments[1]) : 300;
+  for (const Kernels* kernels : shortlist::available()) {
+    random_bits.seed(1);
+    for (std::size_t round = 0; round < rounds; ++round) {
+      maxsim(*kernels);
+      vectors(*kernels);
+      bits(*kernels);
+      if (round % 10 == 0) words<std::uint8_t>(*kernels);
+      if (round % 10 == 1) words<std::uint16_t>(*kernels);
+      if (round % 10 == 2) words<std::uint32_t>(*kernels);
+      if (round % 10 == 3) forward(*kernels);
+    }
+    std::printf("%s: %zu rounds, nothing read or written elsewhere, nothing differs\n", kernels->name, rounds);
+  }
+}
