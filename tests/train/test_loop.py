@@ -72,6 +72,18 @@ def test_a_killed_training_ends_as_it_would_have(tmp_path: Path, step: int) -> N
     assert found == expected
 
 
+@pytest.mark.parametrize("shrink", [0.25, 1])
+def test_what_was_learned_is_drawn_back_to_the_start(tmp_path: Path, shrink: float) -> None:
+    start, whole, drawn = line(), line(), line()
+    train(whole, EXAMPLES, squared_error, SCHEDULE, tmp_path)
+    train(
+        drawn, EXAMPLES, squared_error, replace(SCHEDULE, shrink=shrink), tmp_path
+    )  # of the same checkpoint
+    assert torch.allclose(drawn.weight, (1 - shrink) * whole.weight + shrink * start.weight)
+    with pytest.raises(DataError, match=r"schedule\.shrink must be from 0 to 1, not 2"):
+        replace(SCHEDULE, shrink=2)
+
+
 def test_parts_change_nothing_but_rounding(tmp_path: Path) -> None:
     whole, parts = line(), line()
     train(whole, EXAMPLES, squared_error, SCHEDULE, tmp_path / "a")

@@ -20,7 +20,11 @@ from shortlist.train.existing import HEAD
 from shortlist.train.recipe import BiEncoderSettings, HeadSettings, JudgeSettings, Recipe
 from shortlist.train.record import write_card
 
-__all__ = ["Trained", "identity_of", "int8_step", "put_in_place", "stated", "work_folder"]
+__all__ = ["VECTORS", "Trained", "identity_of", "int8_step", "put_in_place", "stated", "work_folder"]
+
+
+VECTORS = "vectors"
+"""The folder in a cache where passages' vectors lie."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def put_in_place(made: Path, folder: Path) -> None:
     refuse_existing(folder)
     made.rename(folder)
     work = work_folder(folder)
+    shutil.rmtree(work / "cache" / VECTORS, ignore_errors=True)
     TokenCache.remove_all(work / "cache")
     shutil.rmtree(work / BASE, ignore_errors=True)
     Checkpoint.remove(work)

@@ -6,6 +6,8 @@ cores. Shapes: B queries of a batch, P passages of a batch (the answers first, t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,13 +23,22 @@ from torch import Tensor, nn
 from shortlist.errors import DataError, ModelError
 from shortlist.formats.paths import refuse_existing
 from shortlist.models.encoder import Encoder
+from shortlist.models.own_folder import FLOAT, describe, folder_at
 from shortlist.protocols import Steps
 from shortlist.train.base import is_ours, load_bert, prepare_base
 from shortlist.train.cached import Expansion, TokenCache
 from shortlist.train.device import on_device, training_device
 from shortlist.train.examples import Example
 from shortlist.train.export import EncoderDescription, check_beside, export_encoder
-from shortlist.train.from_recipe import Trained, identity_of, int8_step, put_in_place, stated, work_folder
+from shortlist.train.from_recipe import (
+    VECTORS,
+    Trained,
+    identity_of,
+    int8_step,
+    put_in_place,
+    stated,
+    work_folder,
+)
 from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.late_interaction import LateHead, maxsim
 from shortlist.train.loading import Loaded, fit_first_stage, load_examples, require_scores
@@ -56,17 +67,26 @@ class _Item:
 class _Material:
     """Hold what heads learn from: every text's token vectors, the examples, and all that answers a query.
 
-    ``expansion`` is what queries were filled up with.
+    Of passages that an encoder gave their one vector there are only these, ``vectors [P, H]``. ``expansion`` is what
+    queries were filled up with.
     """
 
     queries: TokenCache
-    passages: TokenCache
+    passages: TokenCache | None
+    vectors: NDArray[np.float32] | None
     items: list[_Item]
     answers: Mapping[int, set[int]]
     examples: list[Example]
     left_out: int
     teacher_weight: float
     expansion: Expansion | None
+
+    def pooled(self) -> NDArray[np.float32]:
+        """Give the one vector of each passage, scaled to length 1."""
+        if self.vectors is not None:
+            return self.vectors
+        assert self.passages is not None
+        return self.passages.pooled()
 
 
 @on_device
@@ -118,7 +138,7 @@ def train_head(
         max_tokens=recipe.model.max_tokens,
         pooling="mean",
         similarity="cosine",
-        dense_scale=int8_step(material.passages.pooled(_SAMPLE)),
+        dense_scale=int8_step(material.pooled()[:_SAMPLE]),
         token_scale=head.token_scale(),
         details=details,
     )
@@ -145,6 +165,7 @@ class _Late:
 
     def scores(self, part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
         queries, known = self._material.queries.padded([item.query for item in part])
+        assert self._material.passages is not None
         passages, passages_known = self._material.passages.padded(numbers)
         head = self.module
         return maxsim(head.queries(queries, known), known, head.passages(passages), passages_known)
@@ -157,6 +178,7 @@ class _Late:
         return found
 
     def token_scale(self) -> float:
+        assert self._material.passages is not None
         tokens = self._material.passages.sample(50 * _SAMPLE, 0) @ _array(self.module.projection)
         return int8_step(tokens / np.linalg.norm(tokens, axis=1, keepdims=True))
 
@@ -166,9 +188,8 @@ class _Poly:
 
     def __init__(self, settings: PolySettings, material: _Material, hidden: int, seed: int) -> None:
         self.module = PolyHead(hidden, settings.codes, settings.variant, seed=seed)
-        self._start = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self._settings, self._material = settings, material
-        self._vectors = torch.from_numpy(material.passages.pooled()).to(training_device())
+        self._vectors = torch.from_numpy(material.pooled()).to(training_device())
 
     def scores(self, part: Sequence[_Item], numbers: Sequence[int]) -> Tensor:
         queries, known = self._material.queries.padded([item.query for item in part])
@@ -176,15 +197,11 @@ class _Poly:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         learned = self._settings.variant == "learned"
-        kept = {
-            name: torch.lerp(value.detach(), self._start[name].to(value.device), self._settings.shrink)
-            for name, value in self.module.named_parameters()
-        }
         return {
-            "poly.transform": _array(kept["transform"]),
-            "poly.sharpness": _array(kept["sharpness"].reshape(1)),
+            "poly.transform": _array(self.module.transform),
+            "poly.sharpness": _array(self.module.sharpness.reshape(1)),
             **(
-                {"poly.codes": _array(kept["codes"])}
+                {"poly.codes": _array(self.module.codes)}
                 if learned
                 else {"poly.first": np.array([self._settings.codes], np.float32)}
             ),
@@ -242,7 +259,11 @@ def _prepare(
         )
 
     query_tokens = encoded("queries", queries, "query", settings.max_query_tokens, expansion)
-    passage_tokens = encoded("passages", passages, "document", settings.max_tokens)
+    passage_tokens, vectors = None, None
+    if beside is not None and isinstance(settings, PolySettings):
+        vectors = _served(list(passages), beside, cache / VECTORS, steps)
+    else:
+        passage_tokens = encoded("passages", passages, "document", settings.max_tokens)
     items = [
         _Item(queries[e.query], tuple(passages[text] for text in e.passages), e.scores) for e in examples
     ]
@@ -252,10 +273,37 @@ def _prepare(
     }
     return (
         _Material(
-            query_tokens, passage_tokens, items, answers, examples, loaded.left_out, teacher_weight, expansion
+            query_tokens,
+            passage_tokens,
+            vectors,
+            items,
+            answers,
+            examples,
+            loaded.left_out,
+            teacher_weight,
+            expansion,
         ),
         backbone,
     )
+
+
+def _served(texts: Sequence[str], model: Path, folder: Path, steps: Steps | None) -> NDArray[np.float32]:
+    """Give the vectors of passages as the model that will serve them makes them, in a fraction of training's time.
+
+    What an earlier call made of the same texts is taken from ``folder``.
+    """
+    weights = describe(folder_at(model), "bert").values.get("weights")
+    encoder = Encoder.load(model, mode="exact" if weights == FLOAT else "fast")
+    identity = hashlib.sha256(json.dumps([encoder.settings.fingerprint, *texts]).encode()).hexdigest()
+    place = folder / f"{identity[:16]}.npy"
+    if place.exists():
+        return np.load(place)  # type: ignore[no-any-return]
+    found = encoder.views(
+        texts, progress=None if steps is None else steps("encode passages", len(texts))
+    ).dense.data
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(place, found)
+    return found
 
 
 def _expansion(settings: HeadSettings, tokenizer: Path) -> Expansion | None:

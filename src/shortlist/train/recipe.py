@@ -188,22 +188,15 @@ class LateSettings(HeadSettings):
 
 @dataclass(frozen=True)
 class PolySettings(HeadSettings):
-    """Say how a poly-encoder's head is built: how many ``codes``, ``learned`` ones or the ``first`` tokens.
-
-    ``shrink`` is how far what was learned is drawn back to where it started, from 0 (not at all) to 1: text of other
-    kinds than the examples gains by some of it, as the start is what the encoder knows. Source: Wortsman et al. 2022.
-    """
+    """Say how a poly-encoder's head is built: how many ``codes``, ``learned`` ones or the ``first`` tokens."""
 
     codes: int = 64
     variant: Literal["learned", "first"] = "learned"
-    shrink: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.variant not in ("learned", "first"):
             raise DataError(f"model.variant must be 'learned' or 'first', not {self.variant!r}")
-        if not 0 <= self.shrink <= 1:
-            raise DataError(f"model.shrink must be from 0 to 1, not {self.shrink}")
         if not 1 <= self.codes <= 4096:
             raise DataError(f"model.codes must be from 1 to 4,096, not {self.codes}")
 
