@@ -31,10 +31,13 @@ struct Simd {
     const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(total), sum);
   }
-  static std::uint64_t differing(const std::uint64_t* a, const std::uint64_t* b, std::size_t words) {
-    std::uint64_t count = 0;
-    for (std::size_t at = 0; at < words; ++at) count += static_cast<std::uint64_t>(_mm_popcnt_u64(a[at] ^ b[at]));
-    return count;
+  static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
+                        std::int16_t* distances) {
+    for (std::size_t row = 0; row < rows; ++row, bits += words) {
+      long long count = 0;
+      for (std::size_t at = 0; at < words; ++at) count += _mm_popcnt_u64(bits[at] ^ query[at]);
+      distances[row] = static_cast<std::int16_t>(count);
+    }
   }
 };
 

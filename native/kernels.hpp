@@ -58,7 +58,7 @@ struct Kernels {
 
   // Give in how many bits each of bits [rows, words] differs from the query [words].
   void (*hamming)(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                  std::uint16_t* distances);
+                  std::int16_t* distances);
 };
 
 extern const Kernels portable;  // compiled everywhere; the others where the compiler can

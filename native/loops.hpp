@@ -16,6 +16,9 @@ inline std::int32_t* excess(const Packed& packed) {
   return reinterpret_cast<std::int32_t*>(packed.excess.words);
 }
 
+// How many bytes further on to ask for what will be read: processors don't look beyond a page of memory by themselves.
+constexpr std::size_t ahead = 4096;
+
 constexpr std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
 // --- Tokens: query tokens side by side in lanes, a passage's token broadcast to all of them -------------------------
@@ -69,6 +72,7 @@ inline void raise(const std::uint32_t* tokens, std::size_t words, const std::uin
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) sum[r][v] = Simd::zero();
   }
+#pragma GCC unroll 8  // or gcc 12 copies every sum twice a step
   for (std::size_t w = 0; w < words; ++w) {
     typename Simd::Vector asked[V];
     for (int v = 0; v < V; ++v) asked[v] = Simd::load(query + w * stride + v * Simd::lanes);
@@ -103,8 +107,9 @@ void maxsim(const Packed& query, const double* weights, Ragged passages, std::si
       // A token that is looked at twice changes no maximum: the last block reaches back, a short passage repeats.
       const std::size_t from = count < R ? 0 : least(start, count - R);
       for (std::size_t r = 0; r < R; ++r) {
-        const std::size_t row = begin + least(from + r, count - 1);
-        pack_token(passages.tokens + row * dimensions, dimensions, tokens + r * words);
+        const std::int8_t* token = passages.tokens + (begin + least(from + r, count - 1)) * dimensions;
+        for (std::size_t d = 0; d < dimensions; d += 64) __builtin_prefetch(token + ahead + d);
+        pack_token(token, dimensions, tokens + r * words);
       }
       std::size_t lane = 0;
       for (; lane + 2 * Simd::lanes <= query.stride; lane += 2 * Simd::lanes) {
@@ -197,7 +202,11 @@ void dots(const Packed& queries, const std::int8_t* vectors, std::size_t rows, s
           std::size_t stride) {
   const std::size_t dimensions = queries.dimensions;
   std::size_t row = 0;
-  for (; row + 4 <= rows; row += 4) four_rows(queries, vectors + row * dimensions, products + row, stride);
+  for (; row + 4 <= rows; row += 4) {
+    const std::int8_t* four = vectors + row * dimensions;
+    for (std::size_t d = 0; d < 4 * dimensions; d += 64) __builtin_prefetch(four + ahead + d);
+    four_rows(queries, four, products + row, stride);
+  }
   if (row == rows) return;
   const Buffer last(4 * dimensions), scratch(16 * queries.count);
   auto* found = reinterpret_cast<std::int32_t*>(scratch.words);
@@ -211,10 +220,8 @@ void dots(const Packed& queries, const std::int8_t* vectors, std::size_t rows, s
 // --- Bits -------------------------------------------------------------------------------------------------------------
 
 void hamming(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-             std::uint16_t* distances) {
-  for (std::size_t row = 0; row < rows; ++row) {
-    distances[row] = static_cast<std::uint16_t>(Simd::differing(bits + row * words, query, words));
-  }
+             std::int16_t* distances) {
+  Simd::differing(bits, rows, words, query, distances);
 }
 
 }  // namespace

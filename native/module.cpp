@@ -130,7 +130,7 @@ class Native {
                                                           std::size_t k, Firsts firsts, Allowed allowed,
                                                           std::size_t threads) const {
     require(bits.shape(1) == query.size(), "rows and query must have as many bits");
-    require(query.size() <= 1000, "more bits than distances can count");
+    require(query.size() <= 500, "more bits than distances can count");
     const shortlist::Documents documents = documents_of(bits.shape(0), firsts, allowed);
     require(k > 0, "k must be at least 1");
     std::optional<shortlist::Best<std::int32_t>> best;

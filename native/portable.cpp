@@ -20,10 +20,13 @@ inline std::uint64_t bits_of(std::uint64_t x) {  // Hacker's Delight, figure 5-2
 struct Common {
   static constexpr std::size_t group = 2;
   static constexpr std::uint8_t flip = 0;
-  static std::uint64_t differing(const std::uint64_t* a, const std::uint64_t* b, std::size_t words) {
-    std::uint64_t count = 0;
-    for (std::size_t at = 0; at < words; ++at) count += bits_of(a[at] ^ b[at]);
-    return count;
+  static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
+                        std::int16_t* distances) {
+    for (std::size_t row = 0; row < rows; ++row, bits += words) {
+      std::uint64_t count = 0;
+      for (std::size_t at = 0; at < words; ++at) count += bits_of(bits[at] ^ query[at]);
+      distances[row] = static_cast<std::int16_t>(count);
+    }
   }
 };
 

@@ -16,12 +16,31 @@ constexpr std::size_t share = 8;                // parts a thread, so that none 
 
 std::size_t parts_of(std::size_t count, std::size_t at_once) { return (count + at_once - 1) / at_once; }
 
-// Call use(document) for documents of a part that may be found.
-template <class Use>
-void each_allowed(const Documents& documents, std::size_t begin, std::size_t end, const Use& use) {
-  for (std::size_t document = begin; document < end; ++document) {
-    if (!documents.allowed || documents.allowed[document]) use(document);
+// Add the documents begin to end whose best row scores enough; scores are those of their rows.
+template <class Score, class Best>
+void add_best(const Documents& documents, std::size_t begin, std::size_t end, const Score* scores, Best& best) {
+  const std::size_t first = documents.first(begin);
+  std::size_t document = begin;
+  const auto add = [&](std::size_t last) {
+    for (; document < last; ++document) {
+      if (documents.allowed && !documents.allowed[document]) continue;
+      const std::size_t from = documents.first(document) - first, to = documents.first(document + 1) - first;
+      if (to > from) best.add(*std::max_element(scores + from, scores + to), static_cast<std::int64_t>(document));
+    }
+  };
+  if (documents.firsts == nullptr) {  // most scores are too low: that is seen of many at once
+    constexpr std::size_t together = 32;
+    while (document + together <= end) {
+      Score highest = scores[document - first];
+      for (std::size_t i = 1; i < together; ++i) highest = std::max(highest, scores[document - first + i]);
+      if (highest < best.threshold()) {
+        document += together;
+      } else {
+        add(document + together);
+      }
+    }
   }
+  add(end);
 }
 
 bool any_allowed(const Documents& documents, std::size_t begin, std::size_t end) {
@@ -67,12 +86,7 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
     std::vector<std::int32_t> products(queries.count * rows);
     kernels.dots(queries, vectors + first * queries.dimensions, rows, products.data(), rows);
     for (std::size_t query = 0; query < queries.count; ++query) {
-      const std::int32_t* found = products.data() + query * rows;
-      Best<std::int32_t>& its = best[thread][query];
-      each_allowed(documents, begin, end, [&](std::size_t document) {
-        const std::size_t from = documents.first(document) - first, to = documents.first(document + 1) - first;
-        if (to > from) its.add(*std::max_element(found + from, found + to), static_cast<std::int64_t>(document));
-      });
+      add_best(documents, begin, end, products.data() + query * rows, best[thread][query]);
     }
   });
   for (std::size_t thread = 1; thread < best.size(); ++thread) {
@@ -90,14 +104,10 @@ Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* que
     const std::size_t begin = part * at_once, end = std::min(documents.count, begin + at_once);
     if (!any_allowed(documents, begin, end)) return;
     const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
-    std::vector<std::uint16_t> distances(rows);
-    kernels.hamming(bits + first * words, rows, words, query, distances.data());
-    each_allowed(documents, begin, end, [&](std::size_t document) {
-      const std::size_t from = documents.first(document) - first, to = documents.first(document + 1) - first;
-      if (to == from) return;
-      const std::uint16_t least = *std::min_element(distances.data() + from, distances.data() + to);
-      best[thread].add(-static_cast<std::int32_t>(least), static_cast<std::int64_t>(document));
-    });
+    std::vector<std::int16_t> scores(rows);
+    kernels.hamming(bits + first * words, rows, words, query, scores.data());
+    for (std::int16_t& one : scores) one = static_cast<std::int16_t>(-one);
+    add_best(documents, begin, end, scores.data(), best[thread]);
   });
   for (std::size_t thread = 1; thread < best.size(); ++thread) best[0].take(best[thread]);
   return best[0];
@@ -136,9 +146,10 @@ Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* rela
       double highest = 0;
       for (std::size_t at = from; at < from + together; ++at) highest = std::max(highest, scores[at]);
       if (highest < best.threshold()) continue;
-      each_allowed(documents, begin + from, begin + std::min(count, from + together), [&](std::size_t document) {
-        best.add(scores[document - begin], static_cast<std::int64_t>(document));
-      });
+      for (std::size_t at = from; at < std::min(count, from + together); ++at) {
+        if (documents.allowed && !documents.allowed[begin + at]) continue;
+        best.add(scores[at], static_cast<std::int64_t>(begin + at));
+      }
     }
   }
   return best;
