@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml CMakeLists.txt $(wildcard native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@echo "installing shortlist into $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv $(VENV)

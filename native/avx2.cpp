@@ -34,6 +34,7 @@ struct Simd {
   static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
                         std::int16_t* distances) {
     for (std::size_t row = 0; row < rows; ++row, bits += words) {
+      __builtin_prefetch(bits + 512);
       long long count = 0;
       for (std::size_t at = 0; at < words; ++at) count += _mm_popcnt_u64(bits[at] ^ query[at]);
       distances[row] = static_cast<std::int16_t>(count);

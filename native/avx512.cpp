@@ -1,4 +1,4 @@
-// AVX-512 with VNNI and VPOPCNTDQ: Intel since Ice Lake, AMD since Zen 4.
+// AVX-512 with VNNI: Intel since Cascade Lake, AMD since Zen 4.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -32,32 +32,13 @@ struct Simd {
     const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(total), sum);
   }
-  // In how many bits a row differs, in eight lanes.
-  static Vector differing(const std::uint64_t* row, const std::uint64_t* query, std::size_t words) {
-    Vector count = zero();
-    for (std::size_t at = 0; at < words; at += 8) {
-      const auto mask = static_cast<__mmask8>(words - at < 8 ? (1u << (words - at)) - 1 : 0xff);
-      const Vector one = _mm512_maskz_loadu_epi64(mask, row + at), other = _mm512_maskz_loadu_epi64(mask, query + at);
-      count = _mm512_add_epi64(count, _mm512_popcnt_epi64(_mm512_xor_si512(one, other)));
-    }
-    return count;
-  }
   static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
                         std::int16_t* distances) {
-    std::size_t row = 0;
-    for (; row + 4 <= rows; row += 4) {  // counts fit into 32 bits: four rows are summed as four products are
-      __builtin_prefetch(bits + (row + 4) * words + 512);
-      __builtin_prefetch(bits + (row + 4) * words + 520);
-      __builtin_prefetch(bits + (row + 4) * words + 528);
-      Vector count[4];
-      for (std::size_t r = 0; r < 4; ++r) count[r] = differing(bits + (row + r) * words, query, words);
-      std::int32_t total[4];
-      sums(count[0], count[1], count[2], count[3], total);
-      for (std::size_t r = 0; r < 4; ++r) distances[row + r] = static_cast<std::int16_t>(total[r]);
-    }
-    for (; row < rows; ++row) {
-      const Vector count = differing(bits + row * words, query, words);
-      distances[row] = static_cast<std::int16_t>(_mm512_reduce_add_epi64(count));
+    for (std::size_t row = 0; row < rows; ++row, bits += words) {
+      __builtin_prefetch(bits + 512);
+      long long count = 0;
+      for (std::size_t at = 0; at < words; ++at) count += _mm_popcnt_u64(bits[at] ^ query[at]);
+      distances[row] = static_cast<std::int16_t>(count);
     }
   }
 };

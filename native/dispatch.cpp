@@ -25,21 +25,30 @@ void Buffer::resize(std::size_t bytes) {
   std::memset(words, 0, whole);
 }
 
+bool can_run_avx512() {
+#ifdef SHORTLIST_AVX512
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("popcnt");
+#else
+  return false;
+#endif
+}
+
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
-#ifdef SHORTLIST_X86
+#ifdef SHORTLIST_AVX512
+  if (can_run_avx512()) found.push_back(&avx512);
+#endif
+#ifdef SHORTLIST_AVX2
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
-      __builtin_cpu_supports("avx512vpopcntdq")) {
-    found.push_back(&avx512);
-  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(&avx2);
 #endif
 #ifdef SHORTLIST_NEON
-#ifdef __linux__
+#if defined(__linux__)
   if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) found.push_back(&neon);
-#else
+#elif defined(__APPLE__)
   found.push_back(&neon);  // every ARM processor of Apple has it
 #endif
 #endif

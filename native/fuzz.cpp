@@ -117,7 +117,9 @@ void require_best(Best<Score>& best, std::vector<std::pair<Score, std::int64_t>>
 }
 
 void vectors(const Kernels& kernels) {
-  const std::size_t count = below(60), queries = 1 + below(6), dimensions = 1 + below(400), k = 1 + below(70);
+  // Mostly few documents; now and then more than are worked on at a time.
+  const std::size_t count = below(20) ? below(60) : 1500, queries = 1 + below(6), k = 1 + below(70);
+  const std::size_t dimensions = 1 + below(count > 60 ? 40 : 400);
   const auto firsts = offsets(count, 1, 3);
   const auto rows = static_cast<std::size_t>(firsts[count]);
   const auto stored = drawn<std::int8_t>(rows * dimensions);
@@ -146,13 +148,14 @@ void vectors(const Kernels& kernels) {
 }
 
 void bits(const Kernels& kernels) {
-  const std::size_t count = below(60), words = below(20), k = 1 + below(70);
-  const auto firsts = offsets(count, 1, 3);
+  const std::size_t count = below(20) ? below(60) : 5000, words = below(20), k = 1 + below(70);
+  const auto firsts = offsets(count, 1, 1 + 2 * below(2));
   const auto rows = static_cast<std::size_t>(firsts[count]);
   const auto stored = drawn<std::uint64_t>(rows * words);
   const auto asked = drawn<std::uint64_t>(words);
-  auto best = shortlist::nearest_bits(kernels, asked.data(), stored.data(), words, {count, firsts.data(), nullptr}, k,
-                                      1 + below(3));
+  const bool one_row_each = rows == count;
+  auto best = shortlist::nearest_bits(kernels, asked.data(), stored.data(), words,
+                                      {count, one_row_each ? nullptr : firsts.data(), nullptr}, k, 1 + below(3));
   std::vector<std::pair<std::int32_t, std::int64_t>> scores;
   for (std::size_t d = 0; d < count; ++d) {
     std::int32_t least = std::numeric_limits<std::int32_t>::max();
@@ -210,7 +213,7 @@ Odd<float> numbers(std::size_t size, float most) {
 // The forward's arithmetic is tested from Python; here it may not read or write elsewhere.
 void forward(const Kernels& kernels) {
   if (std::string(kernels.name) != "avx512") return;
-#ifdef SHORTLIST_X86
+#ifdef SHORTLIST_AVX512
   const std::size_t heads = 1 + below(3), hidden = 64 * heads, inner = 64 * (1 + below(4)), layers = 1 + below(2);
   std::vector<Odd<float>> kept;
   std::vector<Odd<std::int8_t>> steps;
@@ -224,12 +227,12 @@ void forward(const Kernels& kernels) {
   };
   shortlist::Transformer model;
   model.hidden = hidden;
-  model.heads = below(2) ? heads : 2 * heads;
+  model.heads = heads << below(3);  // 64, 32 or 16 wide
   model.epsilon = 1e-12f;
   model.words = bytes(20 * hidden);
   model.word_scales = floats(20 * hidden / 64, 0.01f);
   model.positions = floats(90 * hidden, 0.1f);
-  model.types = floats(2 * hidden, 0.1f);
+  if (below(2)) model.types = floats(2 * hidden, 0.1f);
   model.embedding_norm = {floats(hidden, 1), floats(hidden, 1)};
   model.reserve(layers);
   for (std::size_t number = 0; number < layers; ++number) {
@@ -255,7 +258,7 @@ void forward(const Kernels& kernels) {
     types[i] = static_cast<std::uint8_t>(below(2));
   }
   Odd<float> found(count * hidden), projected(count * 96);
-  shortlist::run_avx512(model, {ids.data(), types.data(), places.data(), texts}, found.data());
+  shortlist::run_avx512(model, {ids.data(), model.types ? types.data() : nullptr, places.data(), texts}, found.data());
   for (std::size_t i = 0; i < found.size(); ++i) require(std::isfinite(found[i]), kernels, "forward");
   shortlist::project_avx512(found.data(), count, hidden, floats(hidden * 96, 1), 96, projected.data());
   if (count > 1) {

@@ -1,10 +1,10 @@
-// The inner loops of search, one set of them for each instruction set, chosen when the module is loaded.
+// The inner loops of search, one set of them for each instruction set.
 //
 // Every function is exact: products are integers, and floating-point sums have a fixed order, so that each
 // instruction set, each number of threads and the numpy reference in shortlist/scoring give the same bits.
 //
-// The files that are compiled for one instruction set (avx512.cpp, ...) use nothing inline of the standard library,
-// and of ours only what lies in their own anonymous namespace: of an inline function that two files compile the linker
+// The files that are compiled for one instruction set (avx512.cpp, ...) use nothing inline of the standard library but
+// memcpy and memset, and of ours only what lies in their own anonymous namespace: of an inline function that two files compile the linker
 // keeps one, and that one might have instructions that not every processor has.
 #pragma once
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstring>
-#include <limits>
 
 #include "kernels.hpp"
 
@@ -34,9 +33,12 @@ inline void pack_token(const std::int8_t* token, std::size_t dimensions, std::ui
     }
     for (std::size_t d = dimensions; d < 4 * words_of(dimensions); ++d) bytes[d] = 0;
   } else {
-    auto* shorts = reinterpret_cast<std::int16_t*>(words);
-    for (std::size_t d = 0; d < dimensions; ++d) shorts[d] = token[d];
-    if (dimensions % 2) shorts[dimensions] = 0;
+    auto* bytes = reinterpret_cast<char*>(words);
+    for (std::size_t d = 0; d < dimensions; ++d) {
+      const std::int16_t value = token[d];
+      std::memcpy(bytes + 2 * d, &value, 2);
+    }
+    if (dimensions % 2) std::memset(bytes + 2 * dimensions, 0, 2);
   }
 }
 
@@ -99,10 +101,10 @@ void maxsim(const Packed& query, const double* weights, Ragged passages, std::si
     const auto begin = static_cast<std::size_t>(passages.offsets[passage]);
     const auto count = static_cast<std::size_t>(passages.offsets[passage + 1]) - begin;
     if (count == 0 || query.count == 0) {
-      scores[passage - first] = -std::numeric_limits<double>::infinity();
+      scores[passage - first] = -__builtin_inf();
       continue;
     }
-    for (std::size_t lane = 0; lane < query.stride; ++lane) best[lane] = std::numeric_limits<std::int32_t>::min();
+    for (std::size_t lane = 0; lane < query.stride; ++lane) best[lane] = INT32_MIN;
     for (std::size_t start = 0; start < count; start += R) {
       // A token that is looked at twice changes no maximum: the last block reaches back, a short passage repeats.
       const std::size_t from = count < R ? 0 : least(start, count - R);

@@ -38,6 +38,13 @@ Out<T, 1> give(std::vector<T>&& values) {
   return {kept->data(), {kept->size()}, owner};
 }
 
+template <class T>
+Out<T, 2> give(std::vector<T>&& values, std::size_t rows, std::size_t columns) {
+  auto* kept = new std::vector<T>(std::move(values));
+  const nb::capsule owner(kept, [](void* one) noexcept { delete static_cast<std::vector<T>*>(one); });
+  return {kept->data(), {rows, columns}, owner};
+}
+
 template <class T, class Score>
 std::pair<Positions, Out<T, 1>> give(shortlist::Best<Score>& best) {
   std::vector<std::int64_t> positions;
@@ -96,15 +103,14 @@ class Native {
 
   Out<float, 2> dot_products(In<std::int8_t, 2> vectors, In<std::int8_t, 2> queries, std::size_t threads) const {
     check_dimensions(queries.shape(1), vectors.shape(1));
-    auto* products = new std::vector<float>(queries.shape(0) * vectors.shape(0));
-    const nb::capsule owner(products, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    std::vector<float> products(queries.shape(0) * vectors.shape(0));
     {
       const nb::gil_scoped_release release;
       shortlist::Packed packed;
       kernels_->pack_rows(queries.data(), queries.shape(0), queries.shape(1), packed);
-      shortlist::dot_products(*kernels_, packed, vectors.data(), vectors.shape(0), threads, products->data());
+      shortlist::dot_products(*kernels_, packed, vectors.data(), vectors.shape(0), threads, products.data());
     }
-    return {products->data(), {queries.shape(0), vectors.shape(0)}, owner};
+    return give(std::move(products), queries.shape(0), vectors.shape(0));
   }
 
   std::vector<std::pair<Positions, Out<float, 1>>> best_products(In<std::int8_t, 2> vectors,
@@ -167,64 +173,59 @@ class Native {
   // Products of bytes must fit into 32 bits, whatever the bytes.
   static void check_dimensions(std::size_t one, std::size_t other) {
     require(one == other, "the vectors differ in dimensions");
+    require(one > 0, "vectors without dimensions");  // of which there could be more than memory has bytes
     require(one <= 32768, "vectors of more than 32,768 dimensions can't be compared exactly");
   }
 
   const shortlist::Kernels* kernels_ = nullptr;
 };
 
-// A transformer on packed tokens; it keeps the arrays that it was made of.
-class Forward {
+// A transformer on packed tokens; it keeps the arrays that it was made of and reads.
+class Transformer {
  public:
   // Tensors are named as in a weights file: matrices NAME.i8 with float32 scales NAME.scale, all else float32.
-  Forward(nb::dict tensors, std::size_t layers, std::size_t heads, float epsilon) : tensors_(tensors) {
-#ifndef SHORTLIST_X86
-    throw nb::value_error("this machine can't run a transformer");
-#endif
+  Transformer(nb::dict tensors, std::size_t layers, std::size_t heads, float epsilon) {
+    if (!shortlist::can_run_avx512()) throw nb::value_error("this machine can't run a transformer");
     require(layers <= 1000, "too many layers");
-    const auto positions = floats("embeddings.position.weight");
+    const auto positions = kept<float, 2>(tensors, "embeddings.position.weight");
     model_.hidden = positions.shape(1);
     most_tokens_ = positions.shape(0);
     model_.positions = positions.data();
-    require(heads >= 1 && model_.hidden % heads == 0 && model_.hidden / heads % 16 == 0 && model_.hidden % 64 == 0 &&
-                model_.hidden <= 8192,
+    require(model_.hidden > 0 && model_.hidden <= 8192 && model_.hidden % 64 == 0 && heads >= 1 &&
+                model_.hidden % heads == 0 && model_.hidden / heads % 16 == 0,
             "hidden must be a multiple of 64, and of each head 16");
     model_.heads = heads;
     model_.epsilon = epsilon;
-    if (tensors.contains("embeddings.word.weight.i8")) {
-      const auto words = ints("embeddings.word.weight.i8");
-      const auto scales = floats("embeddings.word.weight.scale");
-      require(words.shape(1) == model_.hidden && scales.shape(0) == words.shape(0) &&
-                  scales.shape(1) == model_.hidden / shortlist::group,
-              "word embeddings of another shape");
-      word_count_ = words.shape(0);
-      model_.words = words.data();
-      model_.word_scales = scales.data();
-    } else {
-      const auto words = floats("embeddings.word.weight");
-      require(words.shape(1) == model_.hidden, "word embeddings of another shape");
-      word_count_ = words.shape(0);
-      model_.float_words = words.data();
-    }
+    const auto words = kept<std::int8_t, 2>(tensors, "embeddings.word.weight.i8");
+    const auto scales = kept<float, 2>(tensors, "embeddings.word.weight.scale");
+    require(words.shape(1) == model_.hidden && scales.shape(0) == words.shape(0) &&
+                scales.shape(1) == model_.hidden / shortlist::group,
+            "word embeddings of another shape");
+    word_count_ = words.shape(0);
+    model_.words = words.data();
+    model_.word_scales = scales.data();
     if (tensors.contains("embeddings.type.weight")) {
-      const auto types = floats("embeddings.type.weight");
+      const auto types = kept<float, 2>(tensors, "embeddings.type.weight");
       require(types.shape(0) == 2 && types.shape(1) == model_.hidden, "type embeddings of another shape");
       model_.types = types.data();
     }
-    model_.embedding_norm = norm("embeddings.norm");
+    model_.embedding_norm = norm(tensors, "embeddings.norm");
     model_.reserve(layers);
     for (std::size_t number = 0; number < layers; ++number) {
       const std::string name = "layer" + std::to_string(number);
       shortlist::Layer& layer = model_.layers[number];
-      pack(layer.qkv, name + ".attention.qkv", 3 * model_.hidden, model_.hidden);
-      pack(layer.attention, name + ".attention.output", model_.hidden, model_.hidden);
-      const std::size_t inner = ints(name + ".intermediate.weight.i8").shape(0);
-      pack(layer.intermediate, name + ".intermediate", inner, model_.hidden);
-      pack(layer.output, name + ".output", model_.hidden, inner);
-      layer.attention_norm = norm(name + ".attention.norm");
-      layer.output_norm = norm(name + ".output.norm");
+      const std::size_t inner = found<std::int8_t, 2>(tensors, name + ".intermediate.weight.i8").shape(0);
+      pack(tensors, layer.qkv, name + ".attention.qkv", 3 * model_.hidden, model_.hidden);
+      pack(tensors, layer.attention, name + ".attention.output", model_.hidden, model_.hidden);
+      pack(tensors, layer.intermediate, name + ".intermediate", inner, model_.hidden);
+      pack(tensors, layer.output, name + ".output", model_.hidden, inner);
+      layer.attention_norm = norm(tensors, name + ".attention.norm");
+      layer.output_norm = norm(tensors, name + ".output.norm");
     }
   }
+
+  std::size_t hidden() const { return model_.hidden; }
+  bool has_types() const { return model_.types != nullptr; }
 
   Out<float, 2> operator()(In<std::int32_t, 1> ids, In<std::int64_t, 1> offsets,
                            std::optional<In<std::uint8_t, 1>> types) const {
@@ -236,20 +237,19 @@ class Forward {
       require(ids(i) >= 0 && static_cast<std::size_t>(ids(i)) < word_count_, "a token that the model doesn't know");
     }
     if (types) {
-      require(model_.types != nullptr, "the model knows no types of tokens");
+      require(has_types(), "the model knows no types of tokens");
       require(types->size() == ids.size(), "each token must have a type");
       for (std::size_t i = 0; i < types->size(); ++i) require((*types)(i) < 2, "a type must be 0 or 1");
     }
-    auto* hidden = new std::vector<float>(ids.size() * model_.hidden);
-    const nb::capsule owner(hidden, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    std::vector<float> hidden(ids.size() * model_.hidden);
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_X86
+#ifdef SHORTLIST_AVX512
       shortlist::run_avx512(model_, {ids.data(), types ? types->data() : nullptr, offsets.data(), offsets.size() - 1},
-                            hidden->data());
+                            hidden.data());
 #endif
     }
-    return {hidden->data(), {ids.size(), model_.hidden}, owner};
+    return give(std::move(hidden), ids.size(), model_.hidden);
   }
 
   // Compare the first tokens of a text with the others, as a judge with the head "maxsim" does.
@@ -259,7 +259,7 @@ class Forward {
     float found = 0;
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_X86
+#ifdef SHORTLIST_AVX512
       found = shortlist::joint_maxsim_avx512(vectors.data(), vectors.shape(0), first, model_.hidden, weight.data(),
                                              bias);
 #endif
@@ -269,51 +269,57 @@ class Forward {
 
   // Multiply vectors by a matrix and scale each to length 1.
   Out<float, 2> project(In<float, 2> vectors, In<float, 2> matrix) const {
-    require(vectors.shape(1) == matrix.shape(0) && vectors.shape(1) % 16 == 0,
-            "the vectors differ in dimensions from the matrix");
-    require(matrix.shape(1) % 32 == 0, "the matrix must give a multiple of 32 dimensions");
-    auto* projected = new std::vector<float>(vectors.shape(0) * matrix.shape(1));
-    const nb::capsule owner(projected, [](void* one) noexcept { delete static_cast<std::vector<float>*>(one); });
+    require(vectors.shape(1) == model_.hidden && matrix.shape(0) == model_.hidden, "vectors of another size");
+    require(matrix.shape(1) % 32 == 0 && matrix.shape(1) <= 8192,
+            "the matrix must give a multiple of 32 dimensions");
+    std::vector<float> projected(vectors.shape(0) * matrix.shape(1));
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_X86
+#ifdef SHORTLIST_AVX512
       shortlist::project_avx512(vectors.data(), vectors.shape(0), vectors.shape(1), matrix.data(), matrix.shape(1),
-                                projected->data());
+                                projected.data());
 #endif
     }
-    return {projected->data(), {vectors.shape(0), matrix.shape(1)}, owner};
+    return give(std::move(projected), vectors.shape(0), matrix.shape(1));
   }
 
  private:
   template <class T, int N>
-  In<T, N> array(const std::string& name) const {
-    if (!tensors_.contains(name.c_str())) throw nb::value_error(("no tensor " + name).c_str());
-    In<T, N> found;
-    if (!nb::try_cast(tensors_[name.c_str()], found, false)) {  // a converted copy would be gone
+  static In<T, N> found(const nb::dict& tensors, const std::string& name) {
+    if (!tensors.contains(name.c_str())) throw nb::value_error(("no tensor " + name).c_str());
+    In<T, N> array;
+    if (!nb::try_cast(tensors[name.c_str()], array, false)) {  // a converted copy would be gone
       throw nb::value_error(("tensor " + name + " is of another kind").c_str());
     }
-    return found;
+    return array;
   }
-  In<float, 2> floats(const std::string& name) const { return array<float, 2>(name); }
-  In<std::int8_t, 2> ints(const std::string& name) const { return array<std::int8_t, 2>(name); }
-  const float* vector(const std::string& name, std::size_t size) const {
-    const auto found = array<float, 1>(name);
-    require(found.size() == size, "a tensor of another size");
-    return found.data();
+  template <class T, int N>
+  In<T, N> kept(const nb::dict& tensors, const std::string& name) {
+    In<T, N> array = found<T, N>(tensors, name);
+    kept_.emplace_back(array);
+    return array;
   }
-  shortlist::Norm norm(const std::string& name) const {
-    return {vector(name + ".weight", model_.hidden), vector(name + ".bias", model_.hidden)};
+  const float* vector(const nb::dict& tensors, const std::string& name, std::size_t size) {
+    const auto array = kept<float, 1>(tensors, name);
+    require(array.size() == size, "a tensor of another size");
+    return array.data();
   }
-  void pack(shortlist::Linear& linear, const std::string& name, std::size_t outputs, std::size_t inputs) {
-    const auto weights = ints(name + ".weight.i8");
-    const auto scales = floats(name + ".weight.scale");
+  shortlist::Norm norm(const nb::dict& tensors, const std::string& name) {
+    return {vector(tensors, name + ".weight", model_.hidden), vector(tensors, name + ".bias", model_.hidden)};
+  }
+  void pack(const nb::dict& tensors, shortlist::Linear& linear, const std::string& name, std::size_t outputs,
+            std::size_t inputs) {
+    const auto weights = found<std::int8_t, 2>(tensors, name + ".weight.i8");
+    const auto scales = found<float, 2>(tensors, name + ".weight.scale");
+    const auto bias = found<float, 1>(tensors, name + ".bias");
     require(weights.shape(0) == outputs && weights.shape(1) == inputs && outputs % 64 == 0 && inputs % 64 == 0 &&
-                scales.shape(0) == outputs && scales.shape(1) == inputs / shortlist::group,
+                outputs > 0 && outputs <= 65536 && scales.shape(0) == outputs &&
+                scales.shape(1) == inputs / shortlist::group && bias.size() == outputs,
             "a matrix of another shape");
-    linear.pack(weights.data(), scales.data(), vector(name + ".bias", outputs), outputs, inputs);
+    linear.pack(weights.data(), scales.data(), bias.data(), outputs, inputs);
   }
 
-  nb::dict tensors_;
+  std::vector<nb::ndarray<>> kept_;  // what the model points into
   shortlist::Transformer model_;
   std::size_t most_tokens_ = 0, word_count_ = 0;
 };
@@ -339,13 +345,15 @@ NB_MODULE(_native, module) {
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
       .def("nearest_bits", &Native::nearest_bits, "bits"_a.noconvert(), "query"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1);
-  nb::class_<Forward>(module, "Forward")
+  nb::class_<Transformer>(module, "Transformer")
       .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
-      .def("__call__", &Forward::operator(), "ids"_a.noconvert(), "offsets"_a.noconvert(),
+      .def_prop_ro("hidden", &Transformer::hidden)
+      .def_prop_ro("has_types", &Transformer::has_types)
+      .def("__call__", &Transformer::operator(), "ids"_a.noconvert(), "offsets"_a.noconvert(),
            "types"_a.noconvert() = nb::none())
-      .def("joint_maxsim", &Forward::joint_maxsim, "vectors"_a.noconvert(), "first"_a, "weight"_a.noconvert(),
+      .def("joint_maxsim", &Transformer::joint_maxsim, "vectors"_a.noconvert(), "first"_a, "weight"_a.noconvert(),
            "bias"_a)
-      .def("project", &Forward::project, "vectors"_a.noconvert(), "matrix"_a.noconvert());
+      .def("project", &Transformer::project, "vectors"_a.noconvert(), "matrix"_a.noconvert());
   const auto bm25 = [&](auto count) {
     native.def("best_bm25", &Native::best_bm25<decltype(count)>, "documents"_a.noconvert(), "frequencies"_a.noconvert(), "weights"_a,
                "relative_lengths"_a.noconvert(), "k1"_a, "k"_a, "allowed"_a.noconvert() = nb::none());

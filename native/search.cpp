@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t rows_at_once = 512;       // of vectors: 192 KiB at 384 dimensions
 constexpr std::size_t passages_at_once = 64;    // of token vectors
 constexpr std::size_t documents_at_once = 4096; // 32 KiB of BM25 scores
-constexpr std::size_t share = 8;                // parts a thread, so that none waits long for another
+constexpr std::size_t bits_at_once = 4096;      // rows of bits: 192 KiB at 384
 
 std::size_t parts_of(std::size_t count, std::size_t at_once) { return (count + at_once - 1) / at_once; }
 
@@ -78,8 +78,9 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
                                               const std::int8_t* vectors, const Documents& documents, std::size_t k,
                                               std::size_t threads) {
   const std::vector<Best<std::int32_t>> none(queries.count, {k, std::numeric_limits<std::int32_t>::min()});
-  std::vector<std::vector<Best<std::int32_t>>> best(std::max<std::size_t>(1, threads), none);
-  in_parallel(parts_of(documents.count, rows_at_once), threads, [&](std::size_t part, std::size_t thread) {
+  const std::size_t parts = parts_of(documents.count, rows_at_once);
+  std::vector<std::vector<Best<std::int32_t>>> best(worth(threads, parts), none);
+  in_parallel(parts, threads, [&](std::size_t part, std::size_t thread) {
     const std::size_t begin = part * rows_at_once, end = std::min(documents.count, begin + rows_at_once);
     if (!any_allowed(documents, begin, end)) return;
     const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
@@ -97,11 +98,10 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
 
 Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits,
                                 std::size_t words, const Documents& documents, std::size_t k, std::size_t threads) {
-  std::vector<Best<std::int32_t>> best(std::max<std::size_t>(1, threads),
-                                       {k, std::numeric_limits<std::int32_t>::min()});
-  const std::size_t at_once = share * rows_at_once;
-  in_parallel(parts_of(documents.count, at_once), threads, [&](std::size_t part, std::size_t thread) {
-    const std::size_t begin = part * at_once, end = std::min(documents.count, begin + at_once);
+  const std::size_t parts = parts_of(documents.count, bits_at_once);
+  std::vector<Best<std::int32_t>> best(worth(threads, parts), {k, std::numeric_limits<std::int32_t>::min()});
+  in_parallel(parts, threads, [&](std::size_t part, std::size_t thread) {
+    const std::size_t begin = part * bits_at_once, end = std::min(documents.count, begin + bits_at_once);
     if (!any_allowed(documents, begin, end)) return;
     const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
     std::vector<std::int16_t> scores(rows);

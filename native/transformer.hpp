@@ -41,10 +41,8 @@ struct Layer {
 struct Transformer {
   std::size_t hidden = 0, heads = 0, layer_count = 0;
   float epsilon = 0;
-  // Word embeddings: int8 [words, hidden] with scales [words, hidden / 64], or float32 if `words` is null.
-  const std::int8_t* words = nullptr;
-  const float* word_scales = nullptr;
-  const float* float_words = nullptr;
+  const std::int8_t* words = nullptr;    // [words, hidden]
+  const float* word_scales = nullptr;    // [words, hidden / 64]
   const float* positions = nullptr;
   const float* types = nullptr;  // [2, hidden], or null
   Norm embedding_norm;

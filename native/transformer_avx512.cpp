@@ -209,14 +209,9 @@ void embed(const Transformer& model, const Tokens& tokens, float* hidden) {
       float* row = hidden + token * width;
       const auto id = static_cast<std::size_t>(tokens.ids[token]);
       for (std::size_t i = 0; i < width; i += lanes) {
-        Vector value;
-        if (model.words != nullptr) {
-          const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(model.words + id * width + i));
-          const Vector scale = _mm512_set1_ps(model.word_scales[(id * width + i) / group]);
-          value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps)), scale);
-        } else {
-          value = _mm512_loadu_ps(model.float_words + id * width + i);
-        }
+        const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(model.words + id * width + i));
+        const Vector scale = _mm512_set1_ps(model.word_scales[(id * width + i) / group]);
+        Vector value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps)), scale);
         value = _mm512_add_ps(value, _mm512_loadu_ps(model.positions + (token - begin) * width + i));
         if (model.types != nullptr) {
           const std::size_t type = tokens.types ? tokens.types[token] : 0;

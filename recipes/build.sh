@@ -42,7 +42,8 @@ poly() {
     late
     # Taught by late interaction: what it thinks of the nearest passages.
     [ -e "$work/taught.jsonl" ] || shortlist train negatives "$work/pairs.jsonl" -o "$work/taught.jsonl" \
-        --pipelines "rerank(dense, maxsim, depth=64)" --ranks 1:50 --count 16 --keep "$work/pool.shortlist"
+        --model "$work/late" --pipelines "rerank(dense, maxsim, depth=64)" --ranks 1:50 --count 16 \
+        --keep "$work/pool-late.shortlist"
     [ -e "$work/heads" ] || shortlist train poly-encoder "$work/poly.toml" -o "$work/heads" \
         --cache "$work/encoded-all" --beside "$work/late"
 }

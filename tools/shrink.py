@@ -3,9 +3,10 @@
     python tools/shrink.py --work WORK --pairs pairs.jsonl judge=0.5 judge-small=0.5 late=0.3
 
 Writes WORK/judge, WORK/judge-small and WORK/heads. The shipped models were trained before recipes could say it: this
-does to their int8 weights what training does to its own. A late-interaction head starts as the projection that lies in
-the default model's weights, up to a rotation, which changes no similarity: the one that brings it nearest to what was
-learned (orthogonal Procrustes, Schönemann 1966).
+does to their int8 weights what training does to its own; once, or it refuses (late interaction's share stands in its
+card alone). A late-interaction head is drawn towards the projection that lies in the default model's weights, turned
+and scaled, which changes no similarity, to be as near as can be to what was learned (orthogonal Procrustes, Schönemann
+1966).
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def shrink_judge(name: str, share: float, work: Path, pairs: Path) -> None:
         for parameter, value in zip(model.head_parameters(), heads, strict=True):
             parameter.lerp_(value, share)
     said = json.loads((JUDGES[name] / "model.json").read_text())
+    if said["training"]["recipe"]["schedule"].get("shrink"):
+        raise SystemExit(f"{name}: has been drawn back already")
     said["training"]["recipe"]["schedule"]["shrink"] = share
     taken = ("license", "origin", "first_stage", "training")
     details = {key: said[key] for key in taken if key in said}

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shortlist import Collection
 from shortlist.collection import Snapshot, Store
 from shortlist.protocols import ScoresDocuments
 from shortlist.search import BM25, TFIDF, Dense, MaxSim, PreparedQuery
 from shortlist.search.pipeline import Leaf
-from shortlist.search.scorers import make_scorer
+from shortlist.search.scorers import BM25Scorer, DenseScorer, make_scorer
 from tests.search.corpus import QUERIES
 
 RETRIEVERS: list[Leaf] = [BM25(), BM25(k1=0.5, b=0.3), BM25(k1=0), TFIDF(), Dense(), MaxSim()]
@@ -23,7 +24,7 @@ every_retriever = pytest.mark.parametrize("retriever", RETRIEVERS, ids=str)
 every_collection = pytest.mark.parametrize("where", ["fresh", "grown"])
 
 Bind = Callable[..., ScoresDocuments]
-"""``bind(where, retriever, query, condition=...)``: the retriever's scorer for one query."""
+"""``bind(where, retriever, query, allowed)``: the retriever's scorer for one query, with what a filter lets through."""
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +38,15 @@ def snapshots(collections: dict[str, Collection]) -> Iterator[dict[str, Snapshot
 
 @pytest.fixture(scope="module")
 def bind(collections: dict[str, Collection], snapshots: dict[str, Snapshot]) -> Bind:
-    def make(where: str, retriever: Leaf, query: str) -> ScoresDocuments:
+    def make(
+        where: str, retriever: Leaf, query: str, allowed: NDArray[np.bool_] | None = None
+    ) -> ScoresDocuments:
         collection, snapshot = collections[where], snapshots[where]
         about = collection.encoder.settings
         prepared = PreparedQuery(query, collection.analyzer, lambda: collection.encoder)
         scales = about.dense_scale, about.token_scale
-        return make_scorer(retriever, snapshot, prepared, snapshot.allowed(None), scales)
+        allowed = snapshot.allowed(None) if allowed is None else allowed
+        return make_scorer(retriever, snapshot, prepared, allowed, scales)
 
     return make
 
@@ -89,6 +93,37 @@ def test_the_best_are_those_that_score_highest_and_all_that_tie_with_the_last(
             p: s for p, s in candidates.items() if s >= bound
         }
         assert positions.tolist() == sorted(positions.tolist())
+
+
+@every_collection
+@every_retriever
+@settings(max_examples=20)
+@given(
+    query=st.sampled_from(QUERIES), seed=st.integers(0, 99), counts=st.lists(st.integers(1, 60), max_size=4)
+)
+def test_a_filter_narrows_what_is_found_and_not_what_is_told_of_the_whole(
+    bind: Bind,
+    snapshots: dict[str, Snapshot],
+    where: str,
+    retriever: Leaf,
+    query: str,
+    seed: int,
+    counts: list[int],
+) -> None:
+    snapshot = snapshots[where]
+    allowed = snapshot.live & (np.random.default_rng(seed).random(snapshot.size) < 0.4)
+    whole = everything(bind(where, retriever, query), snapshot)
+    scorer = bind(where, retriever, query, allowed)
+    for k in counts:  # in turn, as a fusion asks
+        found = dict(zip(*(part.tolist() for part in scorer.best(k)), strict=True))
+        candidates = {
+            p: s for p, s in whole.items() if allowed[p] and (scorer.absent is None or s > scorer.absent)
+        }
+        bound = sorted(candidates.values(), reverse=True)[min(k, len(candidates)) - 1] if candidates else 0
+        assert found == {p: s for p, s in candidates.items() if s >= bound}
+        if isinstance(scorer, BM25Scorer | DenseScorer):
+            assert scorer.top(k).tolist() == sorted(whole.values(), reverse=True)[:k]
+    assert scorer.scale() == bind(where, retriever, query).scale()
 
 
 @every_retriever

@@ -23,8 +23,12 @@ def hard_link(path: Path, target: Path) -> None:
 
 @pytest.fixture(scope="session")
 def encoders() -> dict[str, Encoder]:
-    """The model that comes with shortlist, in both modes."""
-    return {"fast": Encoder.load(mode="fast"), "exact": Encoder.load(mode="exact")}
+    """The model that comes with shortlist, in both modes; ``graph`` is ``fast`` without kernels."""
+    return {
+        "fast": Encoder.load(mode="fast"),
+        "graph": Encoder.load(mode="fast", kernels=False),
+        "exact": Encoder.load(mode="exact"),
+    }
 
 
 @pytest.fixture

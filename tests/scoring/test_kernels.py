@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shortlist.errors import ShortlistError
-from shortlist.scoring import dense, fast, kernels, late, lexical
+from shortlist.scoring import at_least_kth, dense, fast, kernels, late, lexical
 from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_named
 
 NATIVE = [name for name in available() if name != NUMPY]
 
-pytestmark = pytest.mark.skipif(not NATIVE, reason="built without a compiler")
 every_set = pytest.mark.usefixtures("name")
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -125,6 +125,51 @@ def test_best_products(
 
 
 @every_set
+@pytest.mark.parametrize("share", [None, 0.001, 0.5])
+def test_many_documents_of_several_rows(name: str, share: float | None) -> None:
+    """More than are worked on at a time, so that parts, threads and documents that end in a part are joined."""
+    random = np.random.default_rng(4)
+    count = 9000
+    firsts = np.cumsum(np.concatenate([[0], random.integers(1, 4, count)])).astype(np.int64)
+    vectors = random.integers(-3, 4, (int(firsts[-1]), 16), dtype=np.int8)  # many tie
+    asked = random.integers(-3, 4, (2, 16), dtype=np.int8)
+    allowed = None if share is None else random.random(count) < share
+    native = native_named(name)
+    assert native is not None
+    bits = random.integers(0, 2**64, (int(firsts[-1]), 2), dtype=np.uint64)
+    query_bits = random.integers(0, 2**64, 2, dtype=np.uint64)
+    distances = np.bitwise_count(bits ^ query_bits).sum(axis=1).astype(np.int64)
+    nearest = at_least_kth(
+        np.where(
+            True if allowed is None else allowed,
+            -np.minimum.reduceat(distances, firsts[:-1]).astype(float),
+            -np.inf,
+        ),
+        70,
+    )
+    for k in (1, 70):
+        expected = dense.best_products(vectors, asked, k, firsts, allowed)
+        for threads in (1, 2, 4):
+            assert same(fast.best_products(vectors, asked, k, firsts, allowed, threads=threads), expected)
+    for threads in (1, 3):
+        found, _ = native.nearest_bits(bits, query_bits, 70, firsts, allowed, threads)
+        assert found.tolist() == nearest.tolist()
+    one_each, _ = native.nearest_bits(bits, query_bits, 70, None, None, 2)
+    assert one_each.tolist() == at_least_kth(-distances.astype(float), 70).tolist()
+
+
+@every_set
+def test_arrays_that_the_reference_takes_are_taken() -> None:
+    random = np.random.default_rng(5)
+    vectors, asked = int8(random, 40, 24), int8(random, 3, 24)
+    firsts = np.arange(0, 41, 2, dtype=np.int32)
+    allowed = (random.random(40) < 0.5)[::2]
+    found = fast.best_products(vectors, asked[::2], 5, firsts, allowed)  # type: ignore[arg-type]
+    assert same(found, dense.best_products(vectors, asked[::2], 5, firsts, allowed))  # type: ignore[arg-type]
+    assert fast.dot_products(vectors[:, :0], asked[:, :0]).tolist() == np.zeros((3, 40)).tolist()
+
+
+@every_set
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 1.0])
 def test_best_products_of_many_documents(share: float) -> None:
     random = np.random.default_rng(2)
@@ -201,9 +246,10 @@ def test_best_bm25_of_many_documents() -> None:
     for share in (0.001, 0.5, 0.03):
         having = np.flatnonzero(random.random(count) < share).astype(np.int32)
         postings.append((having, random.integers(1, 9, len(having)).astype(np.uint8)))
-    lengths = 0.25 + random.random(count)
-    found = fast.best_bm25(postings, [6.0, 0.7, 3.5], lengths, 200, k1=1.2)
-    assert same([found], [lexical.best_bm25(postings, [6.0, 0.7, 3.5], lengths, 200, k1=1.2)])
+    lengths = 0.25 + random.integers(0, 4, count) / 4
+    for k, allowed in ((1, None), (200, None), (40_000, None), (200, random.random(count) < 0.3)):
+        found = fast.best_bm25(postings, [6.0, 0.7, 3.5], lengths, k, allowed, k1=1.2)
+        assert same([found], [lexical.best_bm25(postings, [6.0, 0.7, 3.5], lengths, k, allowed, k1=1.2)])
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -273,6 +319,11 @@ def test_without_the_extension_numpy_does_the_work() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert found.stdout.split("\n")[0] == "('numpy',) [[3.0, 3.0]]"
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no compiler here")
+def test_where_there_is_a_compiler_there_are_kernels() -> None:
+    assert available() != (NUMPY,)
 
 
 def test_scores_of_no_tokens_are_minus_infinity() -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import DataError, ModelError
 from shortlist.models.cores import usable_cores
-from shortlist.models.native_forward import NativeJudge
+from shortlist.models.native_transformer import NativeJudge
 from shortlist.models.own_folder import Description, Parts, describe, folder_at, open_parts
 from shortlist.models.pairs import PairTokens, tokenize_pairs
 from shortlist.models.safety import shown
@@ -26,6 +27,9 @@ from shortlist.models.score_cache import ScoreCache
 from shortlist.models.settings import MAX_TOKENS, integer, text
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.types import check_text
+
+if TYPE_CHECKING:
+    from shortlist.scoring._native import Transformer
 
 __all__ = ["CrossEncoder", "CrossEncoderSettings", "Judged"]
 
@@ -68,30 +72,30 @@ class CrossEncoder:
     number of threads.
     """
 
-    def __init__(self, description: Description, mode: str, cache: ScoreCache | None = None) -> None:
+    def __init__(
+        self, description: Description, mode: str, cache: ScoreCache | None = None, *, kernels: bool = True
+    ) -> None:
         self.settings = _settings(description)
         self.mode = mode
         self.cache = cache
-        head = description.values.get("head")
-        parts = open_parts(description, mode, self.settings.max_tokens, kernels_may=head in ("cls", "maxsim"))
+        head, labels = description.values.get("head"), len(self.settings.labels)
+
+        def fits(transformer: Transformer, stored: Mapping[str, NDArray[Any]]) -> bool:
+            return NativeJudge.fits(transformer, stored, head, labels)
+
+        parts = open_parts(description, mode, self.settings.max_tokens, fits=fits if kernels else None)
         self._tokenizer: Tokenizer = parts.tokenizer
         self._graph = parts.graph
-        self._run_pair = (
-            self._by_kernels(parts, str(head)) if parts.session is None else self._by_graph(parts)
-        )
+        self._run_pair: RunsPair
+        if parts.transformer is None:
+            self._run_pair, self._runner = self._by_graph(parts), "graph"
+        else:
+            judge = NativeJudge(parts.transformer, parts.stored, str(head), self._graph.parent)
+            self._run_pair, self._runner = (lambda row: judge(row.ids, row.first)), "kernels"
         if self._tokenizer.overhead != 2:
             raise ModelError(
                 f"{self._graph.parent}: its tokenizer adds {self._tokenizer.overhead} tokens to a text, expected 2"
             )
-
-    def _by_kernels(self, parts: Parts, head: str) -> RunsPair:
-        """Give what scores a pair by the kernels, if the folder has the tensors of a head."""
-        assert parts.kernels is not None
-        try:
-            judge = NativeJudge(parts.kernels, parts.stored, head)
-        except KeyError as error:
-            raise ModelError(f"{self._graph.parent}: no tensor {error}") from None
-        return lambda row: judge(row.ids, row.first)
 
     def _by_graph(self, parts: Parts) -> RunsPair:
         """Give what scores a pair by the graph, if it is one of a cross-encoder."""
@@ -117,11 +121,16 @@ class CrossEncoder:
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike[str], *, mode: str = "fast", cache: ScoreCache | None = None
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        mode: str = "fast",
+        cache: ScoreCache | None = None,
+        kernels: bool = True,
     ) -> CrossEncoder:
         """Load a model folder, as ``shortlist train cross-encoder`` writes them.
 
-        Scores that ``cache`` remembers are not computed again.
+        Scores that ``cache`` remembers are not computed again. ``kernels`` as in :meth:`Encoder.load`.
 
         Raises:
             ModelError: the folder is no cross-encoder, is damaged, or needs something that is not supported.
@@ -138,7 +147,7 @@ class CrossEncoder:
                 f"{path}: no model folder of a cross-encoder",
                 hint="train one: shortlist train cross-encoder --help",
             )
-        return cls(describe(folder_at(path), "cross_encoder"), mode, cache)
+        return cls(describe(folder_at(path), "cross_encoder"), mode, cache, kernels=kernels)
 
     def score(self, query: str, texts: Sequence[str], *, threads: int | None = None) -> NDArray[np.float64]:
         """Score texts for one query: ``[B]`` logits, or ``[B, K]`` of several labels.
@@ -160,7 +169,7 @@ class CrossEncoder:
             check_text(query, "a query")
             check_text(passage, "a passage")
         rows = tokenize_pairs(self._tokenizer, pairs, self.settings.max_query_tokens)
-        model = f"{self.settings.fingerprint} {self.mode}"
+        model = f"{self.settings.fingerprint} {self.mode} {self._runner}"
         cache = self.cache
         keys = [] if cache is None else [ScoreCache.key(model, *pair) for pair in pairs]
         known = [None] * len(pairs) if cache is None else cache.get(keys)

@@ -86,18 +86,21 @@ class Encoder:
         )
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str] | None = None, *, mode: Mode = "fast") -> Encoder:
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, mode: Mode = "fast", kernels: bool = True
+    ) -> Encoder:
         """Load the model that comes with shortlist, or the one in ``folder``.
 
         ``folder`` is a model folder of shortlist's, or one saved by sentence-transformers with an ONNX
-        graph (``exact`` only). Takes about 0.2 s for the default model; never touches the network.
+        graph (``exact`` only). Takes about 0.2 s for the default model; never touches the network. Without ``kernels``
+        mode ``fast`` runs on ONNX Runtime, as it does on processors that the kernels aren't for.
 
         Raises:
             ModelError: the folder is not a model, is damaged, or needs something that is not supported.
         """
         if mode not in ("fast", "exact"):
             raise ModelError(f"mode {mode!r} is neither 'fast' nor 'exact'")
-        loaded = load_folder(DEFAULT if folder is None else Path(folder), mode)
+        loaded = load_folder(DEFAULT if folder is None else Path(folder), mode, kernels=kernels)
         queries = None if loaded.queries is None else cls(loaded.queries, mode)
         return cls(loaded, mode, queries)
 

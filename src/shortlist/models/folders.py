@@ -18,7 +18,7 @@ import numpy as np
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
 from shortlist.models.heads import HEADS, Heads
-from shortlist.models.native_forward import NativeBackbone
+from shortlist.models.native_transformer import NativeBackbone
 from shortlist.models.own_folder import DEFAULT, Description, describe, folder_at, open_parts
 from shortlist.models.pooling import pool
 from shortlist.models.safety import (
@@ -72,15 +72,15 @@ class Loaded:
     queries: Loaded | None = None
 
 
-def load_folder(path: Path, mode: str) -> Loaded:
-    """Load an encoder's parts from a model folder of either kind.
+def load_folder(path: Path, mode: str, *, kernels: bool = True) -> Loaded:
+    """Load an encoder's parts from a model folder of either kind; without ``kernels`` its graph runs everywhere.
 
     Raises:
         ModelError: the folder is not a model, is damaged, or uses something that is not supported.
     """
     folder = _existing(path)
     if folder.has("model.json"):
-        return _load_own(describe(folder, "bert"), mode)
+        return _load_own(describe(folder, "bert"), mode, kernels=kernels)
     return Loaded(*_load_sentence_transformers(folder, mode), Heads())
 
 
@@ -116,7 +116,7 @@ def _digest(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _load_own(description: Description, mode: str) -> Loaded:
+def _load_own(description: Description, mode: str, *, kernels: bool = True) -> Loaded:
     where, values = description.where, description.values
     try:
         settings = _settings(
@@ -136,11 +136,12 @@ def _load_own(description: Description, mode: str) -> Loaded:
     except KeyError as error:
         raise ModelError(f"{where}: no {error}") from None
     needs_mask = settings.late is not None and settings.late.expansion_length and not settings.late.attend
-    kernels_may = settings.pooling != "pooler" and not needs_mask
-    parts = open_parts(description, mode, settings.max_tokens, kernels_may=kernels_may)
+    graph_only = not kernels or settings.pooling == "pooler" or needs_mask
+    fits = None if graph_only else NativeBackbone.fits
+    parts = open_parts(description, mode, settings.max_tokens, fits=fits)
     backbone: Backbone | NativeBackbone
-    if parts.kernels is not None:
-        backbone = NativeBackbone(parts.kernels, parts.stored, BATCH_TOKENS)
+    if parts.transformer is not None:
+        backbone = NativeBackbone(parts.transformer, parts.stored, where.parent, batch_tokens=BATCH_TOKENS)
     else:
         assert parts.session is not None
         backbone = Backbone(parts.session, parts.graph, batch_tokens=BATCH_TOKENS)
@@ -150,11 +151,13 @@ def _load_own(description: Description, mode: str) -> Loaded:
             f" its graph gives {backbone.dimensions} and {backbone.late_dimensions}"
         )
     heads = Heads.of(parts.heads, settings.dimensions, where.parent / HEADS)
-    queries = _query_encoder(description, settings, mode) if values.get("query_encoder") else None
+    queries = None
+    if values.get("query_encoder"):
+        queries = _query_encoder(description, settings, mode, kernels=kernels)
     return Loaded(settings, parts.tokenizer, backbone, heads, queries)
 
 
-def _query_encoder(description: Description, settings: Settings, mode: str) -> Loaded:
+def _query_encoder(description: Description, settings: Settings, mode: str, *, kernels: bool) -> Loaded:
     """Load the encoder of queries from its folder in the folder, if it is the one that was meant and fits."""
     where, values = description.where, description.values
     name = text(values["query_encoder"], "query_encoder", where, 200)
@@ -169,7 +172,7 @@ def _query_encoder(description: Description, settings: Settings, mode: str) -> L
         raise ModelError(f"{inner.path}: damaged: its checksum is not the one in {where}")
     if other.values.get("query_encoder"):
         raise ModelError(f"{inner.path}: has an encoder of queries of its own")
-    found = _load_own(other, mode)
+    found = _load_own(other, mode, kernels=kernels)
     for what in ("dimensions", "token_dimensions", "similarity"):
         if getattr(found.settings, what) != getattr(settings, what):
             theirs, own = getattr(found.settings, what), getattr(settings, what)

@@ -8,7 +8,7 @@ those tensors or none.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ from shortlist.errors import ModelError
 from shortlist.models.backbone import open_graph
 from shortlist.models.graph_check import GraphFacts
 from shortlist.models.heads import HEADS, PROJECTION
-from shortlist.models.native_forward import open_kernels
+from shortlist.models.native_transformer import open_transformer
 from shortlist.models.safety import GRAPH_BYTES, TOKENIZER_BYTES, ModelFolder, parse_json, refuse_code, shown
 from shortlist.models.settings import MAX_DIMENSIONS, integer, text, texts
 from shortlist.models.tokenizer import Tokenizer
 from shortlist.models.weights import Form, bind_weights, read_bytes, read_weights
 
 if TYPE_CHECKING:
-    from shortlist.scoring._native import Forward as Kernels
+    from shortlist.scoring._native import Transformer
 
 __all__ = ["DEFAULT", "FLOAT", "JUDGES", "Description", "Parts", "describe", "folder_at", "open_parts"]
 
@@ -75,13 +75,13 @@ class Description:
 class Parts:
     """Hold an open model, and what it was made of: its graph, its tensors as they were stored and as they are bound.
 
-    Either ``session`` runs it or ``kernels``, which need no graph. In mode ``fast`` an encoder's stored tensors are
-    changed by binding them.
+    Either ``session`` runs it or ``transformer``, the kernels', which needs no graph. In mode ``fast`` an encoder's
+    stored tensors are changed by binding them.
     """
 
     tokenizer: Tokenizer
     session: onnxruntime.InferenceSession | None
-    kernels: Kernels | None
+    transformer: Transformer | None
     graph: Path
     heads: Mapping[str, NDArray[Any]]
     graph_data: bytes
@@ -117,10 +117,16 @@ def describe(folder: ModelFolder, architecture: str | None) -> Description:
 _KINDS = {"bert": "an encoder", "cross_encoder": "a cross-encoder"}
 
 
-def open_parts(description: Description, mode: str, max_tokens: int, *, kernels_may: bool = False) -> Parts:
+def open_parts(
+    description: Description,
+    mode: str,
+    max_tokens: int,
+    *,
+    fits: Callable[[Transformer, Mapping[str, NDArray[Any]]], bool] | None = None,
+) -> Parts:
     """Open graph, weights and tokenizer of a folder, each checked against its checksum.
 
-    ``kernels_may`` says that in mode ``fast`` kernels in C++ may run the transformer in place of the graph.
+    In mode ``fast`` kernels in C++ run the transformer in place of the graph if it ``fits``.
 
     Raises:
         ModelError: a file is missing, damaged, or not what it may be.
@@ -165,11 +171,11 @@ def open_parts(description: Description, mode: str, max_tokens: int, *, kernels_
     if positions is not None and (positions.ndim != 2 or len(positions) < max_tokens):
         count = len(positions) if positions.ndim == 2 else f"{list(positions.shape)} as"
         raise ModelError(f"{where}: max_tokens is {max_tokens}, the model has {count} positions")
-    if mode == "fast" and kernels_may:
-        kernels = open_kernels(values, stored, where)
-        if kernels is not None:
-            tokenizer.check_rows(_words(stored))
-            return Parts(tokenizer, None, kernels, folder.path / graph, heads, graph_data, stored, {})
+    if mode == "fast" and fits is not None:
+        transformer = open_transformer(values, stored, where)
+        if transformer is not None and fits(transformer, stored):
+            tokenizer.check_rows(len(stored["embeddings.word.weight.i8"]))
+            return Parts(tokenizer, None, transformer, folder.path / graph, heads, graph_data, stored, {})
     bound: dict[str, NDArray[Any]] = {}
 
     def bind(facts: GraphFacts) -> Mapping[str, NDArray[Any]]:
@@ -180,12 +186,6 @@ def open_parts(description: Description, mode: str, max_tokens: int, *, kernels_
     session, facts = open_graph(graph_data, folder.path / graph, bind)
     tokenizer.check_rows(facts.rows)
     return Parts(tokenizer, session, None, folder.path / graph, heads, graph_data, stored, bound)
-
-
-def _words(stored: Mapping[str, NDArray[Any]]) -> int:
-    """Give the number of word embeddings."""
-    table = "embeddings.word.weight"
-    return len(stored[f"{table}.i8"] if f"{table}.i8" in stored else stored[table])
 
 
 def _form(facts: GraphFacts) -> Form:

@@ -1,6 +1,5 @@
 """The kernels of native/, as native/module.cpp shows them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,10 +53,12 @@ class Native:
         allowed: NDArray[np.bool_] | None = ...,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
-class Forward:
-    def __init__(
-        self, tensors: Mapping[str, NDArray[Any]], layers: int, heads: int, epsilon: float
-    ) -> None: ...
+class Transformer:
+    def __init__(self, tensors: dict[str, NDArray[Any]], layers: int, heads: int, epsilon: float) -> None: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def has_types(self) -> bool: ...
     def __call__(
         self,
         ids: NDArray[np.int32],

@@ -26,7 +26,7 @@ def maxsim(
 ) -> NDArray[np.float64]:
     """Give what :func:`shortlist.scoring.late.maxsim` gives."""
     kernels = native()
-    if kernels is None:
+    if kernels is None or not query.shape[1]:
         return late.maxsim(query, tokens, offsets, weights)
     wide = None if weights is None else np.ascontiguousarray(weights, np.float64)
     return kernels.maxsim(_rows(query), _rows(tokens), np.ascontiguousarray(offsets, np.int64), wide, threads)
@@ -42,7 +42,7 @@ def dot_products(
     """
     check_dimensions(vectors, queries)
     kernels = native()
-    if kernels is None:
+    if kernels is None or not vectors.shape[1]:
         return dense.dot_products(vectors, queries)
     return kernels.dot_products(_rows(vectors), _rows(queries), threads)
 
@@ -63,9 +63,10 @@ def best_products(
     """
     check_dimensions(vectors, queries)
     kernels = native()
-    if kernels is None or k < 1:
+    if kernels is None or k < 1 or not vectors.shape[1]:
         return dense.best_products(vectors, queries, k, firsts, allowed)
-    return kernels.best_products(_rows(vectors), _rows(queries), k, firsts, allowed, threads)
+    its_firsts = None if firsts is None else np.ascontiguousarray(firsts, np.int64)
+    return kernels.best_products(_rows(vectors), _rows(queries), k, its_firsts, _mask(allowed), threads)
 
 
 def best_bm25(
@@ -82,15 +83,19 @@ def best_bm25(
     if kernels is None or k < 1:
         return lexical.best_bm25(postings, idfs, relative_lengths, k, allowed, k1=k1)
     return kernels.best_bm25(
-        [documents for documents, _ in postings],
-        [frequencies for _, frequencies in postings],
+        [np.ascontiguousarray(documents) for documents, _ in postings],
+        [np.ascontiguousarray(frequencies) for _, frequencies in postings],
         list(idfs),
-        relative_lengths,
+        np.ascontiguousarray(relative_lengths),
         k1,
         k,
-        allowed,
+        _mask(allowed),
     )
 
 
 def _rows(values: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.ascontiguousarray(values, np.int8)
+
+
+def _mask(values: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    return None if values is None else np.ascontiguousarray(values)

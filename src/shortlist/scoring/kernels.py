@@ -1,8 +1,9 @@
 """Who does the arithmetic of a search: kernels in C++ for this processor, or numpy.
 
 The kernels (``native/`` in the repository) give the same bits as the reference in numpy beside this module; a package
-that was built without a compiler does without them. ``SHORTLIST_KERNELS`` chooses: ``numpy``, or one of
-:func:`available`, of which the first, the fastest, is used otherwise.
+that was built without a compiler does without them. The environment's ``SHORTLIST_KERNELS`` chooses: ``numpy``, or
+another of :func:`available`, of which the first, the fastest, is used otherwise. A model that was loaded keeps to what
+was chosen then.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 from shortlist.errors import ShortlistError
 
 if TYPE_CHECKING:
-    from shortlist.scoring._native import Forward, Native
+    from shortlist.scoring._native import Native, Transformer
 
 try:
-    from shortlist.scoring import _native
-except ImportError:  # built without a compiler
+    import shortlist.scoring._native as _native
+except ModuleNotFoundError:  # built without a compiler
     _native = None  # type: ignore[assignment]
 
-__all__ = ["VARIABLE", "available", "native", "native_forward", "native_named"]
+__all__ = ["VARIABLE", "available", "native", "native_named", "native_transformer"]
 
 VARIABLE = "SHORTLIST_KERNELS"
 NUMPY = "numpy"
@@ -57,7 +58,7 @@ def native_named(name: str) -> Native | None:
     return None if name == NUMPY or _native is None else _native.Native(name)
 
 
-def native_forward() -> type[Forward] | None:
+def native_transformer() -> type[Transformer] | None:
     """Give what runs a transformer, or ``None`` where the kernels to use can't."""
     kernels = native()
-    return _native.Forward if kernels is not None and kernels.name == RUNS_TRANSFORMERS else None
+    return _native.Transformer if kernels is not None and kernels.name == RUNS_TRANSFORMERS else None

@@ -1,7 +1,7 @@
 """How each leaf of a pipeline scores the documents of a snapshot for one query.
 
-A scorer belongs to one query on one snapshot and remembers what it has computed, so that a stage that
-scores again, and the hit that reports the score, cost nothing.
+A scorer belongs to one query on one snapshot and remembers what is dear to compute, so that a stage that
+scores again, and the hit that reports the score, cost little.
 """
 
 from __future__ import annotations
@@ -112,20 +112,23 @@ class BM25Scorer(_Words):
     def __init__(self, snapshot: Snapshot, query: PreparedQuery, allowed: Mask, kind: BM25) -> None:
         super().__init__(snapshot, query, allowed)
         self._kind = kind
-        self._known: dict[int, tuple[int, Found]] = {}
+        self._known: dict[bool, tuple[int, Found]] = {}
 
     def best(self, k: int) -> Found:
         """Give the ``k`` best candidates and all that tie with the last."""
-        return self._best(k, self._allowed)
+        return self._best(k, live=False)
 
     def top(self, k: int) -> Scores:
         """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first."""
-        scores = np.sort(self._best(k, self._snapshot.live)[1])[::-1][:k]
+        scores = np.sort(self._best(k, live=True)[1])[::-1][:k]
         return np.pad(scores, (0, max(0, min(k, self._snapshot.document_count) - len(scores))))
 
-    def _best(self, k: int, allowed: Mask) -> Found:
-        known = self._known.get(id(allowed))
+    def _best(self, k: int, *, live: bool) -> Found:
+        """Give the best of the live documents, or of those that are allowed."""
+        live = live or self._allowed is self._snapshot.live  # no filter: the same
+        known = self._known.get(live)
         if known is None or known[0] < k:
+            allowed = self._snapshot.live if live else self._allowed
             snapshot, kind = self._snapshot, self._kind
             lengths = snapshot.relative_lengths(kind.b)
             parts = []
@@ -136,7 +139,7 @@ class BM25Scorer(_Words):
                     postings, idfs = [found for found, _ in terms], [idf for _, idf in terms]
                     found = best_bm25(postings, idfs, lengths[start:end], k, mask, k1=kind.k1)
                     parts.append((found[0] + start, found[1]))
-            known = self._known[id(allowed)] = k, _merged(parts, k)
+            known = self._known[live] = k, _merged(parts, k)
         return known[1] if known[0] == k else _merged([known[1]], k)
 
     def score(self, positions: Positions) -> Scores:
@@ -145,8 +148,10 @@ class BM25Scorer(_Words):
         lengths = self._snapshot.relative_lengths(self._kind.b)
         for number, (start, end) in enumerate(pairwise(self._snapshot.starts)):
             inside = np.flatnonzero((positions >= start) & (positions < end))
-            local = positions[inside] - start
             for (documents, frequencies), idf in self._terms[number]:
+                local = (positions[inside] - start).astype(
+                    documents.dtype
+                )  # or all postings would be converted
                 places = np.minimum(np.searchsorted(documents, local), len(documents) - 1)
                 having = documents[places] == local
                 chosen = inside[having]
@@ -226,22 +231,27 @@ class DenseScorer:
         self._scale = scale
         self._allowed = allowed
         self._threads = threads
-        self._known: dict[int, tuple[int, Found]] = {} if ready is None else {id(allowed): ready}
+        self._known: dict[bool, tuple[int, Found]] = {}
+        if ready is not None:
+            self._known[allowed is snapshot.live] = ready
 
     def best(self, k: int) -> Found:
         """Give the ``k`` best candidates and all that tie with the last."""
-        return self._best(k, self._allowed)
+        return self._best(k, live=False)
 
     def top(self, k: int) -> Scores:
         """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first."""
-        return np.sort(self._best(k, self._snapshot.live)[1])[::-1][:k]
+        return np.sort(self._best(k, live=True)[1])[::-1][:k]
 
-    def _best(self, k: int, allowed: Mask) -> Found:
-        known = self._known.get(id(allowed))
+    def _best(self, k: int, *, live: bool) -> Found:
+        """Give the best of the live documents, or of those that are allowed."""
+        live = live or self._allowed is self._snapshot.live  # no filter: the same
+        known = self._known.get(live)
         if known is None or known[0] < k:
+            allowed = self._snapshot.live if live else self._allowed
             vector, _ = self._query.dense
             (found,) = best_documents(self._snapshot, vector[None], k, allowed, self._threads)
-            known = self._known[id(allowed)] = k, found
+            known = self._known[live] = k, found
         positions, products = known[1] if known[0] == k else _merged([known[1]], k)
         return positions, self._scaled(products)
 
@@ -296,13 +306,11 @@ def best_documents(
     All queries share one pass over the vectors.
     """
     parts: list[list[Found]] = [[] for _ in vectors]
-    for start, end, segment in zip(snapshot.starts, snapshot.starts[1:], snapshot.segments, strict=False):
+    for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
         firsts = None if segment.passage_count == len(segment) else segment.first_passages
         mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
-        many = segment.dense.size >= _WORTH_THREADS
-        each = best_products(
-            segment.dense, vectors, k, firsts, mask, threads=(threads or usable_cores()) if many else 1
-        )
+        count = _threads(segment.dense.size, threads)
+        each = best_products(segment.dense, vectors, k, firsts, mask, threads=count)
         for part, (positions, products) in zip(parts, each, strict=True):
             part.append((positions + start, products))
     return [_merged(part, k) for part in parts]
@@ -329,12 +337,18 @@ class _ByPassage:
     closeness: int
 
     def __init__(
-        self, snapshot: Snapshot, query: PreparedQuery, scale: float, allowed: NDArray[np.bool_]
+        self,
+        snapshot: Snapshot,
+        query: PreparedQuery,
+        scale: float,
+        allowed: Mask,
+        threads: int | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._query = query
         self._scale = scale
         self._allowed = allowed
+        self._threads = threads
         self._known = np.full(snapshot.size, np.nan)
 
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
@@ -383,7 +397,8 @@ class PolyScorer(_ByPassage):
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
         assert self._query.codes is not None  # make_scorer asked
         codes, scales = self._query.codes
-        products = dot_products(_rows(segment.dense, passages), codes)
+        vectors = _rows(segment.dense, passages)
+        products = dot_products(vectors, codes, threads=_threads(vectors.size, self._threads))
         similarities = products * (self._scale * scales.astype(np.float64))[:, None]
         return poly_scores(similarities, self._query.vectors.sharpness)
 
@@ -397,13 +412,12 @@ class LateScorer(_ByPassage):
         query, scales = self._query.tokens
         tokens, offsets = segment.tokens, segment.token_offsets
         if _are_neighbours(passages):  # no copy
-            chosen = offsets[passages[0] : passages[-1] + 2]
-            scores = maxsim(query, tokens[chosen[0] : chosen[-1]], chosen - chosen[0], scales)
+            places = offsets[passages[0] : passages[-1] + 2]
+            found, places = tokens[places[0] : places[-1]], places - places[0]
         else:
             firsts, ends = offsets[passages], offsets[passages + 1]
-            chosen = np.concatenate([[0], np.cumsum(ends - firsts)])
-            scores = maxsim(query, tokens.gather(firsts, ends), chosen, scales)
-        return scores * self._scale
+            found, places = tokens.gather(firsts, ends), np.concatenate([[0], np.cumsum(ends - firsts)])
+        return maxsim(query, found, places, scales, threads=_threads(found.size, self._threads)) * self._scale
 
 
 class CrossScorer:
@@ -499,7 +513,7 @@ class CrossScorer:
 
 
 _PAIR_MS = 8  # that a judge of six layers takes to read a passage, on one core
-_WORTH_THREADS = 1 << 24  # bytes of vectors from which on a scan is shared between threads
+_WORTH_THREADS = 1 << 22  # bytes of vectors from which on they are shared between threads
 _DOCUMENTS = 2000  # scored at a time, to bound the memory of the gathered tokens
 
 
@@ -534,14 +548,14 @@ def make_scorer(
                     "this collection has no token vectors, which late interaction reads",
                     hint="index it again without --no-tokens, or use --pipeline hybrid",
                 )
-            return LateScorer(snapshot, query, scales[1], allowed)
+            return LateScorer(snapshot, query, scales[1], allowed, threads)
         case Poly():
             if query.codes is None:
                 raise PipelineError(
                     "this collection's model has no poly-encoder",
                     hint="index with one that has; shortlist train poly-encoder makes them",
                 )
-            return PolyScorer(snapshot, query, scales[0], allowed)
+            return PolyScorer(snapshot, query, scales[0], allowed, threads)
         case Cross(model=model):
             assert judges is not None
             nearest = nearest or DenseScorer(snapshot, query, scales[0], allowed)
@@ -559,6 +573,11 @@ def _best_passages(
         chosen = 0 if len(passages) == 1 else int(score(number, passages).argmax())
         best.append(snapshot.passages(position)[chosen])
     return best
+
+
+def _threads(size_bytes: int, threads: int | None) -> int:
+    """Give how many threads vectors of that size are worth; ``None`` are all cores."""
+    return (threads or usable_cores()) if size_bytes >= _WORTH_THREADS else 1
 
 
 def _are_neighbours(passages: Positions) -> bool:

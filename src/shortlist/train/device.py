@@ -23,7 +23,11 @@ def bfloat16_helps() -> bool:
     """Say whether products in bfloat16 are faster: a CPU without instructions for them takes several times as long."""
     if training_device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    # Of torch's own module, under names that it may change: without them the instructions are not known to be there.
+    known = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return any(bool(asked()) for asked in known if asked is not None)
 
 
 def on_device(function: Callable[P, R]) -> Callable[P, R]:

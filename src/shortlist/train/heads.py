@@ -50,6 +50,7 @@ from shortlist.train.record import training_record
 
 __all__ = ["train_head"]
 
+_AT_ONCE = 1000  # passages encoded together
 _SAMPLE = 2000
 """How many texts the constants of a model are measured on."""
 
@@ -298,11 +299,17 @@ def _served(texts: Sequence[str], model: Path, folder: Path, steps: Steps | None
     place = folder / f"{identity[:16]}.npy"
     if place.exists():
         return np.load(place)  # type: ignore[no-any-return]
-    found = encoder.views(
-        texts, progress=None if steps is None else steps("encode passages", len(texts))
-    ).dense.data
+    progress = None if steps is None else steps("encode passages", len(texts))
+    found = np.concatenate(
+        [
+            encoder.views(texts[start : start + _AT_ONCE], progress=progress).dense.data
+            for start in range(0, len(texts), _AT_ONCE)
+        ]
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(place, found)
+    unfinished = place.with_suffix(".new.npy")
+    np.save(unfinished, found)
+    unfinished.replace(place)
     return found
 
 

@@ -130,7 +130,8 @@ def train(
     )
     known = {**asdict(schedule), **(identity or {}), "example_count": len(examples)}
     del known["checkpoint_s"], known["part_size"], known["shrink"]
-    begun = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+    learning = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    begun = {name: value.detach().clone() for name, value in learning.items()} if schedule.shrink else {}
     checkpoint = Checkpoint(folder, known, model, optimizer)
     losses = checkpoint.load()
     begin, first, saved = time.monotonic(), len(losses), time.monotonic()
@@ -161,9 +162,8 @@ def train(
             checkpoint.save(losses)
             saved = time.monotonic()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in begun and schedule.shrink:
-                parameter.lerp_(begun[name], schedule.shrink)
+        for name, at_first in begun.items():
+            learning[name].lerp_(at_first, schedule.shrink)
     model.eval()
     return _recent(losses)
 

@@ -1,23 +1,34 @@
 """The transformer in C++ against the same arithmetic in numpy, and against the graph of the model that comes along."""
 
+import json
 import math
+import shutil
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
 
 from shortlist import Encoder
+from shortlist.errors import ModelError
 from shortlist.models.cross_encoder import CrossEncoder
-from shortlist.models.native_forward import NativeBackbone
-from shortlist.models.own_folder import JUDGES
-from shortlist.scoring.kernels import NUMPY, VARIABLE, native_forward
+from shortlist.models.heads import HEADS
+from shortlist.models.native_transformer import NativeBackbone
+from shortlist.models.own_folder import DEFAULT, JUDGES, WEIGHTS
+from shortlist.models.score_cache import ScoreCache
+from shortlist.scoring.kernels import NUMPY, VARIABLE, native_transformer
+from shortlist.train.export import write_description
 
 Float = NDArray[np.float32]
 GROUP = 64
 
-pytestmark = pytest.mark.skipif(native_forward() is None, reason="this processor has no AVX-512 with VNNI")
+pytestmark = pytest.mark.skipif(
+    native_transformer() is None, reason="this processor has no AVX-512 with VNNI"
+)
 
 
 def random_model(seed: int, hidden: int, inner: int, layers: int, *, types: bool) -> dict[str, NDArray[Any]]:
@@ -105,7 +116,7 @@ def test_the_vectors_are_those_of_the_arithmetic_written_down(
 ) -> None:
     hidden, inner, heads, layers = shape
     tensors = random_model(1, hidden, inner, layers, types=types)
-    make = native_forward()
+    make = native_transformer()
     assert make is not None
     run = make(tensors, layers, heads, 1e-12)
     random = np.random.default_rng(2)
@@ -121,7 +132,7 @@ def test_the_vectors_are_those_of_the_arithmetic_written_down(
 
 def test_a_text_has_the_same_bytes_alone_and_in_any_company() -> None:
     tensors = random_model(3, 128, 192, 2, types=True)
-    make = native_forward()
+    make = native_transformer()
     assert make is not None
     run, random = make(tensors, 2, 2, 1e-12), np.random.default_rng(4)
     lengths = [3, 70, 1, 0, 17, 64, 49, 2]
@@ -135,7 +146,7 @@ def test_a_text_has_the_same_bytes_alone_and_in_any_company() -> None:
 
 
 def test_a_projection_is_a_product_scaled_to_length_one() -> None:
-    make = native_forward()
+    make = native_transformer()
     assert make is not None
     run, random = make(random_model(5, 64, 64, 1, types=False), 1, 2, 1e-12), np.random.default_rng(6)
     for count in (0, 1, 5, 6, 13):
@@ -161,7 +172,7 @@ WRONG: dict[str, Any] = {
 def test_tensors_that_do_not_fit_are_refused(what: str) -> None:
     tensors = random_model(7, 64, 64, 1, types=False)
     WRONG[what](tensors)
-    make = native_forward()
+    make = native_transformer()
     assert make is not None
     with pytest.raises(ValueError, match=r"tensor|shape|size|multiple"):
         make(tensors, 1, 2, 1e-12)
@@ -180,7 +191,7 @@ def test_tensors_that_do_not_fit_are_refused(what: str) -> None:
 def test_tokens_that_would_read_elsewhere_are_refused(
     ids: list[int], offsets: list[int], message: str
 ) -> None:
-    make = native_forward()
+    make = native_transformer()
     assert make is not None
     run = make(random_model(8, 64, 64, 1, types=False), 1, 2, 1e-12)
     with pytest.raises(ValueError, match=message):
@@ -221,3 +232,98 @@ def test_the_judges_that_come_along_run_on_it_and_agree_with_their_graphs(
     spread = wanted.std()
     assert np.abs(native.score_pairs(pairs).scores - wanted).max() < 0.05 * spread
     assert np.abs(graph.score_pairs(pairs).scores - wanted).max() < 0.2 * spread
+
+
+def changed(
+    source: Path, folder: Path, tensors: str, change: Callable[[dict[str, Any]], object], **said: Any
+) -> Path:
+    """Copy a model folder with other tensors in a file of it, and other things said of it."""
+    shutil.copytree(source, folder)
+    found = load_file(folder / tensors)
+    change(found)
+    (folder / tensors).write_bytes(save(found))
+    values = json.loads((folder / "model.json").read_text()) | said
+    del values["files"]
+    write_description(folder, values)
+    return folder
+
+
+OTHER_HEADS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "one dimension": lambda t: t.update({"late.weight": np.ones(384, np.float32)}),
+    "other rows": lambda t: t.update({"late.weight": np.ones((320, 128), np.float32)}),
+}
+
+
+@pytest.mark.parametrize("what", OTHER_HEADS)
+def test_a_projection_of_another_shape_is_left_to_the_graph_which_refuses_it(
+    tmp_path: Path, what: str
+) -> None:
+    folder = changed(DEFAULT, tmp_path / "model", HEADS, OTHER_HEADS[what])
+    with pytest.raises(ModelError, match=r"late\.weight"):
+        Encoder.load(folder)
+
+
+OTHER_JUDGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a narrower head": lambda t: t.update({"head.weight": np.ones((1, 320), np.float32)}),
+    "fewer weights of tokens": lambda t: t.update({"head.query.weight": np.ones((320, 1), np.float32)}),
+    "no types": lambda t: t.pop("embeddings.type.weight"),
+    "no factor": lambda t: t.pop("head.factor"),
+}
+
+
+@pytest.mark.parametrize("what", OTHER_JUDGES)
+def test_a_judge_of_another_shape_is_left_to_the_graph_which_refuses_it(tmp_path: Path, what: str) -> None:
+    folder = changed(JUDGES["judge-small"], tmp_path / "judge", WEIGHTS, OTHER_JUDGES[what])
+    with pytest.raises(ModelError):
+        CrossEncoder.load(folder)
+
+
+def test_a_judge_that_calls_its_head_otherwise_runs_as_its_graph_is_drawn(tmp_path: Path) -> None:
+    folder = changed(JUDGES["judge-small"], tmp_path / "judge", WEIGHTS, lambda _: None, head="cls")
+    pairs = [("Who built it?", "Anna Berg built it."), ("Who built it?", "Bread needs yeast.")]
+    graph = CrossEncoder.load(JUDGES["judge-small"], kernels=False).score_pairs(pairs).scores
+    assert CrossEncoder.load(folder).score_pairs(pairs).scores.tobytes() == graph.tobytes()
+
+
+SAID: dict[str, Any] = {
+    "a list": [6, 12, 1e-12],
+    "no layers": {"attention_heads": 12, "epsilon": 1e-12},
+    "layers by half": {"layers": 6.5, "attention_heads": 12, "epsilon": 1e-12},
+    "an epsilon of none": {"layers": 6, "attention_heads": 12, "epsilon": 0.0},
+}
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_a_description_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
+    folder = changed(DEFAULT, tmp_path / "model", HEADS, lambda _: None, transformer=SAID[what])
+    with pytest.raises(ModelError, match=r"transformer|layers|epsilon"):
+        Encoder.load(folder)
+
+
+def test_a_description_of_another_transformer_is_left_to_the_graph(tmp_path: Path) -> None:
+    said = {"layers": 7, "attention_heads": 12, "epsilon": 1e-12}
+    folder = changed(DEFAULT, tmp_path / "model", HEADS, lambda _: None, transformer=said)
+    assert not isinstance(Encoder.load(folder)._backbone, NativeBackbone)
+
+
+def test_a_cache_of_scores_does_not_mix_those_of_kernels_and_graph() -> None:
+    cache, pairs = ScoreCache(), [("Who built it?", "Anna Berg built it.")]
+    path = JUDGES["judge-small"]
+    for kernels in (True, False):
+        alone = CrossEncoder.load(path, kernels=kernels).score_pairs(pairs).scores
+        shared = CrossEncoder.load(path, cache=cache, kernels=kernels).score_pairs(pairs).scores
+        assert shared.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize(("dimensions", "kernels"), [(32, True), (48, False), (128, True), (1, False)])
+def test_a_projection_to_another_number_of_dimensions_is_left_to_the_graph(
+    dimensions: int, kernels: bool
+) -> None:
+    """Kernels give 32 dimensions at a time; a model of 48 is as good as any."""
+    make = native_transformer()
+    assert make is not None
+    transformer = make(random_model(9, 64, 64, 1, types=False), 1, 2, 1e-12)
+    projection = {"late.weight": np.ones((64, dimensions), np.float32)}
+    assert NativeBackbone.fits(transformer, projection) is kernels
+    assert NativeBackbone.fits(transformer, {})
+    assert not NativeBackbone.fits(transformer, {"late.weight": np.ones((64, 32), np.float16)})
