@@ -4,8 +4,9 @@
 
 Lets all stages score the first 50 documents of hybrid+late, keeps each one's scores, and prints nDCG@10 for a grid of
 weights of each stage beside the ones before it; then, with the best weights, for how many documents the two judges of a
-cascade read. Development queries of tldr, medquad, fairytaleqa and disflqa, and those of SQuAD's training articles
-that were held out of training (prepare.py); and of clinc150, whose utterances are unlike all that was trained on. No test query, and no internal set, is looked at.
+cascade read. Development queries of tldr, medquad, fairytaleqa and disflqa, those of SQuAD's training articles that
+were held out of training (prepare.py), and those of clinc150, whose utterances are unlike all that was trained on. No
+test query, and no internal set, is looked at.
 """
 
 from __future__ import annotations

@@ -648,9 +648,9 @@ class TestTheCommand:
         assert lines[0].startswith(f"shortlist      {package.__version__}, ")
         assert lines[-1] == "no problem found"
         labels = [line[:15].strip() for line in lines if line[:1].strip()]
-        assert labels[:11] == [
+        assert labels[:12] == [
             "shortlist", "python", "system", "packages", "optional", "blas", "onnxruntime",
-            "processor", "instructions", "memory", "variables",
+            "processor", "instructions", "kernels", "memory", "variables",
         ]  # fmt: skip
 
     def test_every_problem_is_a_line_with_what_to_do_and_the_code_is_3(

@@ -67,6 +67,7 @@ def _machine(found: Machine) -> Lines:
     quota = "" if found.cores_quota is None else f", a quota of {found.cores_quota:g}"
     yield "processor", f"{found.processor}; {found.cores_usable} of {found.cores_total} cores usable{quota}"
     yield "instructions", " ".join(found.instruction_sets) or "unknown"
+    yield "kernels", f"{found.kernels[0]} in use; here run {' '.join(found.kernels)}"
     limits = [f"{name} {size(value)}" for name, value in found.limits_bytes.items()]
     room = f"{_size(found.memory_bytes)}, {_size(found.memory_available_bytes)} available"
     yield "memory", f"{room}; limits: {', '.join(limits) or 'none'}"

@@ -13,13 +13,14 @@ from pathlib import PurePosixPath
 from shortlist.doctor.instructions import instruction_sets
 from shortlist.doctor.privacy import without_names
 from shortlist.doctor.sources import command_output, system_file
+from shortlist.scoring.kernels import VARIABLE, available
 
 __all__ = ["Machine", "examine_machine"]
 
 VARIABLES = (
     "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OPENBLAS_NUM_THREADS",
     "OPENBLAS_CORETYPE", "GOTO_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-    "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM", "NPY_DISABLE_CPU_FEATURES",
+    "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM", "NPY_DISABLE_CPU_FEATURES", VARIABLE,
 )  # fmt: skip
 _SHOWN = 60
 
@@ -29,7 +30,8 @@ class Machine:
     """Hold what there is and what may be used of it; None is unknown, or no limit.
 
     ``cores_quota`` is the processor time that the control group allows, in cores. ``limits_bytes`` are
-    limits of memory by their names, only those that are set. ``variables`` are those that set threads.
+    limits of memory by their names, only those that are set. ``variables`` are those that set threads and kernels;
+    ``kernels`` those that can run, the one that does first.
     """
 
     processor: str
@@ -37,6 +39,7 @@ class Machine:
     cores_usable: int
     cores_quota: float | None
     instruction_sets: tuple[str, ...]
+    kernels: tuple[str, ...]
     memory_bytes: int | None
     memory_available_bytes: int | None
     limits_bytes: Mapping[str, int]
@@ -56,6 +59,7 @@ def examine_machine() -> Machine:
         cores_usable=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total,
         cores_quota=_quota(),
         instruction_sets=instruction_sets(),
+        kernels=_kernels(),
         memory_bytes=memory,
         memory_available_bytes=_meminfo("MemAvailable"),
         limits_bytes=_memory_limits(memory),
@@ -63,6 +67,13 @@ def examine_machine() -> Machine:
         open_files_at_most=files_at_most,
         variables={n: without_names(os.environ[n][:_SHOWN]) for n in VARIABLES if n in os.environ},
     )
+
+
+def _kernels() -> tuple[str, ...]:
+    """Give the kernels that can run, those in use first; the variables tell of some that were asked for and can't."""
+    found = available()
+    chosen = os.environ.get(VARIABLE) or found[0]
+    return (chosen, *(name for name in found if name != chosen)) if chosen in found else found
 
 
 def _processor() -> str:
