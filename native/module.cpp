@@ -333,6 +333,7 @@ std::vector<std::string> names() {
 }  // namespace
 
 NB_MODULE(_native, module) {
+  nb::set_leak_warnings(false);  // what a cache holds until the end is no leak
   module.doc() = "The inner loops of search in C++; shortlist.scoring chooses between these and numpy.";
   module.def("available", names, "Name the instruction sets that this machine can run, the fastest first.");
   nb::class_<Native> native(module, "Native");

@@ -63,8 +63,8 @@ def test_numbers_of_numpy_are_printed_as_numbers() -> None:
 
 HYBRID = "fuse(bm25, dense, method='adaptive')"
 LATE = f"rerank({HYBRID}, fuse({HYBRID}, maxsim, weights=[1, 2]))"
-JUDGE = f"fuse({HYBRID}, maxsim, cross, weights=[1, 2, 0.1])"
-SMALL = f"fuse({HYBRID}, maxsim, cross(model='judge-small'), weights=[1, 1, 0.15])"
+JUDGE = f"fuse({HYBRID}, maxsim, cross, weights=[1, 2, 0.05])"
+SMALL = f"fuse({HYBRID}, maxsim, cross(model='judge-small'), weights=[1, 1, 0.1])"
 SHORT_NAMES = {
     "bm25": "bm25",
     "tfidf": "tfidf",

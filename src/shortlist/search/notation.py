@@ -30,8 +30,8 @@ _WORDS = {kind: word for word, kind in _KINDS.items()}
 
 _HYBRID = Fuse((BM25(), Dense()), method="adaptive")
 _LATE = Rerank(_HYBRID, Fuse((_HYBRID, MaxSim()), weights=(1, 2)))
-_SMALL = Fuse((_HYBRID, MaxSim(), Cross(model="judge-small")), weights=(1, 1, 0.15))
-_JUDGE = Fuse((_HYBRID, MaxSim(), Cross()), weights=(1, 2, 0.1))
+_SMALL = Fuse((_HYBRID, MaxSim(), Cross(model="judge-small")), weights=(1, 1, 0.1))
+_JUDGE = Fuse((_HYBRID, MaxSim(), Cross()), weights=(1, 2, 0.05))
 
 NAMES: dict[str, Pipeline] = {
     "bm25": BM25(),
