@@ -135,6 +135,27 @@ def judges() -> list[str]:
     ]
 
 
+def kernels() -> list[str]:
+    record = load("kernels")
+    lines: list[str] = []
+    for name, what in (
+        ("maxsim", "MaxSim of 1,000 passages of 100 tokens of 128 numbers with 32 query tokens"),
+        ("dense", "The first 100 of {vectors:,} vectors of 384 numbers"),
+    ):
+        found = record["results"][name]
+        ratios = next(value for key, value in found.items() if key.startswith("times "))
+        lines += [
+            f"**{what.format(vectors=found.get('vectors', 0))}**, one thread unless said, the best of several in turn",
+            f"({note('kernels.py', record)}, {record['machine']}).",
+            "",
+            "| | ms | |",
+            "|---|---|---|",
+            *(f"| {run} | {ms:.2f} | {ratios[run]:.2f}x |" for run, ms in found["ms"].items()),
+            "",
+        ]
+    return lines[:-1]
+
+
 def pair_training() -> list[str]:
     record = load("pair-training")
     found = record["results"]["stsb"]
@@ -384,8 +405,10 @@ def similarity() -> list[str]:
 
 
 def measured() -> list[list[str]]:
-    """Make the tables of what has been measured so far of judges and trainings."""
-    parts = {"judges": judges, "distillation": distillation, "pair-training": pair_training}
+    """Make the tables of what has been measured so far of kernels, judges and trainings."""
+    parts = {
+        "kernels": kernels, "judges": judges, "distillation": distillation, "pair-training": pair_training,
+    }  # fmt: skip
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
     ]
