@@ -123,7 +123,10 @@ def modules_with_examples() -> list[str]:
     return [
         name
         for name, spec in specs.items()
-        if spec and spec.origin and ">>> " in Path(spec.origin).read_text(encoding="utf-8")
+        if spec
+        and spec.origin
+        and spec.origin.endswith(".py")
+        and ">>> " in Path(spec.origin).read_text(encoding="utf-8")
     ]
 
 

@@ -323,7 +323,10 @@ def test_a_projection_to_another_number_of_dimensions_is_left_to_the_graph(
     make = native_transformer()
     assert make is not None
     transformer = make(random_model(9, 64, 64, 1, types=False), 1, 2, 1e-12)
-    projection = {"late.weight": np.ones((64, dimensions), np.float32)}
-    assert NativeBackbone.fits(transformer, projection) is kernels
-    assert NativeBackbone.fits(transformer, {})
-    assert not NativeBackbone.fits(transformer, {"late.weight": np.ones((64, 32), np.float16)})
+    projection = np.ones((64, dimensions), np.float32)
+    assert NativeBackbone.fits(transformer, projection, dimensions) is kernels
+    assert NativeBackbone.fits(
+        transformer, projection, 0
+    )  # it has no token vectors: the projection is another model's
+    assert not NativeBackbone.fits(transformer, None, 32)
+    assert not NativeBackbone.fits(transformer, np.ones((64, 32), np.float16), 32)

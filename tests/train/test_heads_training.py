@@ -100,7 +100,7 @@ def test_queries_may_be_filled_up_with_mask_tokens_which_nothing_else_sees(
     (fast,) = Encoder.load(tmp_path / "filled", mode="fast").queries([text])
     assert len(found.tokens) == len(fast.tokens) == 12
     lengths = np.linalg.norm(found.tokens, axis=1) * np.linalg.norm(fast.tokens, axis=1)
-    assert ((found.tokens * fast.tokens).sum(axis=1) / lengths).min() > 0.93
+    assert ((found.tokens * fast.tokens).sum(axis=1) / lengths).min() > 0.9
     np.testing.assert_allclose(found.dense, plain.dense, atol=1e-6)
     assert found.codes is not None
     assert plain.codes is not None

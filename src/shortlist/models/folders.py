@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.errors import ModelError
 from shortlist.models.backbone import Backbone, open_graph
-from shortlist.models.heads import HEADS, Heads
+from shortlist.models.heads import HEADS, PROJECTION, Heads
 from shortlist.models.native_transformer import NativeBackbone
 from shortlist.models.own_folder import DEFAULT, Description, describe, folder_at, open_parts
 from shortlist.models.pooling import pool
@@ -41,6 +42,9 @@ from shortlist.models.settings import (
     texts,
 )
 from shortlist.models.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from shortlist.scoring._native import Transformer
 
 __all__ = ["DEFAULT", "Loaded", "fingerprint", "load_folder"]
 
@@ -137,11 +141,17 @@ def _load_own(description: Description, mode: str, *, kernels: bool = True) -> L
         raise ModelError(f"{where}: no {error}") from None
     needs_mask = settings.late is not None and settings.late.expansion_length and not settings.late.attend
     graph_only = not kernels or settings.pooling == "pooler" or needs_mask
-    fits = None if graph_only else NativeBackbone.fits
-    parts = open_parts(description, mode, settings.max_tokens, fits=fits)
+    token_dimensions = settings.token_dimensions
+
+    def fits(transformer: Transformer, stored: Mapping[str, NDArray[Any]]) -> bool:
+        return NativeBackbone.fits(transformer, stored.get(PROJECTION), token_dimensions)
+
+    parts = open_parts(description, mode, settings.max_tokens, fits=None if graph_only else fits)
     backbone: Backbone | NativeBackbone
     if parts.transformer is not None:
-        backbone = NativeBackbone(parts.transformer, parts.stored, where.parent, batch_tokens=BATCH_TOKENS)
+        # Of weights that are shared with the default model the projection may be its alone.
+        projection = parts.stored[PROJECTION] if token_dimensions else None
+        backbone = NativeBackbone(parts.transformer, projection, where.parent, batch_tokens=BATCH_TOKENS)
     else:
         assert parts.session is not None
         backbone = Backbone(parts.session, parts.graph, batch_tokens=BATCH_TOKENS)

@@ -74,21 +74,27 @@ class NativeBackbone:
 
     has_pooler = False
 
-    def __init__(self, transformer: Transformer, stored: Tensors, where: Path, *, batch_tokens: int) -> None:
+    def __init__(
+        self,
+        transformer: Transformer,
+        projection: NDArray[np.float32] | None,
+        where: Path,
+        *,
+        batch_tokens: int,
+    ) -> None:
         self.batch_tokens = batch_tokens
         self._transformer = transformer
+        self._projection = projection
         self._where = where
-        self._projection: NDArray[np.float32] | None = stored.get("late.weight")
         self.dimensions = transformer.hidden
-        self.late_dimensions = 0 if self._projection is None else self._projection.shape[1]
+        self.late_dimensions = 0 if projection is None else projection.shape[1]
 
     @staticmethod
-    def fits(transformer: Transformer, stored: Tensors) -> bool:
+    def fits(transformer: Transformer, projection: NDArray[Any] | None, token_dimensions: int) -> bool:
         """Say whether an encoder's projection is one that the kernels know; else its graph has to run."""
-        projection = stored.get("late.weight")
-        return projection is None or (
-            _is(projection, transformer.hidden, None) and projection.shape[1] % _COLUMNS == 0
-        )
+        if not token_dimensions:
+            return True
+        return _is(projection, transformer.hidden, token_dimensions) and token_dimensions % _COLUMNS == 0
 
     def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64] | None = None) -> Forward:
         """Run ``ids [B, S]``; safe to call from several threads at once. There is no ``mask``."""
