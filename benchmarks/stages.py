@@ -219,17 +219,16 @@ def main() -> None:
                 values |= values_of(folder, old, given.queries, given.keep, "untrained", model=model)
                 pooled = {"late, pooled by 2": "late"}
                 values |= values_of(folder, pooled, given.queries, given.keep, "pooled", token_pooling=2)
-            differences = differ(values, COMPARED)
             if name == "squad_dev":
                 most = min(FULL_QUERIES, given.queries or FULL_QUERIES)
                 both = values_of(folder, {"cascade": "cascade", FULL: full()}, most, given.keep, "full")
-                differences |= differ(both, [("cascade", FULL)])
                 print(
                     f"{name:12} {FULL:24} nDCG@10 {both[FULL].mean():.4f}, the cascade {both['cascade'].mean():.4f}"
                 )
-                results[FULL] = {
+                results[f"{name}, {most} queries"] = {
                     "queries": most,
                     "nDCG@10": {stage: round(float(each.mean()), 4) for stage, each in both.items()},
+                    "differences": differ(both, [("cascade", FULL)]),
                 }
             by_set[name] = values
             for stage, each in values.items():
@@ -238,7 +237,7 @@ def main() -> None:
                 "queries": len(values["dense"]),
                 "drawn": given.queries is not None,
                 "nDCG@10": {stage: round(float(each.mean()), 4) for stage, each in values.items()},
-                "differences": differences,
+                "differences": differ(values, COMPARED),
             }
     if by_set.keys() >= set(UNSEEN):
         results |= means_of([by_set[name] for name in UNSEEN])
