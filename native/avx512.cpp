@@ -32,15 +32,7 @@ struct Simd {
     const __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(total), sum);
   }
-  static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                        std::int16_t* distances) {
-    for (std::size_t row = 0; row < rows; ++row, bits += words) {
-      __builtin_prefetch(bits + 512);
-      long long count = 0;
-      for (std::size_t at = 0; at < words; ++at) count += _mm_popcnt_u64(bits[at] ^ query[at]);
-      distances[row] = static_cast<std::int16_t>(count);
-    }
-  }
+  static int bits(std::uint64_t word) { return static_cast<int>(_mm_popcnt_u64(word)); }
 };
 
 }  // namespace

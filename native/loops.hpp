@@ -223,7 +223,12 @@ void dots(const Packed& queries, const std::int8_t* vectors, std::size_t rows, s
 
 void hamming(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
              std::int16_t* distances) {
-  Simd::differing(bits, rows, words, query, distances);
+  for (std::size_t row = 0; row < rows; ++row, bits += words) {
+    __builtin_prefetch(reinterpret_cast<const char*>(bits) + ahead);
+    int differing = 0;
+    for (std::size_t word = 0; word < words; ++word) differing += Simd::bits(bits[word] ^ query[word]);
+    distances[row] = static_cast<std::int16_t>(differing);
+  }
 }
 
 }  // namespace

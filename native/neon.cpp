@@ -25,14 +25,7 @@ struct Simd {
   static void sums(Vector a, Vector b, Vector c, Vector d, std::int32_t* total) {
     vst1q_s32(total, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
   }
-  static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                        std::int16_t* distances) {
-    for (std::size_t row = 0; row < rows; ++row, bits += words) {
-      int count = 0;
-      for (std::size_t at = 0; at < words; ++at) count += vaddv_u8(vcnt_u8(vcreate_u8(bits[at] ^ query[at])));
-      distances[row] = static_cast<std::int16_t>(count);
-    }
-  }
+  static int bits(std::uint64_t word) { return vaddv_u8(vcnt_u8(vcreate_u8(word))); }
 };
 
 }  // namespace

@@ -10,23 +10,14 @@
 
 namespace {
 
-inline std::uint64_t bits_of(std::uint64_t x) {  // Hacker's Delight, figure 5-2
-  x -= (x >> 1) & 0x5555555555555555u;
-  x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
-  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-  return (x * 0x0101010101010101u) >> 56;
-}
-
 struct Common {
   static constexpr std::size_t group = 2;
   static constexpr std::uint8_t flip = 0;
-  static void differing(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                        std::int16_t* distances) {
-    for (std::size_t row = 0; row < rows; ++row, bits += words) {
-      std::uint64_t count = 0;
-      for (std::size_t at = 0; at < words; ++at) count += bits_of(bits[at] ^ query[at]);
-      distances[row] = static_cast<std::int16_t>(count);
-    }
+  static int bits(std::uint64_t x) {  // Hacker's Delight, figure 5-2
+    x -= (x >> 1) & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return static_cast<int>((x * 0x0101010101010101u) >> 56);
   }
 };
 
