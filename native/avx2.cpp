@@ -36,8 +36,9 @@ struct Simd {
 
 }  // namespace
 
+#include "crc.hpp"
 #include "loops.hpp"
 
 namespace shortlist {
-const Kernels avx2 = {"avx2", pack_lanes, maxsim, pack_rows, dots, hamming};
+const Kernels avx2 = {"avx2", pack_lanes, maxsim, pack_rows, dots, hamming, crc32};
 }

@@ -37,8 +37,9 @@ struct Simd {
 
 }  // namespace
 
+#include "crc.hpp"
 #include "loops.hpp"
 
 namespace shortlist {
-const Kernels avx512 = {"avx512", pack_lanes, maxsim, pack_rows, dots, hamming};
+const Kernels avx512 = {"avx512", pack_lanes, maxsim, pack_rows, dots, hamming, crc32};
 }

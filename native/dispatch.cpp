@@ -30,7 +30,8 @@ bool can_run_avx512() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("popcnt");
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("popcnt") &&
+         __builtin_cpu_supports("pclmul");
 #else
   return false;
 #endif
@@ -43,7 +44,9 @@ std::vector<const Kernels*> available() {
 #endif
 #ifdef SHORTLIST_AVX2
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(&avx2);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul")) {
+    found.push_back(&avx2);
+  }
 #endif
 #ifdef SHORTLIST_NEON
 #if defined(__linux__)

@@ -171,6 +171,21 @@ void bits(const Kernels& kernels) {
   require_best(best, scores, k, kernels, "nearest_bits");
 }
 
+void checksums(const Kernels& kernels) {
+  const std::size_t size = below(3000), block = 1 + below(400);
+  const auto data = drawn<std::uint8_t>(size);
+  std::vector<std::uint32_t> found((size + block - 1) / block);
+  shortlist::checksums(kernels, data.data(), size, block, 1 + below(3), found.data());
+  for (std::size_t part = 0; part < found.size(); ++part) {
+    std::uint32_t rest = 0xffffffffu;  // bit by bit
+    for (std::size_t at = part * block; at < std::min(size, (part + 1) * block); ++at) {
+      rest ^= data[at];
+      for (int bit = 0; bit < 8; ++bit) rest = (rest >> 1) ^ (rest & 1 ? 0xedb88320u : 0u);
+    }
+    require(found[part] == ~rest, kernels, "checksums");
+  }
+}
+
 template <class Count>
 void words(const Kernels& kernels) {
   const std::size_t count = below(9000), k = 1 + below(50);
@@ -279,6 +294,7 @@ int main(int count, char** arguments) {
       maxsim(*kernels);
       vectors(*kernels);
       bits(*kernels);
+      checksums(*kernels);
       if (round % 10 == 0) words<std::uint8_t>(*kernels);
       if (round % 10 == 1) words<std::uint16_t>(*kernels);
       if (round % 10 == 2) words<std::uint32_t>(*kernels);

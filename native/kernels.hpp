@@ -1,4 +1,4 @@
-// The inner loops of search, one set of them for each instruction set.
+// The inner loops of search, and of reading what it searches, one set of them for each instruction set.
 //
 // Every function is exact: products are integers, and floating-point sums have a fixed order, so that each
 // instruction set, each number of threads and the numpy reference in shortlist/scoring give the same bits.
@@ -59,6 +59,9 @@ struct Kernels {
   // Give in how many bits each of bits [rows, words] differs from the query [words].
   void (*hamming)(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
                   std::int16_t* distances);
+
+  // Give the CRC-32 of some bytes, as zlib does.
+  std::uint32_t (*crc32)(const std::uint8_t* data, std::size_t size);
 };
 
 extern const Kernels portable;  // compiled everywhere; the others where the compiler can

@@ -147,6 +147,16 @@ class Native {
     return give<std::int32_t>(*best);
   }
 
+  Out<std::uint32_t, 1> checksums(In<std::uint8_t, 1> data, std::size_t block, std::size_t threads) const {
+    require(block > 0, "a block must have bytes");
+    std::vector<std::uint32_t> found((data.size() + block - 1) / block);
+    {
+      const nb::gil_scoped_release release;
+      shortlist::checksums(*kernels_, data.data(), data.size(), block, threads, found.data());
+    }
+    return give(std::move(found));
+  }
+
   template <class Count>
   std::pair<Positions, Out<double, 1>> best_bm25(std::vector<In<std::int32_t, 1>> documents,
                                                  std::vector<In<Count, 1>> frequencies, std::vector<double> weights,
@@ -345,7 +355,8 @@ NB_MODULE(_native, module) {
       .def("best_products", &Native::best_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
       .def("nearest_bits", &Native::nearest_bits, "bits"_a.noconvert(), "query"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
-           "allowed"_a.noconvert() = nb::none(), "threads"_a = 1);
+           "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("checksums", &Native::checksums, "data"_a.noconvert(), "block"_a, "threads"_a = 1);
   nb::class_<Transformer>(module, "Transformer")
       .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
       .def_prop_ro("hidden", &Transformer::hidden)

@@ -30,8 +30,9 @@ struct Simd {
 
 }  // namespace
 
+#include "crc.hpp"
 #include "loops.hpp"
 
 namespace shortlist {
-const Kernels neon = {"neon", pack_lanes, maxsim, pack_rows, dots, hamming};
+const Kernels neon = {"neon", pack_lanes, maxsim, pack_rows, dots, hamming, crc32};
 }

@@ -100,8 +100,9 @@ struct Simd : Common {
 
 }  // namespace
 
+#include "crc.hpp"
 #include "loops.hpp"
 
 namespace shortlist {
-const Kernels portable = {"portable", pack_lanes, maxsim, pack_rows, dots, hamming};
+const Kernels portable = {"portable", pack_lanes, maxsim, pack_rows, dots, hamming, crc32};
 }

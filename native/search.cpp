@@ -162,4 +162,11 @@ template Best<double> best_bm25(const std::vector<Term<std::uint16_t>>&, const d
 template Best<double> best_bm25(const std::vector<Term<std::uint32_t>>&, const double*, const Documents&, double,
                                 std::size_t);
 
+void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
+               std::size_t threads, std::uint32_t* found) {
+  in_parallel(parts_of(size, block), threads, [&](std::size_t part, std::size_t) {
+    found[part] = kernels.crc32(data + part * block, std::min(block, size - part * block));
+  });
+}
+
 }  // namespace shortlist

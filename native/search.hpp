@@ -52,4 +52,8 @@ template <class Count>
 Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* relative_lengths,
                        const Documents& documents, double k1, std::size_t k);
 
+// The CRC-32 of every block of so many bytes; the last may be shorter.
+void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
+               std::size_t threads, std::uint32_t* found);
+
 }  // namespace shortlist

@@ -74,13 +74,28 @@ def test_what_was_written_is_read_back_whole_and_in_slices(
         np.testing.assert_array_equal(theirs[name], array)
         first, last = (data.draw(st.none() | st.integers(-6000, 6000)) for _ in range(2))
         np.testing.assert_array_equal(section[first:last], array[first:last])
-        places = data.draw(st.lists(st.tuples(*[st.integers(0, len(array))] * 2).map(sorted), max_size=4))
-        starts, ends = (np.array([place[n] for place in places], np.int64) for n in (0, 1))
-        expected = [array[:0], *(array[first:last] for first, last in places)]
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(array)), max_size=12)))
+        cuts = cuts[: len(cuts) // 2 * 2]
+        starts, ends = np.array(cuts[::2], np.int64), np.array(cuts[1::2], np.int64)
+        expected = [array[:0], *(array[first:last] for first, last in zip(starts, ends, strict=True))]
         np.testing.assert_array_equal(section.gather(starts, ends), np.concatenate(expected))
     assert set(theirs) == {*arrays, "checksums", "seal"}
     file.close()
     file.close()
+
+
+def test_gathering_takes_ranges_in_order_and_verifies_each_block_of_them(path: Path) -> None:
+    section = opened(path).sections["middle"]
+    with pytest.raises(ValueError, match="ascend"):
+        section.gather(np.array([5, 0]), np.array([6, 1]))
+    rows_a_block = BLOCK // section[:1].nbytes
+    starts = np.array([1, rows_a_block + 1, 2 * rows_a_block + 1])
+    flip_byte(path, section.start + section[: rows_a_block + 1].nbytes)
+    with pytest.raises(CollectionDamagedError, match="middle"):
+        section.gather(starts, starts + 1)
+    np.testing.assert_array_equal(
+        section.gather(starts[::2], starts[::2] + 1), section.unverified()[starts[::2]]
+    )
 
 
 def test_a_section_gives_neighbouring_rows_only(path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,6 +98,16 @@ def test_the_largest_products_that_can_occur_are_exact(sign: int, dimensions: in
     vectors, asked = np.full((5, dimensions), 127, np.int8), np.full((3, dimensions), sign * 127, np.int8)
     assert (fast.dot_products(vectors, asked) == sign * 127 * 127 * dimensions).all()
     assert (fast.maxsim(asked, vectors, np.array([0, 5])) == sign * 127 * 127 * dimensions).all()
+
+
+@every_set
+@given(seed=SEEDS, size=st.integers(0, 500) | st.just(40_000), block=st.sampled_from([1, 64, 100, 16_384]))
+def test_checksums(name: str, seed: int, size: int, block: int) -> None:
+    data = at_odd_places(np.random.default_rng(seed).integers(0, 256, size, np.uint8))
+    kernels = native_named(name)
+    assert kernels is not None
+    expected = [zlib.crc32(data[at : at + block]) for at in range(0, size, block)]
+    assert kernels.checksums(data, block, 2).tolist() == expected
 
 
 @every_set

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -29,11 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.collection.checksums import block_checksums
 from shortlist.collection.directory import File, storage_errors
 from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionStorageError
 from shortlist.version import VERSION
 
-__all__ = ["FORMAT", "REPAIR", "SEAL_BYTES", "ArrayFile", "ArrayFileWriter", "Section", "runs"]
+__all__ = ["FORMAT", "REPAIR", "SEAL_BYTES", "ArrayFile", "ArrayFileWriter", "Section", "offsets_of", "runs"]
 
 FORMAT = 2
 """The version of everything that lies in a collection's folder; 1 had its documents in SQLite."""
@@ -142,6 +143,7 @@ class ArrayFileWriter:
 
 
 _AT_ONCE = 64 * BLOCK
+_NOTHING = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +182,21 @@ class Section:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def gather(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[Any]:
-        """Give the rows ``starts[i]:ends[i]`` of all ``i``, joined."""
-        parts = [self[first:last] for first, last in runs(starts, ends)]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *parts])
+        """Give the rows ``starts[i]:ends[i]`` of all ``i``, joined; no range begins before the last one ended.
+
+        Every block is read, and verified, once, however many of the ranges it has part of.
+        """
+        width = self.dtype.itemsize * prod(self.shape[1:])
+        begins, stops = (self.start + width * each.astype(np.int64) for each in (starts, ends))
+        data = self.file.gather(begins, stops, self.name)
+        return data.view(self.dtype).reshape(-1, *self.shape[1:])
+
+
+def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Give where each of some neighbours begins, and where the last one ends."""
+    result = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=result[1:])
+    return result
 
 
 def runs(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -213,7 +225,7 @@ class ArrayFile:
         self.path = file.path
         self._file = file
         self.size = file.size()
-        self._checksums: list[int] = []
+        self._checksums = np.empty(0, np.uint32)
         self._end, self.seal = self.size, b""
         try:
             with storage_errors(self.path, "reading"):
@@ -235,7 +247,7 @@ class ArrayFile:
         tail = np.empty(self.size - end, np.uint8)
         if self._file.read(tail, end) != len(tail):
             raise self._damaged("shorter than it was")
-        self._checksums, self._end = tail[:-SEAL_BYTES].view(np.uint32).tolist(), end
+        self._checksums, self._end = tail[:-SEAL_BYTES].view(np.uint32).copy(), end
         if hashlib.sha256(tail[:-SEAL_BYTES].data).digest() != tail[-SEAL_BYTES:].tobytes():
             self._refuse_newer()
             raise self._damaged("its checksums are not those it was written with")
@@ -253,20 +265,55 @@ class ArrayFile:
 
     def _read(self, start: int, count: int, name: str, *, verify: bool = True) -> NDArray[np.uint8]:
         if count == 0:
-            return np.empty(0, np.uint8)
-        first, last = start // BLOCK, (start + count - 1) // BLOCK
-        begin, end = first * BLOCK, min((last + 1) * BLOCK, self._end)
-        if not verify:  # nothing beyond: a neighbour in the same block may be what can't be read
-            begin, end = start, min(start + count, self.size)
-        buffer = np.empty(max(0, end - begin), np.uint8)
-        if self._file.read(buffer, begin) != len(buffer) or end < start + count:
+            return _NOTHING
+        if verify:
+            first = start // BLOCK
+            whole = self._blocks([(first, (start + count - 1) // BLOCK + 1)], name)
+            found = whole[start - first * BLOCK :][:count]
+        else:  # nothing beyond: a neighbour in the same block may be what can't be read
+            found = np.empty(max(0, min(count, self.size - start)), np.uint8)
+            self._fill(found, start, name)
+        if len(found) < count:
             raise self._damaged("has become shorter", name)
-        view = buffer.data
-        for number in range(first, last + 1) if verify else ():
-            at = number * BLOCK - begin
-            if zlib.crc32(view[at : at + BLOCK]) not in self._checksums[number : number + 1]:
-                raise self._damaged("its checksum is not the one it was written with", name)
-        return buffer[start - begin : start - begin + count]
+        return found
+
+    def gather(self, starts: NDArray[np.int64], ends: NDArray[np.int64], name: str) -> NDArray[np.uint8]:
+        """Read and verify the bytes ``starts[i]:ends[i]`` of all ``i``, ascending, joined."""
+        if (starts[1:] < ends[:-1]).any():
+            raise ValueError("ranges must ascend")
+        some = ends > starts
+        ranges = np.array(list(runs(starts[some], ends[some])), np.int64).reshape(-1, 2)
+        if not len(ranges):
+            return _NOTHING
+        begins, stops = ranges[:, 0] // BLOCK, (ranges[:, 1] - 1) // BLOCK + 1
+        begins[1:] = np.maximum(begins[1:], stops[:-1])  # what two of them have part of is read with the first
+        blocks = list(runs(begins, stops))
+        with storage_errors(self.path, "reading"):
+            whole = self._blocks(blocks, name)
+            if self._end < ranges[-1, 1]:
+                raise self._damaged("has become shorter", name)
+        firsts, lasts = np.array(blocks).T
+        shifts = BLOCK * (firsts - offsets_of(lasts - firsts)[:-1])  # from the buffer to the file
+        ranges -= shifts[np.searchsorted(firsts, ranges[:, 0] // BLOCK, side="right") - 1][:, None]
+        parts = [whole[start:end] for start, end in ranges.tolist()]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _blocks(self, ranges: Sequence[tuple[int, int]], name: str) -> NDArray[np.uint8]:
+        """Read and verify the blocks from each first to before each last, joined; the file's last may be shorter."""
+        spans = [(first * BLOCK, min(last * BLOCK, self._end)) for first, last in ranges]
+        buffer = np.empty(sum(max(0, end - begin) for begin, end in spans), np.uint8)
+        at = 0
+        for begin, end in spans:
+            self._fill(buffer[at : at + end - begin], begin, name)
+            at += end - begin
+        expected = [self._checksums[first:last] for first, last in ranges]
+        if not np.array_equal(block_checksums(buffer, BLOCK), np.concatenate(expected)):
+            raise self._damaged("its checksum is not the one it was written with", name)
+        return buffer
+
+    def _fill(self, buffer: NDArray[np.uint8], start: int, name: str) -> None:
+        if self._file.read(buffer, start) != len(buffer):
+            raise self._damaged("has become shorter", name)
 
     def damaged_sections(self) -> list[str]:
         """Read everything and name the arrays that are not as they were written."""

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import Section
+from shortlist.collection.array_file import Section, offsets_of
 
-__all__ = ["PARTS", "Postings", "offsets_of"]
+__all__ = ["PARTS", "Postings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +121,6 @@ class Postings:
             documents=document.astype(np.int32),
             frequencies=frequency.astype(np.min_scalar_type(int(frequency.max(initial=0)))),
         )
-
-
-def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
-    """Give where each of some neighbours begins, and where the last one ends."""
-    result = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=result[1:])
-    return result
 
 
 PARTS = tuple(one.name for one in fields(Postings))

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFileWriter
+from shortlist.collection.array_file import ArrayFileWriter, offsets_of
 from shortlist.collection.directory import Directory
-from shortlist.collection.postings import PARTS, Postings, offsets_of
+from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
 from shortlist.types import Document
 

@@ -42,6 +42,7 @@ class Native:
         allowed: NDArray[np.bool_] | None = ...,
         threads: int = ...,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]: ...
+    def checksums(self, data: NDArray[np.uint8], block: int, threads: int = ...) -> NDArray[np.uint32]: ...
     def best_bm25(
         self,
         documents: list[NDArray[np.int32]],
