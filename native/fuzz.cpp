@@ -171,6 +171,57 @@ void bits(const Kernels& kernels) {
   require_best(best, scores, k, kernels, "nearest_bits");
 }
 
+void lists(const Kernels& kernels) {
+  const std::size_t centroids = 1 + below(40), rows = below(20) ? below(50) : 600, dimensions = 1 + below(150);
+  const auto stored = drawn<std::int8_t>(rows * dimensions);
+  const auto centres = drawn<std::int8_t>(centroids * dimensions);
+  Packed packed;
+  kernels.pack_rows(centres.data(), centroids, dimensions, packed);
+  Odd<std::int32_t> found(rows);
+  shortlist::nearest(kernels, packed, stored.data(), rows, 1 + below(3), found.data());
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto to = [&](std::size_t c) {
+      return product(centres.data() + c * dimensions, stored.data() + row * dimensions, dimensions);
+    };
+    std::size_t best = 0;
+    for (std::size_t c = 1; c < centroids; ++c) best = to(c) > to(best) ? c : best;
+    require(found[row] == static_cast<std::int32_t>(best), kernels, "nearest");
+  }
+
+  const std::size_t count = 1 + below(60), queries = below(5), probed = below(5), k = 1 + below(20);
+  const auto places = offsets(centroids, 0, 9);
+  Odd<std::int32_t> passages(static_cast<std::size_t>(places[centroids]));
+  for (std::size_t i = 0; i < passages.size(); ++i) passages[i] = static_cast<std::int32_t>(below(count));
+  Odd<std::int32_t> probes(queries * probed);
+  Odd<float> gains(queries * probed);
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    probes[i] = static_cast<std::int32_t>(below(centroids));
+    gains[i] = static_cast<float>(below(7));
+  }
+  Odd<bool> allowed(count);
+  for (std::size_t p = 0; p < count; ++p) allowed[p] = below(3) > 0;
+  std::vector<float> sums(count, 0.0f);
+  for (std::size_t q = 0; q < queries; ++q) {
+    for (std::size_t p = 0; p < count; ++p) {
+      bool is_first = true;
+      for (std::size_t i = q * probed; i < (q + 1) * probed && is_first; ++i) {
+        const auto* begin = passages.data() + places[static_cast<std::size_t>(probes[i])];
+        const auto* end = passages.data() + places[static_cast<std::size_t>(probes[i]) + 1];
+        if (std::find(begin, end, static_cast<std::int32_t>(p)) == end) continue;
+        sums[p] += gains[i];
+        is_first = false;
+      }
+    }
+  }
+  auto best = shortlist::best_listed({places.data(), passages.data()}, {queries, probed, probes.data(), gains.data()},
+                                     {count, nullptr, allowed.data()}, k);
+  std::vector<std::pair<float, std::int64_t>> scores;
+  for (std::size_t p = 0; p < count; ++p) {
+    if (sums[p] > 0 && allowed[p]) scores.emplace_back(sums[p], static_cast<std::int64_t>(p));
+  }
+  require_best(best, scores, k, kernels, "best_listed");
+}
+
 void checksums(const Kernels& kernels) {
   const std::size_t size = below(3000), block = 1 + below(400);
   const auto data = drawn<std::uint8_t>(size);
@@ -295,6 +346,7 @@ int main(int count, char** arguments) {
       vectors(*kernels);
       bits(*kernels);
       checksums(*kernels);
+      lists(*kernels);
       if (round % 10 == 0) words<std::uint8_t>(*kernels);
       if (round % 10 == 1) words<std::uint16_t>(*kernels);
       if (round % 10 == 2) words<std::uint32_t>(*kernels);

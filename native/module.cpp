@@ -147,6 +147,39 @@ class Native {
     return give<std::int32_t>(*best);
   }
 
+  Out<std::int32_t, 1> nearest(In<std::int8_t, 2> vectors, In<std::int8_t, 2> centroids, std::size_t threads) const {
+    check_dimensions(centroids.shape(1), vectors.shape(1));
+    require(centroids.shape(0) > 0, "there must be a centroid");
+    std::vector<std::int32_t> found(vectors.shape(0));
+    {
+      const nb::gil_scoped_release release;
+      shortlist::Packed packed;
+      kernels_->pack_rows(centroids.data(), centroids.shape(0), centroids.shape(1), packed);
+      shortlist::nearest(*kernels_, packed, vectors.data(), vectors.shape(0), threads, found.data());
+    }
+    return give(std::move(found));
+  }
+
+  std::pair<Positions, Out<float, 1>> best_listed(In<std::int32_t, 1> passages, In<std::int64_t, 1> offsets,
+                                                  In<std::int32_t, 2> probes, In<float, 2> gains, std::size_t count,
+                                                  std::size_t k, Allowed allowed) const {
+    check_offsets(offsets, passages.size(), "offsets must ascend from 0 to the number of passages in lists");
+    require(gains.shape(0) == probes.shape(0) && gains.shape(1) == probes.shape(1), "each probe must have a gain");
+    for (std::size_t i = 0; i < probes.size(); ++i) {
+      const std::int32_t list = probes.data()[i];
+      require(list >= 0 && static_cast<std::size_t>(list) + 1 < offsets.size(), "a probe of a list that is not there");
+    }
+    const shortlist::Documents all = documents_of(count, std::nullopt, allowed);
+    require(k > 0, "k must be at least 1");
+    std::optional<shortlist::Best<float>> best;
+    {
+      const nb::gil_scoped_release release;
+      best = shortlist::best_listed({offsets.data(), passages.data()},
+                                    {probes.shape(0), probes.shape(1), probes.data(), gains.data()}, all, k);
+    }
+    return give<float>(*best);
+  }
+
   Out<std::uint32_t, 1> checksums(In<std::uint8_t, 1> data, std::size_t block, std::size_t threads) const {
     require(block > 0, "a block must have bytes");
     std::vector<std::uint32_t> found((data.size() + block - 1) / block);
@@ -356,6 +389,9 @@ NB_MODULE(_native, module) {
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
       .def("nearest_bits", &Native::nearest_bits, "bits"_a.noconvert(), "query"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("nearest", &Native::nearest, "vectors"_a.noconvert(), "centroids"_a.noconvert(), "threads"_a = 1)
+      .def("best_listed", &Native::best_listed, "passages"_a.noconvert(), "offsets"_a.noconvert(), "probes"_a.noconvert(),
+           "gains"_a.noconvert(), "count"_a, "k"_a, "allowed"_a.noconvert() = nb::none())
       .def("checksums", &Native::checksums, "data"_a.noconvert(), "block"_a, "threads"_a = 1);
   nb::class_<Transformer>(module, "Transformer")
       .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)

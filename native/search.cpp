@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t rows_at_once = 512;       // of vectors: 192 KiB at 384 dimensions
 constexpr std::size_t passages_at_once = 64;    // of token vectors
 constexpr std::size_t documents_at_once = 4096; // 32 KiB of BM25 scores
+constexpr std::size_t tokens_at_once = 256;     // compared with some hundred centroids
 constexpr std::size_t bits_at_once = 4096;      // rows of bits: 192 KiB at 384
 
 std::size_t parts_of(std::size_t count, std::size_t at_once) { return (count + at_once - 1) / at_once; }
@@ -161,6 +162,49 @@ template Best<double> best_bm25(const std::vector<Term<std::uint16_t>>&, const d
                                 std::size_t);
 template Best<double> best_bm25(const std::vector<Term<std::uint32_t>>&, const double*, const Documents&, double,
                                 std::size_t);
+
+void nearest(const Kernels& kernels, const Packed& centroids, const std::int8_t* vectors, std::size_t rows,
+             std::size_t threads, std::int32_t* found) {
+  in_parallel(parts_of(rows, tokens_at_once), threads, [&](std::size_t part, std::size_t) {
+    const std::size_t first = part * tokens_at_once, count = std::min(rows - first, tokens_at_once);
+    std::vector<std::int32_t> products(centroids.count * count);
+    kernels.dots(centroids, vectors + first * centroids.dimensions, count, products.data(), count);
+    std::int32_t best[tokens_at_once], *which = found + first;
+    std::copy_n(products.data(), count, best);
+    std::fill_n(which, count, 0);
+    for (std::size_t centroid = 1; centroid < centroids.count; ++centroid) {
+      const std::int32_t* its = products.data() + centroid * count;
+      for (std::size_t row = 0; row < count; ++row) {
+        const bool better = its[row] > best[row];
+        which[row] = better ? static_cast<std::int32_t>(centroid) : which[row];
+        best[row] = better ? its[row] : best[row];
+      }
+    }
+  });
+}
+
+Best<float> best_listed(const Lists& lists, const Probes& probes, const Documents& passages, std::size_t k) {
+  std::vector<float> scores(passages.count, 0.0f);
+  std::vector<std::uint32_t> seen(passages.count, 0);  // by which token last
+  for (std::size_t query = 0; query < probes.queries; ++query) {
+    for (std::size_t probe = query * probes.count; probe < (query + 1) * probes.count; ++probe) {
+      const float gain = probes.gains[probe];
+      const auto list = static_cast<std::size_t>(probes.lists[probe]);
+      for (auto at = lists.offsets[list]; at < lists.offsets[list + 1]; ++at) {
+        const auto passage = static_cast<std::size_t>(lists.passages[at]);
+        if (passage >= passages.count) throw std::invalid_argument("a list names a passage that is not there");
+        if (seen[passage] == query + 1) continue;
+        seen[passage] = static_cast<std::uint32_t>(query + 1);
+        scores[passage] += gain;
+      }
+    }
+  }
+  Best<float> best(k, std::numeric_limits<float>::min());  // who is in no list scores 0 and is not found
+  for (std::size_t begin = 0; begin < passages.count; begin += documents_at_once) {
+    add_best(passages, begin, std::min(passages.count, begin + documents_at_once), scores.data() + begin, best);
+  }
+  return best;
+}
 
 void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
                std::size_t threads, std::uint32_t* found) {

@@ -52,6 +52,26 @@ template <class Count>
 Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* relative_lengths,
                        const Documents& documents, double k1, std::size_t k);
 
+// Which of the packed vectors has the best product with each row; the first of equals.
+void nearest(const Kernels& kernels, const Packed& centroids, const std::int8_t* vectors, std::size_t rows,
+             std::size_t threads, std::int32_t* found);
+
+// Lists of passages: list l has passages[offsets[l]] to before passages[offsets[l + 1]].
+struct Lists {
+  const std::int64_t* offsets;
+  const std::int32_t* passages;
+};
+
+// For each of `queries` tokens the lists probes[token * count + i], the best first, and what a passage in them gains.
+struct Probes {
+  std::size_t queries, count;
+  const std::int32_t* lists;
+  const float* gains;
+};
+
+// The passages with the best sums, over query tokens, of what the first of its lists that has them gives.
+Best<float> best_listed(const Lists& lists, const Probes& probes, const Documents& passages, std::size_t k);
+
 // The CRC-32 of every block of so many bytes; the last may be shorter.
 void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
                std::size_t threads, std::uint32_t* found);

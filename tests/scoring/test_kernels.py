@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shortlist.errors import ShortlistError
-from shortlist.scoring import at_least_kth, dense, fast, kernels, late, lexical
+from shortlist.scoring import at_least_kth, dense, fast, kernels, late, lexical, lists
 from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_named
 
 NATIVE = [name for name in available() if name != NUMPY]
@@ -101,12 +101,55 @@ def test_the_largest_products_that_can_occur_are_exact(sign: int, dimensions: in
 
 
 @every_set
+@given(
+    seed=SEEDS,
+    rows=st.integers(0, 600),
+    centroids=st.integers(1, 20),
+    dimensions=DIMENSIONS,
+    values=st.sampled_from([2, 128]),
+    threads=THREADS,
+)
+def test_nearest(seed: int, rows: int, centroids: int, dimensions: int, values: int, threads: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = at_odd_places(random.integers(-values, values, (rows, dimensions), dtype=np.int8))
+    centres = at_odd_places(random.integers(-values, values, (centroids, dimensions), dtype=np.int8))
+    found = fast.nearest(vectors, centres, threads=threads)
+    assert found.dtype == np.int32
+    assert found.tobytes() == lists.nearest(vectors, centres).tobytes()
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    sizes=st.lists(st.integers(0, 30), min_size=1, max_size=20),
+    queries=st.integers(0, 6),
+    probed=st.integers(0, 5),
+    count=st.integers(1, 100),
+    k=st.integers(1, 40),
+    filtered=st.booleans(),
+)
+def test_best_listed(
+    seed: int, sizes: list[int], queries: int, probed: int, count: int, k: int, filtered: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    offsets = np.cumsum([0, *sizes], dtype=np.int64)
+    passages = random.integers(0, count, int(offsets[-1]), dtype=np.int32)
+    probes = random.integers(0, len(sizes), (queries, probed), dtype=np.int32)
+    gains = random.integers(0, 4, (queries, probed)).astype(np.float32)
+    allowed = random.random(count) < 0.5 if filtered else None
+    found = fast.best_listed(passages, offsets, probes, gains, count, k, allowed)
+    expected = lists.best_listed(passages, offsets, probes, gains, count, k, allowed)
+    assert [part.tobytes() for part in found] == [part.tobytes() for part in expected]
+    assert found[1].dtype == np.float32
+
+
+@every_set
 @given(seed=SEEDS, size=st.integers(0, 500) | st.just(40_000), block=st.sampled_from([1, 64, 100, 16_384]))
 def test_checksums(name: str, seed: int, size: int, block: int) -> None:
     data = at_odd_places(np.random.default_rng(seed).integers(0, 256, size, np.uint8))
     kernels = native_named(name)
     assert kernels is not None
-    expected = [zlib.crc32(data[at : at + block]) for at in range(0, size, block)]
+    expected = [zlib.crc32(data[at : at + block].tobytes()) for at in range(0, size, block)]
     assert kernels.checksums(data, block, 2).tolist() == expected
 
 

@@ -286,7 +286,9 @@ class ArrayFile:
         if not len(ranges):
             return _NOTHING
         begins, stops = ranges[:, 0] // BLOCK, (ranges[:, 1] - 1) // BLOCK + 1
-        begins[1:] = np.maximum(begins[1:], stops[:-1])  # what two of them have part of is read with the first
+        begins[1:] = np.maximum(
+            begins[1:], stops[:-1]
+        )  # what two of them have part of is read with the first
         blocks = list(runs(begins, stops))
         with storage_errors(self.path, "reading"):
             whole = self._blocks(blocks, name)

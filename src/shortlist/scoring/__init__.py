@@ -1,7 +1,7 @@
 """The arithmetic of search: a reference in numpy, and in front of it kernels in C++ that give the same bits."""
 
 from shortlist.scoring.dense import MAX_DIMENSIONS
-from shortlist.scoring.fast import best_bm25, best_products, dot_products, maxsim
+from shortlist.scoring.fast import best_bm25, best_listed, best_products, dot_products, maxsim, nearest
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.poly import poly_scores
 from shortlist.scoring.selection import at_least_kth
@@ -10,11 +10,13 @@ __all__ = [
     "MAX_DIMENSIONS",
     "at_least_kth",
     "best_bm25",
+    "best_listed",
     "best_products",
     "bm25_idf",
     "bm25_weights",
     "dot_products",
     "maxsim",
+    "nearest",
     "poly_scores",
     "tfidf_idf",
     "tfidf_weights",

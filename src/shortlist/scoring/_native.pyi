@@ -42,6 +42,19 @@ class Native:
         allowed: NDArray[np.bool_] | None = ...,
         threads: int = ...,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]: ...
+    def nearest(
+        self, vectors: NDArray[np.int8], centroids: NDArray[np.int8], threads: int = ...
+    ) -> NDArray[np.int32]: ...
+    def best_listed(
+        self,
+        passages: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        probes: NDArray[np.int32],
+        gains: NDArray[np.float32],
+        count: int,
+        k: int,
+        allowed: NDArray[np.bool_] | None = ...,
+    ) -> Found: ...
     def checksums(self, data: NDArray[np.uint8], block: int, threads: int = ...) -> NDArray[np.uint32]: ...
     def best_bm25(
         self,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.scoring import dense, late, lexical
+from shortlist.scoring import dense, late, lexical, lists
 from shortlist.scoring.dense import Found, check_dimensions
 from shortlist.scoring.kernels import native
 from shortlist.scoring.lexical import Postings
 
-__all__ = ["best_bm25", "best_products", "dot_products", "maxsim"]
+__all__ = ["best_bm25", "best_listed", "best_products", "dot_products", "maxsim", "nearest"]
 
 
 def maxsim(
@@ -88,6 +88,43 @@ def best_bm25(
         list(idfs),
         np.ascontiguousarray(relative_lengths),
         k1,
+        k,
+        _mask(allowed),
+    )
+
+
+def nearest(vectors: NDArray[np.int8], centroids: NDArray[np.int8], *, threads: int = 1) -> NDArray[np.int32]:
+    """Give what :func:`shortlist.scoring.lists.nearest` gives.
+
+    Raises:
+        ValueError: as there.
+    """
+    check_dimensions(vectors, centroids)
+    kernels = native()
+    if kernels is None or not vectors.shape[1] or not len(centroids):
+        return lists.nearest(vectors, centroids)
+    return kernels.nearest(_rows(vectors), _rows(centroids), threads)
+
+
+def best_listed(
+    passages: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    probes: NDArray[np.int32],
+    gains: NDArray[np.float32],
+    count: int,
+    k: int,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Found:
+    """Give what :func:`shortlist.scoring.lists.best_listed` gives."""
+    kernels = native()
+    if kernels is None or k < 1:
+        return lists.best_listed(passages, offsets, probes, gains, count, k, allowed)
+    return kernels.best_listed(
+        np.ascontiguousarray(passages),
+        np.ascontiguousarray(offsets),
+        np.ascontiguousarray(probes),
+        np.ascontiguousarray(gains),
+        count,
         k,
         _mask(allowed),
     )
