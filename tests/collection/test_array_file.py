@@ -98,6 +98,21 @@ def test_gathering_takes_ranges_in_order_and_verifies_each_block_of_them(path: P
     )
 
 
+@pytest.mark.parametrize("rows", [0, 1, 100, 5000, 20_000])
+def test_what_was_written_is_read_back_before_the_file_is_whole(tmp_path: Path, rows: int) -> None:
+    array = np.random.default_rng(0).integers(-128, 128, (rows, 3), np.int8)
+    writer = ArrayFileWriter(Directory(tmp_path).create("a.safetensors"))
+    writer.add_array("before", np.arange(5, dtype=np.uint8))
+    writer.add_array("a", array)
+    for first, last in ((0, rows), (rows // 2, rows), (rows // 3, rows // 2)):
+        np.testing.assert_array_equal(writer.read_back("a", first, last), array[first:last])
+    os.truncate(tmp_path / "a.safetensors", 0)
+    if rows >= 20_000:
+        with pytest.raises(CollectionDamagedError, match="shorter"):
+            writer.read_back("a", 0, rows)
+    writer.finish({})
+
+
 def test_a_section_gives_neighbouring_rows_only(path: Path) -> None:
     section = opened(path).sections["middle"]
     with pytest.raises(IndexError, match="neighbouring"):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.classification.calibration import fit_temperature, softmax
+from shortlist.cores import usable_cores
 from shortlist.errors import DataError, MissingExtraError
-from shortlist.models.cores import usable_cores
 from shortlist.protocols import Progress
 
 __all__ = ["FOLDS", "GRID", "Fitted", "assign_folds", "fit_logistic", "import_sklearn"]

@@ -10,6 +10,7 @@ from shortlist.collection.segment import Segment
 from shortlist.collection.segment_data import SegmentData, Texts, Views, document_bytes
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.store import Store, Writer
+from shortlist.collection.token_lists import TokenLists
 
 __all__ = [
     "Analyzer",
@@ -22,6 +23,7 @@ __all__ = [
     "Store",
     "StoreSettings",
     "Texts",
+    "TokenLists",
     "Views",
     "Writer",
     "as_filter",

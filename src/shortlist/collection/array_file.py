@@ -82,6 +82,25 @@ class ArrayFileWriter:
         """Write an array that is in memory."""
         self.add(name, array.dtype, array.shape[1:], [array])
 
+    def read_back(self, name: str, first: int, last: int) -> NDArray[Any]:
+        """Give rows ``first:last`` of an array that was written before.
+
+        Raises:
+            CollectionDamagedError: somebody has cut the file.
+        """
+        tensor = self._tensors[name]
+        dtype, row_shape = np.dtype(_DTYPES[tensor["dtype"]]), tensor["shape"][1:]
+        width = dtype.itemsize * prod(row_shape)
+        begin = BLOCK + tensor["data_offsets"][0] + first * width
+        found = np.empty((last - first) * width, np.uint8)
+        on_disk = max(0, min(len(found), self._end - len(self._pending) - begin))
+        if self._file.read(found[:on_disk], begin) != on_disk:
+            raise CollectionDamagedError(f"{self._file.path}: has become shorter while it was written")
+        if on_disk < len(found):
+            at = begin + on_disk - (self._end - len(self._pending))
+            found[on_disk:] = memoryview(self._pending)[at : at + len(found) - on_disk]
+        return found.view(dtype).reshape(-1, *row_shape)
+
     def begin_block(self) -> None:
         """Let the next array begin a block, so that damage to its neighbours doesn't reach it."""
         missing = -self._end % BLOCK

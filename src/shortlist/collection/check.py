@@ -132,6 +132,13 @@ def _segment_problems(
             and offsets[-1] == len(segment.tokens)
             and segment.tokens.shape[1] == settings.token_dimensions
         )
+    lists = segment.token_lists
+    if lists is not None:
+        rules["every passage is in a list of tokens"] = (
+            len(lists.offsets) == len(lists.centroids) + 1
+            and bool(np.all(np.diff(lists.offsets) >= 0))
+            and np.array_equal(np.unique(np.asarray(lists.passages)), np.arange(passages))
+        )
     seen |= live
     yield from (f"{path}: not true: {rule}" for rule, holds in rules.items() if not holds)
 

@@ -4,6 +4,7 @@
 
     tokens             int8 [tokens, D]        one vector a token       (if the collection has the token view)
     token_offsets      int64 [passages + 1]    where each passage's tokens begin
+    token_list_*       the passages around each centroid of the tokens, if there are many: see `token_lists`
     dense              int8 [passages, H]      one vector a passage
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
@@ -36,6 +37,7 @@ from numpy.typing import NDArray
 from shortlist.collection.array_file import ArrayFile, Section, runs
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
+from shortlist.collection.token_lists import TokenLists
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.types import Document
 
@@ -122,6 +124,17 @@ class Segment:
     def token_offsets(self) -> NDArray[np.int64]:
         """Where each passage's tokens begin, ``[passages + 1]``."""
         return self._array("token_offsets")
+
+    @cached_property
+    def token_lists(self) -> TokenLists | None:
+        """The passages around each centroid of the token vectors, if the segment is large enough to have them."""
+        if "token_list_passages" not in self.file.sections:
+            return None
+        return TokenLists(
+            self._array("token_list_centroids"),
+            self._array("token_list_offsets"),
+            self._section("token_list_passages"),
+        )
 
     @property
     def has_tokens(self) -> bool:

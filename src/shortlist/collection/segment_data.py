@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from shortlist.collection.array_file import ArrayFileWriter, offsets_of
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
+from shortlist.collection.token_lists import LEAST_PASSAGES, build_lists
+from shortlist.cores import usable_cores
 from shortlist.types import Document
 
 __all__ = ["SegmentData", "Texts", "Views", "document_bytes", "merge_segments", "write_segment"]
@@ -105,7 +108,13 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
 
     if data.token_dimensions:
         writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
-        writer.add_array("token_offsets", offsets_of(np.concatenate(counts)))
+        token_offsets = offsets_of(np.concatenate(counts))
+        writer.add_array("token_offsets", token_offsets)
+        if len(token_offsets) > LEAST_PASSAGES:
+            tokens_of = partial(writer.read_back, "tokens")
+            lists = build_lists(tokens_of, token_offsets, usable_cores())
+            for name, array in lists._asdict().items():
+                writer.add_array(f"token_list_{name}", array)
     else:
         for _ in tokens():
             pass

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from shortlist.collection.array_file import Section, offsets_of
 from shortlist.scoring import nearest
 
-__all__ = ["LEAST_PASSAGES", "TokenLists", "build_lists"]
+__all__ = ["LEAST_PASSAGES", "BuiltLists", "TokenLists", "build_lists"]
 
 LEAST_PASSAGES = 4096
 """Segments of fewer passages have no lists: all their tokens are soon compared."""
@@ -37,17 +36,26 @@ Tokens = Callable[[int, int], NDArray[np.int8]]
 """Gives the token vectors from the first to before the last, ``[tokens, D]``."""
 
 
-@dataclass(frozen=True, eq=False)
-class TokenLists:
+class BuiltLists(NamedTuple):
     """Hold centroids ``[K, D]`` and, of each, ``passages[offsets[c]:offsets[c + 1]]``, ascending, each once."""
 
     centroids: NDArray[np.int8]
     offsets: NDArray[np.int64]
-    passages: NDArray[np.int32] | Section
+    passages: NDArray[np.int32]
 
 
-def build_lists(tokens: Tokens, token_offsets: NDArray[np.int64], threads: int = 1) -> TokenLists:
+class TokenLists(NamedTuple):
+    """Hold the same as it lies in a file: the passages of a list are read when they are asked for."""
+
+    centroids: NDArray[np.int8]
+    offsets: NDArray[np.int64]
+    passages: Section
+
+
+def build_lists(tokens: Tokens, token_offsets: NDArray[np.int64], threads: int = 1) -> BuiltLists:
     """Cluster the tokens of passages (``token_offsets [passages + 1]``), and list the passages of every cluster."""
+    if not token_offsets[-1]:
+        return BuiltLists(tokens(0, 0), np.zeros(1, np.int64), np.empty(0, np.int32))
     count = _centroid_count(int(token_offsets[-1]))
     coarse, fine, groups = _centroids(_sample(tokens, token_offsets, SAMPLED * count), count, threads)
     parts = []
@@ -157,7 +165,7 @@ def _assign(
 
 def _joined(
     centroids: NDArray[np.int8], parts: list[tuple[NDArray[np.uint16], NDArray[np.int32]]]
-) -> TokenLists:
+) -> BuiltLists:
     """Join the entries of blocks, each ordered by cluster and passage, into one list a cluster."""
     counts = [np.bincount(cluster, minlength=len(centroids)) for cluster, _ in parts]
     total: NDArray[Any] = np.sum(counts, axis=0) if counts else np.zeros(len(centroids), np.int64)
@@ -168,4 +176,4 @@ def _joined(
         places = np.arange(len(cluster)) + (following - offsets_of(its)[:-1])[cluster]
         passages[places] = passage
         following += its
-    return TokenLists(centroids, offsets, passages)
+    return BuiltLists(centroids, offsets, passages)

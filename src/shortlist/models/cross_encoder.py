@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.cores import usable_cores
 from shortlist.errors import DataError, ModelError
-from shortlist.models.cores import usable_cores
 from shortlist.models.native_transformer import NativeJudge
 from shortlist.models.own_folder import Description, Parts, describe, folder_at, open_parts
 from shortlist.models.pairs import PairTokens, tokenize_pairs

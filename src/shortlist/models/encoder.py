@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.cores import usable_cores
 from shortlist.errors import DataError, ModelError
 from shortlist.models.backbone import Forward
-from shortlist.models.cores import usable_cores
 from shortlist.models.folders import DEFAULT, Loaded, load_folder
 from shortlist.models.pooling import normalize, pool
 from shortlist.models.settings import LateTokens

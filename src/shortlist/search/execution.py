@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
-from shortlist.models.cores import usable_cores
+from shortlist.cores import usable_cores
 from shortlist.models.own_folder import JUDGES
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring.adaptive import FLAT_RANK, SPREAD_RANK, dense_weight, signs
@@ -43,7 +43,7 @@ def leaf_name(leaf: Leaf) -> str:
     """Name a scorer in results and timings: ``bm25``, ``late``, ``judge``, or its text form if it has settings."""
     plain = _without_depth(leaf)
     match plain:
-        case MaxSim():
+        case MaxSim(exact=False):
             return "late"
         case Cross(model=model) if model in JUDGES and plain == Cross(model=model):
             return model

@@ -96,16 +96,22 @@ class Dense(_Stage):
 
 @dataclass(frozen=True)
 class MaxSim(_Stage):
-    """Compare token by token (late interaction); as a retriever it reads every document.
+    """Compare token by token (late interaction).
+
+    As a retriever it reads every document of a small collection; of one with more than 20,000 passages those that
+    its lists of tokens suggest, unless it has to be ``exact``. Scores are exact always.
 
     Source: Khattab and Zaharia 2020.
     """
 
     needs_vectors: ClassVar[bool] = True
     depth: int = DEPTH
+    exact: bool = False
 
     def __post_init__(self) -> None:
         _check_depth(self.depth)
+        if not isinstance(self.exact, bool):
+            raise PipelineError(f"exact must be true or false, not {self.exact!r}")
 
 
 @dataclass(frozen=True)

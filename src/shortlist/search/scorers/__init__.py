@@ -63,7 +63,7 @@ def make_scorer(
                     "this collection has no token vectors, which late interaction reads",
                     hint="index it again without --no-tokens, or use --pipeline hybrid",
                 )
-            return LateScorer(snapshot, query, scales[1], allowed, threads)
+            return LateScorer(snapshot, query, scales, allowed, leaf, threads)
         case Poly():
             if query.codes is None:
                 raise PipelineError(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Segment, Snapshot
-from shortlist.models.cores import usable_cores
+from shortlist.cores import usable_cores
 from shortlist.scoring import at_least_kth
 from shortlist.search.query import PreparedQuery
 from shortlist.types import Passage

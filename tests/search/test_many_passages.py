@@ -1,0 +1,137 @@
+"""Late interaction where not every document is read: candidates from the segments' lists of tokens.
+
+The sizes from which on there are lists, and from which on they are used, are made small, and so is what is read.
+"""
+
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shortlist import Collection, Document
+from shortlist.collection import Store, segment_data
+from shortlist.search import MaxSim, parse
+from shortlist.search.scorers import late
+from tests.search.corpus import QUERIES, documents
+
+EXACT = MaxSim(exact=True)
+LATE = MaxSim(depth=10)
+
+
+def many() -> list[Document]:
+    """Give 552 documents: every one of the corpus, and pairs of them as one text."""
+    ours = [one for one in documents() if one.text][:24]
+    return [
+        Document(
+            f"{a.doc_id}+{b.doc_id}", f"{a.title} {a.text} {b.title} {b.text}", metadata={"of": a.doc_id}
+        )
+        for a, b in permutations(ours, 2)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_data, "LEAST_PASSAGES", 100)
+    monkeypatch.setattr(late, "EXHAUSTIVE", 50)
+    monkeypatch.setattr(late, "CANDIDATES", 60)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_data, "LEAST_PASSAGES", 100)
+        made = Collection.create(tmp_path_factory.mktemp("many") / "whole")
+        made.add(many())
+    with made:
+        assert made.info().size_bytes["token_list_passages"] > 0
+        yield made
+
+
+def found(collection: Collection, query: str, pipeline: MaxSim, **options: object) -> list[tuple[str, float]]:
+    result = collection.search(query, 10, pipeline=pipeline, **options)  # type: ignore[arg-type]
+    return [(hit.doc_id, hit.score) for hit in result.ranking]
+
+
+def test_nearly_all_of_the_best_are_found_and_their_scores_are_exact(built: Collection) -> None:
+    shares = []
+    for query in QUERIES[:6]:  # the others mean nothing: all documents are equally far
+        exact = dict(found(built, query, EXACT))
+        ours = dict(found(built, query, LATE))
+        assert all(score == exact[doc_id] for doc_id, score in ours.items() if doc_id in exact)
+        assert max(ours.values(), default=0) <= max(exact.values(), default=0)
+        shares.append(len(exact.keys() & ours.keys()) / max(1, len(exact)))
+    assert np.mean(shares) >= 0.97
+
+
+def test_not_all_are_read(built: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    whole = late.LateScorer._score_passages
+
+    def counted(scorer: late.LateScorer, segment: object, passages: np.ndarray) -> object:
+        read.append(len(passages))
+        return whole(scorer, segment, passages)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(late.LateScorer, "_score_passages", counted)
+    found(built, QUERIES[0], LATE)
+    assert sum(read) <= 60 + 10  # and the best again, for their passages
+    read.clear()
+    found(built, QUERIES[0], EXACT)
+    assert sum(read) >= 552
+
+
+@pytest.mark.parametrize("share", [1, 5, 12])
+def test_a_filter_leaves_as_many_as_it_lets_through(built: Collection, share: int) -> None:
+    firsts = sorted({str(one.metadata["of"]) for one in many()})[:share]
+    condition = " or ".join(f'of = "{first}"' for first in firsts)
+    ours = found(built, "a card that was declined", LATE, condition=condition)
+    exact = found(built, "a card that was declined", EXACT, condition=condition)
+    assert len(ours) == len(exact) == 10
+    assert {doc_id.partition("+")[0] for doc_id, _ in ours} <= set(firsts)
+    assert len(dict(ours).keys() & dict(exact).keys()) >= 9
+
+
+def test_as_many_are_found_as_are_asked_for(built: Collection) -> None:
+    assert len(built.search("salt", 552, pipeline=MaxSim()).ranking) == 552
+
+
+def test_deleted_documents_are_not_found_and_new_ones_are(tmp_path: Path) -> None:
+    every = many()
+    with Collection.create(tmp_path / "grown") as grown:
+        grown.add(every)
+        query = "a card that was declined abroad"
+        best = found(grown, query, LATE)[0][0]
+        grown.delete([best])
+        assert best not in dict(found(grown, query, LATE))
+        grown.add([Document("new", "The card was declined abroad."), *(d for d in every if d.doc_id == best)])
+        again = dict(found(grown, query, LATE))
+        assert best in again
+        assert "new" in again
+        assert grown.info().segments == 2  # the smaller one without lists
+
+
+def test_compacting_gives_the_lists_that_a_fresh_collection_has(tmp_path: Path) -> None:
+    every = many()
+    with Collection.create(tmp_path / "grown") as grown, Collection.create(tmp_path / "fresh") as fresh:
+        for start in range(0, len(every), 200):
+            grown.add([*every[start : start + 200], Document(f"gone {start}", "soon deleted")])
+        grown.delete([f"gone {start}" for start in range(0, len(every), 200)])
+        assert grown.compact()
+        assert grown.check(deep=True) == []
+        fresh.add(every)
+        for query in QUERIES:
+            assert found(grown, query, LATE) == found(fresh, query, LATE)
+    arrays = []
+    for name in ("grown", "fresh"):
+        with Store(tmp_path / name).snapshot() as snapshot:
+            lists = snapshot.segments[0].token_lists
+            assert lists is not None
+            arrays.append([np.asarray(array).tobytes() for array in lists])
+    assert arrays[0] == arrays[1]
+
+
+def test_exact_is_a_setting_with_a_text_form() -> None:
+    assert parse("maxsim(exact=True)") == EXACT
+    assert str(EXACT) == "maxsim(exact=True)"
+    assert parse("late") == MaxSim()
