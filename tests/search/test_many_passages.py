@@ -1,4 +1,4 @@
-"""Late interaction where not every document is read: candidates from the segments' lists of tokens.
+"""Retrieval where not every document is read: by the segments' lists of tokens, and by the signs of text vectors.
 
 The sizes from which on there are lists, and from which on they are used, are made small, and so is what is read.
 """
@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from shortlist import Collection, Document
-from shortlist.collection import Store, segment_data
-from shortlist.search import MaxSim, parse
-from shortlist.search.scorers import late
+from shortlist import Collection, Document, scoring
+from shortlist.collection import Store, signs, token_lists
+from shortlist.search import Dense, MaxSim, Pipeline, parse
+from shortlist.search.scorers import late, vectors
+from shortlist.types import Query
 from tests.search.corpus import QUERIES, documents
 
 EXACT = MaxSim(exact=True)
@@ -33,7 +35,8 @@ def many() -> list[Document]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_data, "LEAST_PASSAGES", 100)
+    monkeypatch.setattr(token_lists, "LEAST_PASSAGES", 100)
+    monkeypatch.setattr(signs, "LEAST_PASSAGES", 100)
     monkeypatch.setattr(late, "EXHAUSTIVE", 50)
     monkeypatch.setattr(late, "CANDIDATES", 60)
 
@@ -41,7 +44,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment_data, "LEAST_PASSAGES", 100)
+        patch.setattr(token_lists, "LEAST_PASSAGES", 100)
+        patch.setattr(signs, "LEAST_PASSAGES", 100)
         made = Collection.create(tmp_path_factory.mktemp("many") / "whole")
         made.add(many())
     with made:
@@ -49,7 +53,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
         yield made
 
 
-def found(collection: Collection, query: str, pipeline: MaxSim, **options: object) -> list[tuple[str, float]]:
+def found(
+    collection: Collection, query: str, pipeline: Pipeline, **options: object
+) -> list[tuple[str, float]]:
     result = collection.search(query, 10, pipeline=pipeline, **options)  # type: ignore[arg-type]
     return [(hit.doc_id, hit.score) for hit in result.ranking]
 
@@ -129,6 +135,52 @@ def test_compacting_gives_the_lists_that_a_fresh_collection_has(tmp_path: Path) 
             assert lists is not None
             arrays.append([np.asarray(array).tobytes() for array in lists])
     assert arrays[0] == arrays[1]
+
+
+def test_signs_first_find_nearly_all_and_compare_few(
+    built: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    whole = scoring.dot_products
+
+    def counted(rows: NDArray[np.int8], queries: NDArray[np.int8], **options: int) -> NDArray[np.float32]:
+        compared.append(len(rows))
+        return whole(rows, queries, **options)
+
+    monkeypatch.setattr(vectors, "dot_products", counted)
+    shares = []
+    for query in (*QUERIES[:4], QUERIES[5]):  # nothing says when the ferry leaves: all is as far
+        exact = dict(found(built, query, Dense()))
+        compared.clear()
+        ours = dict(found(built, query, Dense(depth=10, recall=0.95)))
+        assert max(compared) < 300
+        assert all(score == exact[doc_id] for doc_id, score in ours.items() if doc_id in exact)
+        shares.append(len(exact.keys() & ours.keys()) / 10)
+    assert np.mean(shares) >= 0.95
+
+
+def test_signs_first_keep_to_filters_and_to_what_is_alive(tmp_path: Path) -> None:
+    pipeline = Dense(recall=0.9)
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(many())
+        assert collection.info().size_bytes["dense_bits"] > 0
+        first = str(many()[0].metadata["of"])
+        ours = found(collection, "a declined card", pipeline, condition=f'of = "{first}"')
+        assert len(ours) == 10
+        assert {doc_id.partition("+")[0] for doc_id, _ in ours} == {first}
+        best = found(collection, "a declined card", pipeline)[0][0]
+        collection.delete([best])
+        assert best not in dict(found(collection, "a declined card", pipeline))
+        assert collection.check(deep=True) == []
+
+
+def test_a_run_finds_what_searches_find(built: Collection) -> None:
+    pipelines = [parse("fuse(bm25, dense(recall=0.9), method='adaptive')"), Dense(recall=0.9), Dense(), LATE]
+    queries = [Query(str(number), text) for number, text in enumerate(QUERIES) if text]
+    for pipeline, run in zip(pipelines, built.run_all(queries, pipelines, 10), strict=True):
+        for query in queries:
+            hits = run.rankings[query.query_id].hits[:10]
+            assert [(hit.doc_id, hit.score) for hit in hits] == found(built, query.text, pipeline)
 
 
 def test_exact_is_a_setting_with_a_text_form() -> None:

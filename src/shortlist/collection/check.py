@@ -23,6 +23,7 @@ from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment, id_hashes
 from shortlist.errors import CollectionDamagedError, CollectionError, CollectionStorageError
+from shortlist.scoring import sign_bits
 
 __all__ = ["find_problems", "segment_is_sound"]
 
@@ -131,6 +132,10 @@ def _segment_problems(
             and bool(np.all(np.diff(offsets) >= 0))
             and offsets[-1] == len(segment.tokens)
             and segment.tokens.shape[1] == settings.token_dimensions
+        )
+    if segment.signs is not None:
+        rules["the signs are those of the vectors"] = np.array_equal(
+            segment.signs.bits, sign_bits(segment.dense)
         )
     lists = segment.token_lists
     if lists is not None:

@@ -6,6 +6,8 @@
     token_offsets      int64 [passages + 1]    where each passage's tokens begin
     token_list_*       the passages around each centroid of the tokens, if there are many: see `token_lists`
     dense              int8 [passages, H]      one vector a passage
+    dense_bits         uint64 [passages, H/64] their signs, if there are many: see `signs`
+    dense_bit_ranks    int32 [samples, ranks]  how far to look among these
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
     document_offsets   int64 [documents + 1]   where each begins
@@ -37,6 +39,7 @@ from numpy.typing import NDArray
 from shortlist.collection.array_file import ArrayFile, Section, runs
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
+from shortlist.collection.signs import Signs
 from shortlist.collection.token_lists import TokenLists
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.types import Document
@@ -114,6 +117,13 @@ class Segment:
     def dense(self) -> NDArray[np.int8]:
         """One vector a passage."""
         return self._array("dense")
+
+    @cached_property
+    def signs(self) -> Signs | None:
+        """The signs of the vectors, if the segment is large enough to have them."""
+        if "dense_bits" not in self.file.sections:
+            return None
+        return Signs(self._array("dense_bits"), self._array("dense_bit_ranks"))
 
     @property
     def tokens(self) -> Section:

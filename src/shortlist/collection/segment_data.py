@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.collection import signs, token_lists
 from shortlist.collection.array_file import ArrayFileWriter, offsets_of
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
-from shortlist.collection.token_lists import LEAST_PASSAGES, build_lists
 from shortlist.cores import usable_cores
 from shortlist.types import Document
 
@@ -110,15 +110,19 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
         writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
         token_offsets = offsets_of(np.concatenate(counts))
         writer.add_array("token_offsets", token_offsets)
-        if len(token_offsets) > LEAST_PASSAGES:
+        if len(data.passages) >= token_lists.LEAST_PASSAGES:
             tokens_of = partial(writer.read_back, "tokens")
-            lists = build_lists(tokens_of, token_offsets, usable_cores())
+            lists = token_lists.build_lists(tokens_of, token_offsets, usable_cores())
             for name, array in lists._asdict().items():
                 writer.add_array(f"token_list_{name}", array)
     else:
         for _ in tokens():
             pass
     writer.add("dense", np.int8, (data.dimensions,), dense)
+    if len(data.passages) >= signs.LEAST_PASSAGES:
+        built = signs.build_signs(np.concatenate(dense), usable_cores())
+        writer.add_array("dense_bits", built.bits)
+        writer.add_array("dense_bit_ranks", built.ranks)
     writer.add_array("passages", data.passages)
     ids = [doc_id.encode() for doc_id in data.ids]
     writer.begin_block()

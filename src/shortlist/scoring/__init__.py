@@ -1,7 +1,16 @@
 """The arithmetic of search: a reference in numpy, and in front of it kernels in C++ that give the same bits."""
 
+from shortlist.scoring.bits import bit_distances, sign_bits
 from shortlist.scoring.dense import MAX_DIMENSIONS
-from shortlist.scoring.fast import best_bm25, best_listed, best_products, dot_products, maxsim, nearest
+from shortlist.scoring.fast import (
+    best_bm25,
+    best_listed,
+    best_products,
+    dot_products,
+    maxsim,
+    nearest,
+    nearest_bits,
+)
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.poly import poly_scores
 from shortlist.scoring.selection import at_least_kth
@@ -12,12 +21,15 @@ __all__ = [
     "best_bm25",
     "best_listed",
     "best_products",
+    "bit_distances",
     "bm25_idf",
     "bm25_weights",
     "dot_products",
     "maxsim",
     "nearest",
+    "nearest_bits",
     "poly_scores",
+    "sign_bits",
     "tfidf_idf",
     "tfidf_weights",
 ]

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.scoring import bits as scoring_bits
 from shortlist.scoring import dense, late, lexical, lists
+from shortlist.scoring.bits import Near
 from shortlist.scoring.dense import Found, check_dimensions
 from shortlist.scoring.kernels import native
 from shortlist.scoring.lexical import Postings
 
-__all__ = ["best_bm25", "best_listed", "best_products", "dot_products", "maxsim", "nearest"]
+__all__ = ["best_bm25", "best_listed", "best_products", "dot_products", "maxsim", "nearest", "nearest_bits"]
 
 
 def maxsim(
@@ -67,6 +69,25 @@ def best_products(
         return dense.best_products(vectors, queries, k, firsts, allowed)
     its_firsts = None if firsts is None else np.ascontiguousarray(firsts, np.int64)
     return kernels.best_products(_rows(vectors), _rows(queries), k, its_firsts, _mask(allowed), threads)
+
+
+def nearest_bits(
+    bits: NDArray[np.uint64],
+    query: NDArray[np.uint64],
+    k: int,
+    firsts: NDArray[np.int64] | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+    *,
+    threads: int = 1,
+) -> Near:
+    """Give what :func:`shortlist.scoring.bits.nearest_bits` gives."""
+    kernels = native()
+    if kernels is None or k < 1 or not len(query):
+        return scoring_bits.nearest_bits(bits, query, k, firsts, allowed)
+    its_firsts = None if firsts is None else np.ascontiguousarray(firsts, np.int64)
+    return kernels.nearest_bits(
+        np.ascontiguousarray(bits), np.ascontiguousarray(query), k, its_firsts, _mask(allowed), threads
+    )
 
 
 def best_bm25(

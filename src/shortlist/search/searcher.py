@@ -159,7 +159,9 @@ class Searcher:
     ) -> Iterator[tuple[Query, PreparedQuery, Nearest | None]]:
         """Encode queries together and compare them with all vectors in one pass, as far as that is needed."""
         needs_vectors = any(leaf.needs_vectors for leaf in needed)
-        deepest = max((leaf.depth for leaf in needed if isinstance(leaf, Dense)), default=0)
+        deepest = max(
+            (leaf.depth for leaf in needed if isinstance(leaf, Dense) and leaf.recall == 1), default=0
+        )
         most = max(deepest, SPREAD_RANK)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = queries[start : start + QUERIES_AT_ONCE]
@@ -221,7 +223,7 @@ class Searcher:
 
         def scorer(leaf: Leaf) -> ScoresDocuments:
             dense = DenseScorer(self.snapshot, query, scales[0], allowed, nearest, threads)
-            if isinstance(leaf, Dense):
+            if isinstance(leaf, Dense) and leaf.recall == 1:
                 return dense
             return make_scorer(leaf, self.snapshot, query, allowed, scales, self._judges, dense, threads)
 

@@ -55,8 +55,8 @@ def make_scorer(
             return BM25Scorer(snapshot, query, allowed, leaf)
         case TFIDF():
             return TfidfScorer(snapshot, query, allowed)
-        case Dense():
-            return DenseScorer(snapshot, query, scales[0], allowed, threads=threads)
+        case Dense(recall=recall):
+            return DenseScorer(snapshot, query, scales[0], allowed, None, threads, recall)
         case MaxSim():
             if not all(segment.has_tokens for segment in snapshot.segments):
                 raise PipelineError(

@@ -167,7 +167,7 @@ def merged(parts: Sequence[tuple[Positions, NDArray[Any]]], k: int) -> tuple[Pos
     return positions[best], scores[best]
 
 
-def best_of(scores: Scores, k: int, *, above: float = -np.inf) -> Found:
+def best_of(scores: NDArray[Any], k: int, *, above: float = -np.inf) -> Found:
     """Give the ``k`` best of all scores, by their places, with all that tie with the last."""
     best = at_least_kth(scores, k, above=above)
     return best, scores[best]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Segment, Snapshot
-from shortlist.scoring import best_products, dot_products, poly_scores
+from shortlist.collection import Segment, Signs, Snapshot
+from shortlist.scoring import best_products, dot_products, nearest_bits, poly_scores, sign_bits
 from shortlist.search.query import PreparedQuery
 from shortlist.search.scorers.passages import (
     BestFound,
@@ -19,6 +19,7 @@ from shortlist.search.scorers.passages import (
     Mask,
     Positions,
     Scores,
+    best_of,
     merged,
     passages_of,
     rows_of,
@@ -32,8 +33,8 @@ __all__ = ["DenseScorer", "PolyScorer", "best_documents"]
 class DenseScorer:
     """Score by the best passage's vector; every document is a candidate.
 
-    ``ready`` are the best documents that are allowed, if many queries were compared in one pass: how many were asked
-    for, and what was found.
+    Of the best, about the share ``recall`` is found. ``ready`` are the best documents that are allowed, if many queries
+    were compared in one pass: how many were asked for, and what was found.
     """
 
     absent: float | None = None
@@ -47,12 +48,14 @@ class DenseScorer:
         allowed: Mask,
         ready: tuple[int, Found] | None = None,
         threads: int | None = None,
+        recall: float = 1,
     ) -> None:
         self._snapshot = snapshot
         self._query = query
         self._scale = scale
         self._allowed = allowed
         self._threads = threads
+        self._recall = recall
         self._found = BestFound(snapshot, allowed, self._find)
         if ready is not None:
             self._found.remember(*ready)
@@ -69,7 +72,7 @@ class DenseScorer:
     def _find(self, k: int, allowed: Mask) -> Found:
         """Give the nearest documents and their products."""
         vector, _ = self._query.dense
-        (found,) = best_documents(self._snapshot, vector[None], k, allowed, self._threads)
+        (found,) = best_documents(self._snapshot, vector[None], k, allowed, self._threads, self._recall)
         return found
 
     def score(self, positions: Positions) -> Scores:
@@ -116,21 +119,56 @@ class DenseScorer:
 
 
 def best_documents(
-    snapshot: Snapshot, vectors: NDArray[np.int8], k: int, allowed: Mask, threads: int | None = None
+    snapshot: Snapshot,
+    vectors: NDArray[np.int8],
+    k: int,
+    allowed: Mask,
+    threads: int | None = None,
+    recall: float = 1,
 ) -> list[Found]:
     """Give, for each of some queries ``[Q, H]``, the ``k`` nearest documents that are allowed, and their products.
 
-    All queries share one pass over the vectors.
+    All queries share one pass over the vectors. With a ``recall`` below 1 only those that are near by their signs are
+    compared in segments that have these: about that share of the nearest is found.
     """
     parts: list[list[Found]] = [[] for _ in vectors]
     for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
-        firsts = None if segment.passage_count == len(segment) else segment.first_passages
         mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
-        count = threads_for(segment.dense.size, threads)
-        each = best_products(segment.dense, vectors, k, firsts, mask, threads=count)
+        if recall < 1 and segment.signs is not None:
+            each = [_signs_first(segment, segment.signs, one, k, mask, threads, recall) for one in vectors]
+        else:
+            count = threads_for(segment.dense.size, threads)
+            each = best_products(segment.dense, vectors, k, _firsts(segment), mask, threads=count)
         for part, (positions, products) in zip(parts, each, strict=True):
             part.append((positions + start, products))
     return [merged(part, k) for part in parts]
+
+
+def _signs_first(
+    segment: Segment,
+    signs: Signs,
+    vector: NDArray[np.int8],
+    k: int,
+    allowed: Mask | None,
+    threads: int | None,
+    recall: float,
+) -> Found:
+    """Compare the vectors whose signs are nearest to those of the query's."""
+    depth = signs.depth(k, recall)
+    count = threads_for(signs.bits.nbytes, threads)
+    query = sign_bits(vector[None])[0]
+    near, _ = nearest_bits(signs.bits, query, depth, _firsts(segment), allowed, threads=count)
+    if not len(near):
+        return near, np.empty(0, np.float32)
+    passages, counts = passages_of(segment.first_passages, near)
+    products = dot_products(rows_of(segment.dense, passages), vector[None])[0]
+    best, scores = best_of(np.maximum.reduceat(products, np.cumsum(counts) - counts), k)
+    return near[best], scores
+
+
+def _firsts(segment: Segment) -> NDArray[np.int64] | None:
+    """Give where documents' passages begin, ``None`` if each has one."""
+    return None if segment.passage_count == len(segment) else segment.first_passages
 
 
 class PolyScorer(ByPassage):
