@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shortlist import Collection, Document, scoring
 from shortlist.collection import Store, signs, token_lists
-from shortlist.search import Dense, MaxSim, Pipeline, parse
+from shortlist.errors import PipelineError
+from shortlist.search import ANY_SIZE, Dense, MaxSim, Pipeline, leaves, parse
 from shortlist.search.scorers import late, vectors
 from shortlist.types import Query
 from tests.search.corpus import QUERIES, documents
@@ -181,6 +182,23 @@ def test_a_run_finds_what_searches_find(built: Collection) -> None:
         for query in queries:
             hits = run.rankings[query.query_id].hits[:10]
             assert [(hit.doc_id, hit.score) for hit in hits] == found(built, query.text, pipeline)
+
+
+@pytest.mark.parametrize("name", [*ANY_SIZE, None])
+def test_recall_is_given_for_all_dense_stages(built: Collection, name: str | None) -> None:
+    result = built.search("a declined card", 10, pipeline=name, recall=0.9)
+    dense = [leaf for leaf in leaves(result.pipeline) if isinstance(leaf, Dense)]
+    assert all(leaf.recall == 0.9 for leaf in dense)
+    assert len(dense) == (name not in {"bm25", "tfidf", "late", "poly"})
+    query = Query("q", "a declined card")
+    run = built.run([query], 10, pipeline=name, recall=0.9)
+    assert [hit.doc_id for hit in run.rankings["q"]] == [hit.doc_id for hit, _ in result]
+
+
+@pytest.mark.parametrize("recall", [-0.1, 1.1, float("nan")])
+def test_recall_is_a_share(built: Collection, recall: float) -> None:
+    with pytest.raises(PipelineError, match="recall"):
+        built.search("salt", pipeline="dense", recall=recall)
 
 
 def test_exact_is_a_setting_with_a_text_form() -> None:

@@ -127,6 +127,10 @@ def _reading_commands(commands: Commands) -> None:
     for parser in (search, run):
         parser.add_argument("--pipeline", metavar="PIPELINE", help=_PIPELINE_HELP)
         parser.add_argument("--filter", metavar="FILTER", help=_FILTER_HELP)
+        parser.add_argument(
+            "--recall", type=_probability, metavar="SHARE",
+            help="of a large collection's nearest vectors find about this share, faster (0.98, say; default: all)",
+        )  # fmt: skip
         parser.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
 
     encode = _command(commands, "encode", "turn texts into vectors")

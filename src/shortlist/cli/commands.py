@@ -134,7 +134,9 @@ def _delete(arguments: argparse.Namespace) -> None:
 def _search(arguments: argparse.Namespace) -> None:
     pipeline, condition = _checked_options(arguments)
     with Collection.open(arguments.collection, model=arguments.model) as collection:
-        result = collection.search(arguments.query, arguments.k, pipeline=pipeline, condition=condition)
+        result = collection.search(
+            arguments.query, arguments.k, pipeline=pipeline, condition=condition, recall=arguments.recall
+        )
         if arguments.json:
             print_json(_as_json(result))
         else:
@@ -190,7 +192,7 @@ def _run(arguments: argparse.Namespace) -> None:
         with progress_bar(len(queries), "queries") as progress:
             run = collection.run(
                 queries, arguments.k, pipeline=pipeline, condition=condition,
-                threads=arguments.threads, progress=progress,
+                threads=arguments.threads, progress=progress, recall=arguments.recall,
             )  # fmt: skip
         seconds = time.perf_counter() - begin
     write_run(run, sys.stdout if arguments.output == "-" else arguments.output)

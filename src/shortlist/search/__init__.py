@@ -14,6 +14,7 @@ from shortlist.search.pipeline import (
     can_run,
     deepen,
     leaves,
+    with_recall,
 )
 from shortlist.search.query import PreparedQuery
 from shortlist.search.searcher import Result, Searcher, default_pipeline
@@ -40,4 +41,5 @@ __all__ = [
     "name_of",
     "parse",
     "to_text",
+    "with_recall",
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "can_run",
     "deepen",
     "leaves",
+    "with_recall",
 ]
 
 DEPTH = 200
@@ -285,6 +286,23 @@ def deepen(pipeline: Pipeline, depth: int) -> Pipeline:
             return replace(pipeline, first=deep, top=None if top is None else max(top, depth))
         case _:
             return replace(pipeline, depth=max(depth, pipeline.depth))
+
+
+@lru_cache(1024)
+def with_recall(pipeline: Pipeline, recall: float) -> Pipeline:
+    """Give the pipeline whose dense stages need to find only that share of the best; see :class:`Dense`.
+
+    Raises:
+        PipelineError: ``recall`` is not from 0 to 1.
+    """
+    match pipeline:
+        case Fuse(stages=stages):
+            return replace(pipeline, stages=tuple(with_recall(stage, recall) for stage in stages))
+        case Rerank(first=first, judge=judge):
+            return replace(pipeline, first=with_recall(first, recall), judge=with_recall(judge, recall))
+        case Dense():
+            return replace(pipeline, recall=recall)
+    return pipeline
 
 
 def can_run(pipeline: Pipeline, *, has_tokens: bool, has_codes: bool) -> bool:

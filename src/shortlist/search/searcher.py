@@ -16,7 +16,7 @@ from shortlist.protocols import Progress, ScoresDocuments, ScoresPairs
 from shortlist.scoring.adaptive import SPREAD_RANK
 from shortlist.search.execution import Execution, timed
 from shortlist.search.notation import NAMES, name_of
-from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves
+from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves, with_recall
 from shortlist.search.query import PreparedQuery, prepare
 from shortlist.search.scorers import DenseScorer, Found, best_documents, make_scorer
 from shortlist.types import Document, Hit, Query, Ranking, Run
@@ -82,11 +82,12 @@ class Searcher:
         pipeline: Pipeline | None = None,
         condition: Filter | None = None,
         threads: int | None = None,
+        recall: float | None = None,
     ) -> Result:
         """Find the ``k`` best documents; fewer only where fewer qualify.
 
         A lexical retriever qualifies documents that share a term with the query, the others all documents
-        that ``condition`` lets through.
+        that ``condition`` lets through. ``recall`` takes the place of that of dense stages.
 
         Raises:
             PipelineError: ``k`` is below 1, or the pipeline needs a view that the collection lacks.
@@ -97,7 +98,7 @@ class Searcher:
         timings_ms: dict[str, float] = {}
         with timed(timings_ms, "filter"):
             allowed = self.snapshot.allowed(condition)
-        chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
+        chosen = deepen(self._chosen(pipeline, recall), _checked(k))
         return self._search(query, k, chosen, allowed, None, timings_ms, begin, threads)
 
     def run(
@@ -109,9 +110,11 @@ class Searcher:
         condition: Filter | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        recall: float | None = None,
     ) -> Run:
         """Rank documents for many queries: the same rankings as one search each, in less time."""
-        chosen = deepen(pipeline or default_pipeline(self._settings), _checked(k))
+        asked = self._chosen(pipeline, recall)
+        chosen = deepen(asked, _checked(k))
         allowed = self.snapshot.allowed(condition)
         rankings: dict[str, Ranking] = {}
         for query, prepared, nearest in self._prepared(queries, leaves(chosen), allowed, threads):
@@ -120,7 +123,11 @@ class Searcher:
             rankings[query.query_id] = result.ranking
             if progress is not None:
                 progress(1)
-        return Run(rankings, name=_run_name(pipeline or default_pipeline(self._settings)))
+        return Run(rankings, name=_run_name(asked))
+
+    def _chosen(self, pipeline: Pipeline | None, recall: float | None) -> Pipeline:
+        chosen = pipeline or default_pipeline(self._settings)
+        return chosen if recall is None else with_recall(chosen, recall)
 
     def run_all(
         self,

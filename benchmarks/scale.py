@@ -1,0 +1,212 @@
+"""How much of what reading everything would find does a search of 160,000 passages find, and how fast is it?
+
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale.py --data FOLDER --keep FOLDER
+
+Passages are arXiv abstracts and medquad's answers: real texts, real vectors, one collection (some 20 minutes on two
+cores, kept for the next run). Queries are titles of abstracts and medquad's test questions, as many of each.
+Late interaction over all passages (``maxsim(exact=True)``) says which ten documents are right; how many of them are
+found by the segment's lists of tokens; by BM25 and dense, whose documents are then scored exactly; by the same,
+widened by the nearest neighbours of the best. Exact dense search says what signs first should find. Times are of
+whole searches, encoding included, each query once with every pipeline in turn, after a warm-up, best of two rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"  # before numpy reads them
+
+import numpy as np
+from measuring import arguments, data_folder, summary, write_results
+
+from shortlist import Collection, Document
+from shortlist.collection import Snapshot, Store
+from shortlist.evaluation.judged import read_judged
+from shortlist.search import PreparedQuery, parse
+from shortlist.search.scorers import best_documents, make_scorer
+from shortlist.types import Query, Run
+
+QUERIES = 100  # of each kind
+EXACT = "maxsim(exact=True)"
+FOUND = {
+    "late": "maxsim",
+    "late, depth 10": "maxsim(depth=10)",
+    "bm25 and dense, 500 each": "rerank(fuse(bm25(depth=500), dense(depth=500)), maxsim, depth=1000)",
+}
+WIDENED = "bm25 and dense, 500 each, widened"
+BEST, NEIGHBOURS = 16, 20  # hits, and how many of the nearest to each
+RECALLS = (0.9, 0.95, 0.98, 0.99)
+TIMED = {
+    "bm25": "bm25",
+    "dense": "dense",
+    "dense, signs first": "dense(recall=0.98)",
+    "late": "maxsim(depth=10)",
+    "hybrid": "hybrid",
+    "hybrid+late": "hybrid+late",
+    "hybrid+late, signs first": "rerank(fuse(bm25, dense(recall=0.98), method='adaptive'),"
+    " fuse(fuse(bm25, dense(recall=0.98), method='adaptive'), maxsim, weights=[1, 2]))",
+}
+
+
+def documents(data: Path) -> Iterator[Document]:
+    """Give the abstracts of arXiv and the answers of medquad, in a random order that is always the same."""
+    lines = (data / "train" / "arxiv_title_abstract.jsonl").read_text().splitlines()
+    found = [
+        Document(f"arxiv {number}", text)
+        for number, text in enumerate(dict.fromkeys(json.loads(line)["passage"] for line in lines))
+        if text.strip()
+    ]
+    with (data / "retrieval" / "medquad" / "corpus.jsonl").open() as file:
+        for line in file:
+            one = json.loads(line)
+            found.append(Document(f"medquad {one['_id']}", one["text"], one.get("title", "")))
+    random.Random(0).shuffle(found)
+    return iter(found)
+
+
+def queries(data: Path) -> dict[str, list[Query]]:
+    lines = (data / "train" / "arxiv_title_abstract.jsonl").read_text().splitlines()
+    titles = [json.loads(line)["query"] for line in random.Random(1).sample(lines, QUERIES)]
+    folder = data / "retrieval" / "medquad"
+    asked = read_judged(folder / "queries.jsonl", folder / "qrels" / "test.tsv").some(QUERIES, 0).queries
+    return {
+        "titles": [Query(f"title {number}", text) for number, text in enumerate(titles)],
+        "questions": [Query(f"question {query.query_id}", query.text) for query in asked],
+    }
+
+
+def built(place: Path, data: Path) -> tuple[Collection, dict[str, float]]:
+    """Give the collection, one segment, and what making it took; nothing if it was there."""
+    if place.exists():
+        return Collection.open(place), {}
+    collection = Collection.create(place)
+    begin = time.perf_counter()
+    collection.add(documents(data))
+    added = time.perf_counter()
+    collection.compact()
+    seconds = {"add": round(added - begin), "compact": round(time.perf_counter() - added)}
+    return collection, seconds
+
+
+def recall(found: Run, truth: Run) -> float:
+    """Give which share of the first ten of ``truth`` are among the first ten found, the mean over queries."""
+    shares = []
+    for query_id, ranking in truth.rankings.items():
+        right = {hit.doc_id for hit in ranking.hits[:10]}
+        ours = {hit.doc_id for hit in found.rankings[query_id].hits[:10]}
+        shares.append(len(right & ours) / len(right))
+    return round(float(np.mean(shares)), 4)
+
+
+def widened(
+    collection: Collection, snapshot: Snapshot, asked: list[Query], first: Run
+) -> dict[str, set[str]]:
+    """Score the nearest neighbours of the best hits too; give the ten best documents of each query."""
+    settings = collection.store.settings
+    scales = settings.dense_scale, settings.token_scale
+    found = {}
+    for query in asked:
+        prepared = PreparedQuery(query.text, collection.analyzer, lambda: collection.encoder)
+        hits = first.rankings[query.query_id].hits
+        best = list(snapshot.find([hit.doc_id for hit in hits[:BEST]]).values())
+        vectors = [_vector(snapshot, position) for position in best]
+        near = best_documents(snapshot, np.stack(vectors), NEIGHBOURS, snapshot.live)
+        known = snapshot.find([hit.doc_id for hit in hits]).values()
+        positions = np.unique(np.concatenate([list(known), *(positions for positions, _ in near)]))
+        scorer = make_scorer(parse("maxsim"), snapshot, prepared, snapshot.live, scales)  # type: ignore[arg-type]
+        scores = scorer.score(positions)
+        order = positions[np.argsort(-scores, kind="stable")][:10]
+        found[query.query_id] = set(snapshot.doc_ids(order))
+    return found
+
+
+def _vector(snapshot: Snapshot, position: int) -> np.ndarray:
+    number, document = snapshot.locate(position)
+    segment = snapshot.segments[number]
+    return segment.dense[segment.first_passages[document]]
+
+
+def timed(collection: Collection, asked: list[Query], threads: int) -> dict[str, dict[str, float]]:
+    """Time every pipeline on every query, in turn, twice; of a query the better time counts."""
+    pipelines = {name: parse(text) for name, text in TIMED.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
+    for pipeline in pipelines.values():
+        collection.search("a first query", pipeline=pipeline, threads=threads)
+    for query in asked:
+        best = dict.fromkeys(pipelines, float("inf"))
+        for _ in range(2):
+            for name, pipeline in pipelines.items():
+                begin = time.perf_counter()
+                collection.search(query.text, pipeline=pipeline, threads=threads)
+                best[name] = min(best[name], time.perf_counter() - begin)
+        for name, value in best.items():
+            seconds[name].append(value)
+    return {name: summary(values) for name, values in seconds.items()}
+
+
+def shown(results: Mapping[str, object]) -> None:
+    print(json.dumps(results, indent=1), flush=True)
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, required=True, help="folder for the collection")
+    given = parser.parse_args()
+    data = data_folder(given.data, parser)
+    given.keep.mkdir(exist_ok=True)
+    collection, seconds = built(given.keep / "scale", data)
+    info = collection.info()
+    about = {"documents": info.documents, "passages": info.passages, "bytes": dict(info.size_bytes)}
+    results: dict[str, object] = {"collection": about | ({"seconds": seconds} if seconds else {})}
+    shown(results)
+    asked = queries(data)
+    every = [query for each in asked.values() for query in each]
+    snapshot = Store(given.keep / "scale").snapshot()
+
+    by_kind: dict[str, dict[str, float]] = {}
+    truth = collection.run(every, 10, pipeline=parse(EXACT))
+    runs = {
+        name: collection.run(every, 10 if "10" in name else 50, pipeline=parse(text))
+        for name, text in FOUND.items()
+    }
+    wider = widened(collection, snapshot, every, runs["bm25 and dense, 500 each"])
+    dense = collection.run(every, 10, pipeline=parse("dense"))
+    for kind, its in asked.items():
+        part = _of(truth, its)
+        by_kind[kind] = {name: recall(_of(run, its), part) for name, run in runs.items()}
+        shares = [
+            len({hit.doc_id for hit in part.rankings[q.query_id].hits[:10]} & wider[q.query_id]) / 10
+            for q in its
+        ]
+        by_kind[kind][WIDENED] = round(float(np.mean(shares)), 4)
+    results["recall@10 of late interaction"] = by_kind
+    shown(results)
+    signs = {
+        str(target): {
+            kind: recall(
+                _of(collection.run(its, 10, pipeline=parse(f"dense(depth=10, recall={target})")), its),
+                _of(dense, its),
+            )
+            for kind, its in asked.items()
+        }
+        for target in RECALLS
+    }
+    results["recall@10 of signs first, by what was asked for"] = signs
+    for threads in (1, 2):
+        results[f"ms, {threads} thread{'s' * (threads > 1)}"] = timed(collection, every, threads)
+    shown(results)
+    write_results("scale", results)
+
+
+def _of(run: Run, asked: list[Query]) -> Run:
+    return Run({query.query_id: run.rankings[query.query_id] for query in asked}, name=run.name)
+
+
+if __name__ == "__main__":
+    main()
