@@ -223,17 +223,18 @@ void lists(const Kernels& kernels) {
 }
 
 void checksums(const Kernels& kernels) {
-  const std::size_t size = below(3000), block = 1 + below(400);
-  const auto data = drawn<std::uint8_t>(size);
-  std::vector<std::uint32_t> found((size + block - 1) / block);
-  shortlist::checksums(kernels, data.data(), size, block, 1 + below(3), found.data());
-  for (std::size_t part = 0; part < found.size(); ++part) {
+  const std::size_t ranges = below(40);
+  const auto places = offsets(ranges, 0, 300);
+  const auto data = drawn<std::uint8_t>(static_cast<std::size_t>(places[ranges]));
+  std::vector<std::uint32_t> found(ranges);
+  shortlist::checksums(kernels, data.data(), places.data(), ranges, 1 + below(3), found.data());
+  for (std::size_t range = 0; range < ranges; ++range) {
     std::uint32_t rest = 0xffffffffu;  // bit by bit
-    for (std::size_t at = part * block; at < std::min(size, (part + 1) * block); ++at) {
-      rest ^= data[at];
+    for (auto at = places[range]; at < places[range + 1]; ++at) {
+      rest ^= data[static_cast<std::size_t>(at)];
       for (int bit = 0; bit < 8; ++bit) rest = (rest >> 1) ^ (rest & 1 ? 0xedb88320u : 0u);
     }
-    require(found[part] == ~rest, kernels, "checksums");
+    require(found[range] == ~rest, kernels, "checksums");
   }
 }
 

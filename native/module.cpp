@@ -180,12 +180,12 @@ class Native {
     return give<float>(*best);
   }
 
-  Out<std::uint32_t, 1> checksums(In<std::uint8_t, 1> data, std::size_t block, std::size_t threads) const {
-    require(block > 0, "a block must have bytes");
-    std::vector<std::uint32_t> found((data.size() + block - 1) / block);
+  Out<std::uint32_t, 1> checksums(In<std::uint8_t, 1> data, In<std::int64_t, 1> offsets, std::size_t threads) const {
+    check_offsets(offsets, data.size(), "offsets must ascend from 0 to the number of bytes");
+    std::vector<std::uint32_t> found(offsets.size() - 1);
     {
       const nb::gil_scoped_release release;
-      shortlist::checksums(*kernels_, data.data(), data.size(), block, threads, found.data());
+      shortlist::checksums(*kernels_, data.data(), offsets.data(), found.size(), threads, found.data());
     }
     return give(std::move(found));
   }
@@ -392,7 +392,7 @@ NB_MODULE(_native, module) {
       .def("nearest", &Native::nearest, "vectors"_a.noconvert(), "centroids"_a.noconvert(), "threads"_a = 1)
       .def("best_listed", &Native::best_listed, "passages"_a.noconvert(), "offsets"_a.noconvert(), "probes"_a.noconvert(),
            "gains"_a.noconvert(), "count"_a, "k"_a, "allowed"_a.noconvert() = nb::none())
-      .def("checksums", &Native::checksums, "data"_a.noconvert(), "block"_a, "threads"_a = 1);
+      .def("checksums", &Native::checksums, "data"_a.noconvert(), "offsets"_a.noconvert(), "threads"_a = 1);
   nb::class_<Transformer>(module, "Transformer")
       .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
       .def_prop_ro("hidden", &Transformer::hidden)

@@ -13,6 +13,7 @@ constexpr std::size_t rows_at_once = 512;       // of vectors: 192 KiB at 384 di
 constexpr std::size_t passages_at_once = 64;    // of token vectors
 constexpr std::size_t documents_at_once = 4096; // 32 KiB of BM25 scores
 constexpr std::size_t tokens_at_once = 256;     // compared with some hundred centroids
+constexpr std::size_t ranges_at_once = 16;      // blocks of a file, tokens of a passage
 constexpr std::size_t bits_at_once = 4096;      // rows of bits: 192 KiB at 384
 
 std::size_t parts_of(std::size_t count, std::size_t at_once) { return (count + at_once - 1) / at_once; }
@@ -206,10 +207,12 @@ Best<float> best_listed(const Lists& lists, const Probes& probes, const Document
   return best;
 }
 
-void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
+void checksums(const Kernels& kernels, const std::uint8_t* data, const std::int64_t* offsets, std::size_t count,
                std::size_t threads, std::uint32_t* found) {
-  in_parallel(parts_of(size, block), threads, [&](std::size_t part, std::size_t) {
-    found[part] = kernels.crc32(data + part * block, std::min(block, size - part * block));
+  in_parallel(parts_of(count, ranges_at_once), threads, [&](std::size_t part, std::size_t) {
+    for (std::size_t i = part * ranges_at_once; i < std::min(count, (part + 1) * ranges_at_once); ++i) {
+      found[i] = kernels.crc32(data + offsets[i], static_cast<std::size_t>(offsets[i + 1] - offsets[i]));
+    }
   });
 }
 

@@ -72,8 +72,8 @@ struct Probes {
 // The passages with the best sums, over query tokens, of what the first of its lists that has them gives.
 Best<float> best_listed(const Lists& lists, const Probes& probes, const Documents& passages, std::size_t k);
 
-// The CRC-32 of every block of so many bytes; the last may be shorter.
-void checksums(const Kernels& kernels, const std::uint8_t* data, std::size_t size, std::size_t block,
+// The CRC-32 of the bytes offsets[i] to before offsets[i + 1], for `count` ranges.
+void checksums(const Kernels& kernels, const std::uint8_t* data, const std::int64_t* offsets, std::size_t count,
                std::size_t threads, std::uint32_t* found);
 
 }  // namespace shortlist

@@ -243,7 +243,9 @@ def without_tokens(data: SegmentData) -> SegmentData:
 
 
 def a_token_too_few(data: SegmentData) -> SegmentData:
-    return replace(data, views=[view._replace(tokens=view.tokens[1:]) for view in data.views])
+    """Leave out that the last passage has tokens at all."""
+    *views, last = data.views
+    return replace(data, views=[*views, Views(last.dense, last.tokens[:0], last.counts[:0])])
 
 
 def an_id_twice(data: SegmentData) -> SegmentData:

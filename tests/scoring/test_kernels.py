@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -144,13 +145,14 @@ def test_best_listed(
 
 
 @every_set
-@given(seed=SEEDS, size=st.integers(0, 500) | st.just(40_000), block=st.sampled_from([1, 64, 100, 16_384]))
-def test_checksums(name: str, seed: int, size: int, block: int) -> None:
-    data = at_odd_places(np.random.default_rng(seed).integers(0, 256, size, np.uint8))
+@given(seed=SEEDS, lengths=st.lists(st.integers(0, 300) | st.just(20_000), max_size=40), threads=THREADS)
+def test_checksums(name: str, seed: int, lengths: list[int], threads: int) -> None:
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    data = at_odd_places(np.random.default_rng(seed).integers(0, 256, int(offsets[-1]), np.uint8))
     kernels = native_named(name)
     assert kernels is not None
-    expected = [zlib.crc32(data[at : at + block].tobytes()) for at in range(0, size, block)]
-    assert kernels.checksums(data, block, 2).tolist() == expected
+    expected = [zlib.crc32(data[first:last].tobytes()) for first, last in pairwise(offsets.tolist())]
+    assert kernels.checksums(data, offsets, threads).tolist() == expected
 
 
 @every_set

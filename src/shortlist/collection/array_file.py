@@ -29,12 +29,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.checksums import block_checksums
+from shortlist.collection.checksums import block_checksums, checksums
 from shortlist.collection.directory import File, storage_errors
 from shortlist.errors import CollectionDamagedError, CollectionFormatError, CollectionStorageError
 from shortlist.version import VERSION
 
-__all__ = ["FORMAT", "REPAIR", "SEAL_BYTES", "ArrayFile", "ArrayFileWriter", "Section", "offsets_of", "runs"]
+__all__ = [
+    "FORMAT",
+    "REPAIR",
+    "SEAL_BYTES",
+    "ArrayFile",
+    "ArrayFileWriter",
+    "Section",
+    "are_neighbours",
+    "offsets_of",
+    "rows_of",
+    "runs",
+]
 
 FORMAT = 2
 """The version of everything that lies in a collection's folder; 1 had its documents in SQLite."""
@@ -210,12 +221,34 @@ class Section:
         data = self.file.gather(begins, stops, self.name)
         return data.view(self.dtype).reshape(-1, *self.shape[1:])
 
+    def gather_checked(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], checksums: NDArray[np.uint32]
+    ) -> NDArray[Any]:
+        """Give the rows ``starts[i]:ends[i]`` of all ``i``, joined, of which each has a checksum of its own.
+
+        Nothing but these rows is read: of a few small rows that is less than the blocks they lie in.
+        """
+        width = self.dtype.itemsize * prod(self.shape[1:])
+        begins, stops = (self.start + width * each.astype(np.int64) for each in (starts, ends))
+        data = self.file.gather_checked(begins, stops, checksums, self.name)
+        return data.view(self.dtype).reshape(-1, *self.shape[1:])
+
 
 def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     """Give where each of some neighbours begins, and where the last one ends."""
     result = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=result[1:])
     return result
+
+
+def are_neighbours(passages: NDArray[np.int64]) -> bool:
+    """Say whether ascending numbers leave none out."""
+    return len(passages) > 0 and bool(passages[-1] - passages[0] + 1 == len(passages))
+
+
+def rows_of(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Give some rows of an array, without a copy if they lie beside each other."""
+    return array[rows[0] : rows[-1] + 1] if are_neighbours(rows) else array[rows]
 
 
 def runs(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -318,6 +351,25 @@ class ArrayFile:
         ranges -= shifts[np.searchsorted(firsts, ranges[:, 0] // BLOCK, side="right") - 1][:, None]
         parts = [whole[start:end] for start, end in ranges.tolist()]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def gather_checked(
+        self,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        expected: NDArray[np.uint32],
+        name: str,
+    ) -> NDArray[np.uint8]:
+        """Read the bytes ``starts[i]:ends[i]`` of all ``i``, joined, and verify each by its checksum."""
+        offsets = offsets_of(ends - starts)
+        buffer = np.empty(int(offsets[-1]), np.uint8)
+        at = 0
+        with storage_errors(self.path, "reading"):
+            for start, end in runs(starts, ends):
+                self._fill(buffer[at : at + end - start], start, name)
+                at += end - start
+            if not np.array_equal(checksums(buffer, offsets), expected):
+                raise self._damaged("its checksum is not the one it was written with", name)
+        return buffer
 
     def _blocks(self, ranges: Sequence[tuple[int, int]], name: str) -> NDArray[np.uint8]:
         """Read and verify the blocks from each first to before each last, joined; the file's last may be shorter."""

@@ -5,7 +5,9 @@
     tokens             int8 [tokens, D]        one vector a token       (if the collection has the token view)
     token_offsets      int64 [passages + 1]    where each passage's tokens begin
     token_list_*       the passages around each centroid of the tokens, if there are many: see `token_lists`
+    token_checksums    uint32 [passages]       CRC-32 of each passage's tokens, to read some without their blocks
     dense              int8 [passages, H]      one vector a passage
+    dense_checksums    uint32 [passages]       CRC-32 of each
     dense_bits         uint64 [passages, H/64] their signs, if there are many: see `signs`
     dense_bit_ranks    int32 [samples, ranks]  how far to look among these
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
@@ -36,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFile, Section, runs
+from shortlist.collection.array_file import ArrayFile, Section, are_neighbours, offsets_of, rows_of, runs
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.signs import Signs
@@ -48,6 +50,7 @@ __all__ = ["FOLDER", "Segment", "id_hashes", "segment_name"]
 
 FOLDER = "segments"
 _BYTES_AT_ONCE = 1 << 20
+_VECTORS_AT_ONCE = 1 << 15
 
 Mask = NDArray[np.bool_]
 
@@ -63,6 +66,8 @@ class Segment:
         self, directory: Directory, number: int, seal: bytes | None, *, lenient: bool = False
     ) -> None:
         self.number = number
+        self.keeps_vectors = True
+        """Whether all vectors of texts stay in memory once they are needed; else they are read for every search."""
         file = directory.open(segment_name(number))
         try:
             self.file = ArrayFile(file, seal, lenient=lenient)
@@ -115,8 +120,57 @@ class Segment:
 
     @cached_property
     def dense(self) -> NDArray[np.int8]:
-        """One vector a passage."""
+        """One vector a passage, all of them, kept once read."""
         return self._array("dense")
+
+    @property
+    def dimensions(self) -> int:
+        """H."""
+        return self._section("dense").shape[1]
+
+    def dense_blocks(self) -> Iterator[tuple[slice, NDArray[np.int8]]]:
+        """Give the vectors of documents, and which documents those are: all, or some thousands at a time."""
+        if self.keeps_vectors:
+            yield slice(0, len(self)), self.dense
+            return
+        step = max(1, _VECTORS_AT_ONCE * len(self) // max(1, self.passage_count))
+        for first in range(0, len(self), step):
+            documents = slice(first, min(first + step, len(self)))
+            begin, end = self.first_passages[[documents.start, documents.stop]].tolist()
+            yield documents, self._section("dense")[begin:end]
+
+    def dense_rows(self, passages: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Give the vectors of some passages, ascending."""
+        if self.keeps_vectors:
+            return rows_of(self.dense, passages)
+        return self._checked_rows("dense", passages, passages + 1, self._dense_checksums, passages)
+
+    def token_rows(self, passages: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Give the tokens of some passages, ascending, joined, and where each one's begin, ``[passages + 1]``."""
+        firsts, ends = self.token_offsets[passages], self.token_offsets[passages + 1]
+        found = self._checked_rows("tokens", firsts, ends, self._token_checksums, passages)
+        return found, offsets_of(ends - firsts)
+
+    def _checked_rows(
+        self,
+        name: str,
+        firsts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        checksums: NDArray[np.uint32] | None,
+        passages: NDArray[np.int64],
+    ) -> NDArray[Any]:
+        section = self._section(name)
+        if checksums is None or are_neighbours(passages):  # whole blocks are not much more
+            return section.gather(firsts, ends)
+        return section.gather_checked(firsts, ends, checksums[passages])
+
+    @cached_property
+    def _dense_checksums(self) -> NDArray[np.uint32] | None:
+        return self._array("dense_checksums") if "dense_checksums" in self.file.sections else None
+
+    @cached_property
+    def _token_checksums(self) -> NDArray[np.uint32] | None:
+        return self._array("token_checksums") if "token_checksums" in self.file.sections else None
 
     @cached_property
     def signs(self) -> Signs | None:

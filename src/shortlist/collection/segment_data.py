@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection import signs, token_lists
 from shortlist.collection.array_file import ArrayFileWriter, offsets_of
+from shortlist.collection.checksums import block_checksums, checksums
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
@@ -98,31 +99,7 @@ def write_segment(directory: Directory, number: int, data: SegmentData, about: M
 
 
 def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str]) -> bytes:
-    dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
-
-    def tokens() -> Iterator[NDArray[np.int8]]:
-        for views in data.views:
-            dense.append(views.dense)
-            counts.append(views.counts)
-            yield views.tokens
-
-    if data.token_dimensions:
-        writer.add("tokens", np.int8, (data.token_dimensions,), tokens())
-        token_offsets = offsets_of(np.concatenate(counts))
-        writer.add_array("token_offsets", token_offsets)
-        if len(data.passages) >= token_lists.LEAST_PASSAGES:
-            tokens_of = partial(writer.read_back, "tokens")
-            lists = token_lists.build_lists(tokens_of, token_offsets, usable_cores())
-            for name, array in lists._asdict().items():
-                writer.add_array(f"token_list_{name}", array)
-    else:
-        for _ in tokens():
-            pass
-    writer.add("dense", np.int8, (data.dimensions,), dense)
-    if len(data.passages) >= signs.LEAST_PASSAGES:
-        built = signs.build_signs(np.concatenate(dense), usable_cores())
-        writer.add_array("dense_bits", built.bits)
-        writer.add_array("dense_bit_ranks", built.ranks)
+    _write_vectors(writer, data)
     writer.add_array("passages", data.passages)
     ids = [doc_id.encode() for doc_id in data.ids]
     writer.begin_block()
@@ -141,6 +118,41 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
         for part in PARTS:
             writer.add_array(f"{name}_{part}", np.asarray(getattr(postings, part)))
     return writer.finish(about)
+
+
+def _write_vectors(writer: ArrayFileWriter, data: SegmentData) -> None:
+    """Write the vectors of tokens as they come, then those of texts, and what helps to find some among many."""
+    dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
+    sums = [np.empty(0, np.uint32)]
+
+    def tokens() -> Iterator[NDArray[np.int8]]:
+        for views in data.views:
+            dense.append(views.dense)
+            counts.append(views.counts)
+            sums.append(checksums(views.tokens.reshape(-1).view(np.uint8), offsets_of(views.counts * width)))
+            yield views.tokens
+
+    width = data.token_dimensions
+    if width:
+        writer.add("tokens", np.int8, (width,), tokens())
+        token_offsets = offsets_of(np.concatenate(counts))
+        writer.add_array("token_offsets", token_offsets)
+        writer.add_array("token_checksums", np.concatenate(sums))
+        if len(data.passages) >= token_lists.LEAST_PASSAGES:
+            tokens_of = partial(writer.read_back, "tokens")
+            lists = token_lists.build_lists(tokens_of, token_offsets, usable_cores())
+            for name, array in lists._asdict().items():
+                writer.add_array(f"token_list_{name}", array)
+    else:
+        for _ in tokens():
+            pass
+    vectors = np.concatenate(dense)
+    writer.add_array("dense", vectors)
+    writer.add_array("dense_checksums", block_checksums(vectors.reshape(-1).view(np.uint8), data.dimensions))
+    if len(vectors) >= signs.LEAST_PASSAGES:
+        built = signs.build_signs(vectors, usable_cores())
+        writer.add_array("dense_bits", built.bits)
+        writer.add_array("dense_bit_ranks", built.ranks)
 
 
 def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
@@ -171,7 +183,7 @@ def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentDat
         metadata=Postings.merge([part.metadata for part in parts], renumber),
         passages=np.concatenate(passages).astype(np.int32),
         views=(views for part, numbers in zip(parts, kept, strict=True) for views in _views(part, numbers)),
-        dimensions=parts[0].dense.shape[1],
+        dimensions=parts[0].dimensions,
         token_dimensions=parts[0].tokens.shape[1] if parts[0].has_tokens else 0,
     )
 
@@ -181,6 +193,6 @@ def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
         some = passages[start : start + _PASSAGES_AT_ONCE]
         if part.has_tokens:
             firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
-            yield Views(part.dense[some], part.tokens.gather(firsts, ends), ends - firsts)
+            yield Views(part.dense_rows(some), part.tokens.gather(firsts, ends), ends - firsts)
         else:
-            yield Views(part.dense[some], np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))
+            yield Views(part.dense_rows(some), np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))

@@ -163,7 +163,7 @@ def _gather(snapshot: Snapshot, positions: Int) -> Passages:
     sources = np.arange(firsts[-1]) + np.repeat(
         np.concatenate([empty, *starts])[positions] - firsts[:-1], counts
     )
-    dimensions = snapshot.segments[0].dense.shape[1] if snapshot.segments else 0
+    dimensions = snapshot.segments[0].dimensions if snapshot.segments else 0
     vectors = np.empty((len(sources), dimensions), np.int8)
     for segment, base, end in zip(snapshot.segments, bases[:-1], bases[1:], strict=True):
         here = (sources >= base) & (sources < end)

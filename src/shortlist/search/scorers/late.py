@@ -23,7 +23,6 @@ from shortlist.search.scorers.passages import (
     Mask,
     Positions,
     Scores,
-    are_neighbours,
     best_of,
     threads_for,
 )
@@ -110,7 +109,7 @@ class LateScorer(ByPassage):
                 break
             probes *= 4
         vector, scale = self._query.dense
-        products = dot_products(segment.dense[passages], vector[None])[0]
+        products = dot_products(segment.dense_rows(passages), vector[None])[0]
         scores = scores + TEXT_WEIGHT * self._text_scale * scale * products.astype(np.float64)
         firsts = np.flatnonzero(np.diff(documents, prepend=-1))  # a document is its best passage
         best = np.maximum.reduceat(scores, firsts) if len(firsts) else scores
@@ -147,16 +146,9 @@ class LateScorer(ByPassage):
 
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
         query, scales = self._query.tokens
-        tokens, offsets = segment.tokens, segment.token_offsets
-        if are_neighbours(passages):  # no copy
-            places = offsets[passages[0] : passages[-1] + 2]
-            found, places = tokens[places[0] : places[-1]], places - places[0]
-        else:
-            firsts, ends = offsets[passages], offsets[passages + 1]
-            found, places = tokens.gather(firsts, ends), np.concatenate([[0], np.cumsum(ends - firsts)])
-        return (
-            maxsim(query, found, places, scales, threads=threads_for(found.size, self._threads)) * self._scale
-        )
+        tokens, offsets = segment.token_rows(passages)
+        threads = threads_for(tokens.size, self._threads)
+        return maxsim(query, tokens, offsets, scales, threads=threads) * self._scale
 
 
 def _nearest(products: NDArray[np.float32], probes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

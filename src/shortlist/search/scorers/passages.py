@@ -22,12 +22,10 @@ __all__ = [
     "Mask",
     "Positions",
     "Scores",
-    "are_neighbours",
     "best_of",
     "best_passages_by",
     "merged",
     "passages_of",
-    "rows_of",
     "threads_for",
 ]
 
@@ -176,16 +174,6 @@ def best_of(scores: NDArray[Any], k: int, *, above: float = -np.inf) -> Found:
 def threads_for(size_bytes: int, threads: int | None) -> int:
     """Give how many threads vectors of that size are worth; ``None`` are all cores."""
     return (threads or usable_cores()) if size_bytes >= _WORTH_THREADS else 1
-
-
-def are_neighbours(passages: Positions) -> bool:
-    """Say whether ascending numbers leave none out."""
-    return bool(passages[-1] - passages[0] + 1 == len(passages))
-
-
-def rows_of(array: NDArray[Any], rows: Positions) -> NDArray[Any]:
-    """Give some rows of an array, without a copy if they lie beside each other."""
-    return array[rows[0] : rows[-1] + 1] if are_neighbours(rows) else array[rows]
 
 
 def passages_of(first_passages: NDArray[np.int64], documents: Positions) -> tuple[Positions, Positions]:

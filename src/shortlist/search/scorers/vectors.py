@@ -22,7 +22,6 @@ from shortlist.search.scorers.passages import (
     best_of,
     merged,
     passages_of,
-    rows_of,
     threads_for,
 )
 from shortlist.types import Passage
@@ -91,7 +90,7 @@ class DenseScorer:
         segment = self._snapshot.segments[number]
         passages, counts = passages_of(segment.first_passages, documents)
         vector, _ = self._query.dense
-        return dot_products(rows_of(segment.dense, passages), vector[None])[0], counts
+        return dot_products(segment.dense_rows(passages), vector[None])[0], counts
 
     def _scaled(self, products: NDArray[Any]) -> Scores:
         return products.astype(np.float64) * (self._scale * self._query.dense[1])
@@ -137,10 +136,29 @@ def best_documents(
         if recall < 1 and segment.signs is not None:
             each = [_signs_first(segment, segment.signs, one, k, mask, threads, recall) for one in vectors]
         else:
-            count = threads_for(segment.dense.size, threads)
-            each = best_products(segment.dense, vectors, k, _firsts(segment), mask, threads=count)
+            each = _all_compared(segment, vectors, k, mask, threads)
         for part, (positions, products) in zip(parts, each, strict=True):
             part.append((positions + start, products))
+    return [merged(part, k) for part in parts]
+
+
+def _all_compared(
+    segment: Segment, vectors: NDArray[np.int8], k: int, allowed: Mask | None, threads: int | None
+) -> list[Found]:
+    """Compare all vectors of a segment with some queries', in one pass."""
+    parts: list[list[Found]] = [[] for _ in vectors]
+    one_each = segment.passage_count == len(segment)
+    for documents, dense in segment.dense_blocks():
+        first, last = documents.start, documents.stop
+        firsts = (
+            None if one_each else segment.first_passages[first : last + 1] - segment.first_passages[first]
+        )
+        mask = None if allowed is None else allowed[documents]
+        count = threads_for(dense.size, threads)
+        for part, (found, products) in zip(
+            parts, best_products(dense, vectors, k, firsts, mask, threads=count), strict=True
+        ):
+            part.append((found + first, products))
     return [merged(part, k) for part in parts]
 
 
@@ -157,18 +175,14 @@ def _signs_first(
     depth = signs.depth(k, recall)
     count = threads_for(signs.bits.nbytes, threads)
     query = sign_bits(vector[None])[0]
-    near, _ = nearest_bits(signs.bits, query, depth, _firsts(segment), allowed, threads=count)
+    firsts = None if segment.passage_count == len(segment) else segment.first_passages
+    near, _ = nearest_bits(signs.bits, query, depth, firsts, allowed, threads=count)
     if not len(near):
         return near, np.empty(0, np.float32)
     passages, counts = passages_of(segment.first_passages, near)
-    products = dot_products(rows_of(segment.dense, passages), vector[None])[0]
+    products = dot_products(segment.dense_rows(passages), vector[None])[0]
     best, scores = best_of(np.maximum.reduceat(products, np.cumsum(counts) - counts), k)
     return near[best], scores
-
-
-def _firsts(segment: Segment) -> NDArray[np.int64] | None:
-    """Give where documents' passages begin, ``None`` if each has one."""
-    return None if segment.passage_count == len(segment) else segment.first_passages
 
 
 class PolyScorer(ByPassage):
@@ -179,7 +193,7 @@ class PolyScorer(ByPassage):
     def _score_passages(self, segment: Segment, passages: Positions) -> Scores:
         assert self._query.codes is not None  # make_scorer asked
         codes, scales = self._query.codes
-        vectors = rows_of(segment.dense, passages)
+        vectors = segment.dense_rows(passages)
         products = dot_products(vectors, codes, threads=threads_for(vectors.size, self._threads))
         similarities = products * (self._scale * scales.astype(np.float64))[:, None]
         return poly_scores(similarities, self._query.vectors.sharpness)
