@@ -30,6 +30,7 @@ from shortlist.errors import (
 from shortlist.formats import Source, open_source
 from shortlist.indexing import Indexer, Repair, Report, repair
 from shortlist.indexing.token_pooling import MOST_POOLED
+from shortlist.memory import as_bytes
 from shortlist.models import Encoder
 from shortlist.models.cross_encoder import CrossEncoder
 from shortlist.models.encoder import Mode
@@ -45,6 +46,7 @@ from shortlist.types import Document, Query, Run, check_text
 __all__ = ["Collection", "Info"]
 
 Condition = Filter | str | Mapping[str, Any] | None
+Memory = int | str | None
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,15 @@ class Collection:
         language: str = "english",
         token_vectors: bool = True,
         token_pooling: int = 1,
+        memory: Memory = None,
     ) -> Collection:
         """Create an empty collection in a folder of its own.
 
         ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
         the space and has no late interaction; ``token_pooling`` from 2 to 4 joins as many token vectors that say nearly
-        the same into one. None of these can be changed later.
+        the same into one. None of these can be changed later. ``memory`` is a limit that this process keeps to; see
+        :meth:`open`.
 
         Raises:
             CollectionExistsError: there is something at ``path`` already.
@@ -120,7 +124,8 @@ class Collection:
             CollectionError: there is no stemmer for ``language``, or ``token_pooling`` is out of range.
         """
         encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
-        return cls(Store.create(Path(path), settings), encoder, None if model is None else Path(model))
+        store = Store.create(Path(path), settings, memory=as_bytes(memory))
+        return cls(store, encoder, None if model is None else Path(model))
 
     @classmethod
     def build(
@@ -134,6 +139,7 @@ class Collection:
         token_vectors: bool = True,
         token_pooling: int = 1,
         strict: bool = False,
+        memory: Memory = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> tuple[Collection, Report]:
@@ -150,10 +156,10 @@ class Collection:
         encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
         folder = None if model is None else Path(model)
         try:
-            store = Store.create(Path(path), settings, unfinished=source.name)
+            store = Store.create(Path(path), settings, unfinished=source.name, memory=as_bytes(memory))
         except CollectionExistsError as refused:
             try:
-                store = Store(Path(path))
+                store = Store(Path(path), memory=as_bytes(memory))
             except CollectionNotFoundError:  # something else is there
                 raise refused from None
             if not store.unfinished:
@@ -231,14 +237,25 @@ class Collection:
         return repair(Path(path), encoder, drop=drop, threads=threads, progress=progress)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Collection:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | os.PathLike[str] | None = None,
+        memory: Memory = None,
+    ) -> Collection:
         """Open a collection; ``model`` says where its model is now, if it moved.
+
+        ``memory`` (``"500MB"``, or a number of bytes) is about what this process may take: searches then read text
+        vectors from the disk that would not fit, segments are not joined that would not, and what can't be done in so
+        little is refused with an estimate.
 
         Raises:
             CollectionNotFoundError: there is no collection at ``path``.
+            ShortlistError: ``memory`` is no size.
             ModelMismatchError: it was encoded by another model than this one.
         """
-        store = Store(Path(path))
+        store = Store(Path(path), memory=as_bytes(memory))
         folder = (
             Path(model) if model is not None else Path(store.settings.model) if store.settings.model else None
         )
@@ -513,7 +530,7 @@ class Collection:
             if self._snapshot is not None and not self._snapshot.is_newest():
                 self._retire()
             if self._snapshot is None:
-                self._snapshot = self._store.snapshot()
+                self._snapshot = self._store.snapshot(self._store.memory)
             snapshot = self._snapshot
             self._users[snapshot] += 1
         try:

@@ -27,8 +27,8 @@ DOCUMENTS = [
 ]
 POSTINGS = [field.name for field in fields(Postings)]
 SECTIONS = [
-    "tokens", "token_offsets", "token_checksums", "dense", "dense_checksums", "passages", "documents", "document_offsets",
-    "document_checksums", "ids", "id_offsets",
+    "tokens", "token_offsets", "token_checksums", "dense", "dense_checksums", "passages", "documents",
+    "document_offsets", "document_checksums", "ids", "id_offsets",
     "id_hashes", "id_order", "lengths", *(f"{kind}_{name}" for kind in ("words", "metadata") for name in POSTINGS),
 ]  # fmt: skip
 

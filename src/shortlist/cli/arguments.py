@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from shortlist import __version__
+from shortlist.errors import ShortlistError
+from shortlist.memory import as_bytes
 
 __all__ = ["build_parser"]
 
@@ -24,6 +26,7 @@ _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
+_MEMORY_HELP = "keep to about so much memory, 500MB or 4GB, say (default: no limit)"
 _LABELLED_HELP = (
     "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
 )
@@ -89,6 +92,7 @@ def _writing_commands(commands: Commands) -> None:
         parser.add_argument(
             "--threads", type=_positive, metavar="N", help="for encoding (default: all cores)"
         )
+        parser.add_argument("--memory", type=_memory, metavar="SIZE", help=_MEMORY_HELP)
     index.add_argument("--model", metavar="FOLDER", help=_MODEL_HELP)
     add.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
     index.add_argument(
@@ -131,6 +135,7 @@ def _reading_commands(commands: Commands) -> None:
             "--recall", type=_probability, metavar="SHARE",
             help="of a large collection's nearest vectors find about this share, faster (0.98, say; default: all)",
         )  # fmt: skip
+        parser.add_argument("--memory", type=_memory, metavar="SIZE", help=_MEMORY_HELP)
         parser.add_argument("--model", metavar="FOLDER", help=_MOVED_HELP)
 
     encode = _command(commands, "encode", "turn texts into vectors")
@@ -307,6 +312,7 @@ def _care_commands(commands: Commands) -> None:
     }
     for parser in made.values():
         parser.add_argument("collection", metavar="COLLECTION", help="the collection's folder")
+    made["compact"].add_argument("--memory", type=_memory, metavar="SIZE", help=_MEMORY_HELP)
     made["check"].add_argument("--deep", action="store_true", help="read every byte")
     made["repair"].add_argument(
         "--drop", action="store_true", help="go on without the documents that can't be read"
@@ -555,6 +561,13 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
     return value
+
+
+def _memory(text: str) -> int | None:
+    try:
+        return as_bytes(text)
+    except ShortlistError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def _limit(text: str) -> float:

@@ -47,6 +47,7 @@ def _index(arguments: argparse.Namespace) -> None:
             language=arguments.language,
             token_vectors=not arguments.no_tokens,
             token_pooling=arguments.pool_tokens,
+            memory=arguments.memory,
             strict=arguments.strict,
             threads=arguments.threads,
             progress=progress,
@@ -56,7 +57,7 @@ def _index(arguments: argparse.Namespace) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    with Collection.open(arguments.collection, model=arguments.model) as collection:
+    with Collection.open(arguments.collection, model=arguments.model, memory=arguments.memory) as collection:
         source = join_sources([open_source(path) for path in arguments.sources])
         begin = time.perf_counter()
         with progress_bar(source.expected, "documents") as progress:
@@ -133,7 +134,7 @@ def _delete(arguments: argparse.Namespace) -> None:
 
 def _search(arguments: argparse.Namespace) -> None:
     pipeline, condition = _checked_options(arguments)
-    with Collection.open(arguments.collection, model=arguments.model) as collection:
+    with Collection.open(arguments.collection, model=arguments.model, memory=arguments.memory) as collection:
         result = collection.search(
             arguments.query, arguments.k, pipeline=pipeline, condition=condition, recall=arguments.recall
         )
@@ -187,7 +188,7 @@ def _run(arguments: argparse.Namespace) -> None:
     found = list(read_queries(arguments.queries))
     queries = [query for query in found if isinstance(query, Query)]
     skipped = [problem for problem in found if isinstance(problem, Rejected)]
-    with Collection.open(arguments.collection, model=arguments.model) as collection:
+    with Collection.open(arguments.collection, model=arguments.model, memory=arguments.memory) as collection:
         begin = time.perf_counter()
         with progress_bar(len(queries), "queries") as progress:
             run = collection.run(
@@ -364,7 +365,7 @@ def _upgrade(arguments: argparse.Namespace) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> None:
-    with Collection.open(arguments.collection) as collection:
+    with Collection.open(arguments.collection, memory=arguments.memory) as collection:
         before = sum(collection.info().size_bytes.values())
         changed = collection.compact()
         after = sum(collection.info().size_bytes.values())

@@ -35,6 +35,7 @@ from shortlist.errors import CollectionDamagedError, CollectionFormatError, Coll
 from shortlist.version import VERSION
 
 __all__ = [
+    "BLOCK",
     "FORMAT",
     "REPAIR",
     "SEAL_BYTES",

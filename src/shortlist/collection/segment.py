@@ -38,7 +38,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection.array_file import ArrayFile, Section, are_neighbours, offsets_of, rows_of, runs
+from shortlist.collection.array_file import (
+    BLOCK,
+    ArrayFile,
+    Section,
+    are_neighbours,
+    offsets_of,
+    rows_of,
+    runs,
+)
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.signs import Signs
@@ -51,6 +59,11 @@ __all__ = ["FOLDER", "Segment", "id_hashes", "segment_name"]
 FOLDER = "segments"
 _BYTES_AT_ONCE = 1 << 20
 _VECTORS_AT_ONCE = 1 << 15
+_BYTES_A_CHECKSUM = BLOCK // 4
+_IN_SLICES = {
+    "tokens", "token_list_passages", "dense", "documents", "words_documents", "words_frequencies",
+    "metadata_documents", "metadata_frequencies",
+}  # fmt: skip
 
 Mask = NDArray[np.bool_]
 
@@ -209,6 +222,12 @@ class Segment:
     def passage_count(self) -> int:
         """The number of passages."""
         return len(self._section("passages"))
+
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes that stay in memory once everything has been searched, besides the vectors of texts."""
+        whole = (size for name, size in self.sizes.items() if name not in _IN_SLICES and name != "frame")
+        return sum(whole) + self.file.size // _BYTES_A_CHECKSUM + 16 * len(self)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -22,7 +22,15 @@ from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_nam
 from shortlist.cores import usable_cores
 from shortlist.types import Document
 
-__all__ = ["SegmentData", "Texts", "Views", "document_bytes", "merge_segments", "write_segment"]
+__all__ = [
+    "SegmentData",
+    "Texts",
+    "Views",
+    "document_bytes",
+    "merge_bytes",
+    "merge_segments",
+    "write_segment",
+]
 
 _PASSAGES_AT_ONCE = 1000  # copied by a merge
 
@@ -153,6 +161,14 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData) -> None:
         built = signs.build_signs(vectors, usable_cores())
         writer.add_array("dense_bits", built.bits)
         writer.add_array("dense_bit_ranks", built.ranks)
+
+
+def merge_bytes(parts: Sequence[Segment]) -> int:
+    """Give about how many bytes of memory joining segments takes: postings and text vectors are in it as a whole."""
+    postings = sum(len(part.words.documents) + len(part.metadata.documents) for part in parts)
+    tokens = sum(len(part.tokens) for part in parts if part.has_tokens)
+    vectors = sum(part.sizes["dense"] for part in parts)
+    return 100 * postings + 10 * tokens + 3 * vectors + sum(part.kept_bytes for part in parts)
 
 
 def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:

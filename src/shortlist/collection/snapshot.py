@@ -24,7 +24,9 @@ from shortlist.collection.generation import Generation, newest_seal, read_genera
 from shortlist.collection.segment import Segment, id_hashes
 from shortlist.collection.statistics import tfidf_lengths
 from shortlist.collection.writing import gone
-from shortlist.errors import CollectionDamagedError
+from shortlist.errors import CollectionDamagedError, CollectionError
+from shortlist.memory import PROGRAM_BYTES
+from shortlist.plain_text import size
 from shortlist.types import Document, Passage
 
 __all__ = ["Snapshot"]
@@ -38,12 +40,15 @@ SegmentPostings = list[tuple[int, tuple[NDArray[np.int32], NDArray[Any]]]]
 class Snapshot:
     """Read the newest generation of a collection, as it was when this was made.
 
+    With a limit of ``memory``, in bytes, the vectors of texts are read for every search where they would not fit.
+
     Raises:
+        CollectionError: what a search keeps in memory of such a collection is more than that.
         CollectionDamagedError: files are missing, or are not those that were committed.
         CollectionStorageError: the system refuses to open a file.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, memory: int | None = None) -> None:
         self.path = directory.path
         self._directory = directory
         self._relative_lengths: dict[float, NDArray[np.float64]] = {}
@@ -53,6 +58,20 @@ class Snapshot:
                 self.generation, self.segments = _open_newest(directory)
             except FileNotFoundError:
                 raise gone(self.path) from None
+        if memory is not None:
+            self._keep_to(memory)
+
+    def _keep_to(self, memory: int) -> None:
+        least = PROGRAM_BYTES + sum(segment.kept_bytes for segment in self.segments)
+        if least > memory:
+            self.close()
+            raise CollectionError(
+                f"{self.path}: a search needs about {size(least)} of memory, the limit is {size(memory)}",
+                hint="raise the limit, or divide the documents among several collections",
+            )
+        vectors = sum(segment.sizes["dense"] for segment in self.segments)
+        for segment in self.segments:
+            segment.keeps_vectors = least + vectors <= memory
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""

@@ -25,8 +25,8 @@ from shortlist.collection import generation as generations
 from shortlist.collection.array_file import REPAIR
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import Generation, SegmentEntry, StoreSettings
-from shortlist.collection.segment import FOLDER, segment_name
-from shortlist.collection.segment_data import SegmentData, merge_segments, write_segment
+from shortlist.collection.segment import FOLDER, Segment, segment_name
+from shortlist.collection.segment_data import SegmentData, merge_bytes, merge_segments, write_segment
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.writing import LOCK, writer_lock
 from shortlist.errors import (
@@ -38,6 +38,8 @@ from shortlist.errors import (
     CollectionNotFoundError,
     CollectionStorageError,
 )
+from shortlist.memory import PROGRAM_BYTES
+from shortlist.plain_text import size
 from shortlist.types import Document
 
 __all__ = ["MERGE_AT", "Store", "Writer"]
@@ -49,14 +51,17 @@ MERGE_AT = 8  # segments of about one size are joined; so a collection has at mo
 class Store:
     """Open a collection's folder; readers and writers are made from it.
 
+    Writers keep to a limit of ``memory``, in bytes.
+
     Raises:
         CollectionNotFoundError: there is no collection at ``path``.
         CollectionFormatError: another version of shortlist made it.
         CollectionDamagedError: its newest generation can't be read.
     """
 
-    def __init__(self, path: Path, *, directory: Directory | None = None) -> None:
+    def __init__(self, path: Path, *, directory: Directory | None = None, memory: int | None = None) -> None:
         self.path = path
+        self.memory = memory
         self.directory = directory or Directory(path)
         with storage_errors(path, "opening"):
             try:
@@ -74,6 +79,7 @@ class Store:
         *,
         unfinished: str = "",
         directory: Directory | None = None,
+        memory: int | None = None,
     ) -> Store:
         """Create an empty collection; ``unfinished`` names the source of a build that is about to begin.
 
@@ -98,7 +104,7 @@ class Store:
             except BaseException:
                 _remove_empty(directory, whole=fresh)
                 raise
-        return cls(path, directory=directory)
+        return cls(path, directory=directory, memory=memory)
 
     def discard_if_empty(self) -> None:
         """Remove the collection if nothing has ever been committed to it."""
@@ -120,13 +126,14 @@ class Store:
                     file.close()
         return total
 
-    def snapshot(self) -> Snapshot:
-        """Open the newest generation for reading; close it when done.
+    def snapshot(self, memory: int | None = None) -> Snapshot:
+        """Open the newest generation for reading; close it when done. Searches of it keep to ``memory``, in bytes.
 
         Raises:
+            CollectionError: such a collection can't be searched in so little memory.
             CollectionNotFoundError: the collection is gone, or another one is in its place.
         """
-        return _open_own(self.directory, self.settings)
+        return _open_own(self.directory, self.settings, memory)
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
@@ -136,7 +143,7 @@ class Store:
             CollectionBusyError: another process or thread is writing.
         """
         with writer_lock(self.directory):
-            writer = Writer(self.directory, self.settings)
+            writer = Writer(self.directory, self.settings, self.memory)
             writer.remove_leftovers()
             yield writer
 
@@ -147,9 +154,10 @@ class Writer:
     Every method reads the newest generation first, so that a failure leaves nothing behind here either.
     """
 
-    def __init__(self, directory: Directory, settings: StoreSettings) -> None:
+    def __init__(self, directory: Directory, settings: StoreSettings, memory: int | None = None) -> None:
         self._directory = directory
         self._settings = settings
+        self._memory = memory
         self._process = os.getpid()
 
     def find(self, doc_ids: Iterable[str]) -> dict[str, Document]:
@@ -187,6 +195,7 @@ class Writer:
 
         Raises:
             CollectionStorageError: the disk has no room for the new segment beside the old ones.
+            CollectionError: joining them would take more memory than the limit.
         """
         return self._merge(lambda entries: slice(0, len(entries)))
 
@@ -226,6 +235,16 @@ class Writer:
             raise CollectionStorageError(
                 f"{self._directory.path}: {doing} needs about {_megabytes(count)}, {_megabytes(free)} are free",
                 hint="free some space; nothing was changed",
+            )
+
+    def _need_memory(self, parts: Sequence[Segment]) -> None:
+        """Refuse to join segments that the limit of memory has no room for."""
+        needed = PROGRAM_BYTES + merge_bytes(parts)
+        if self._memory is not None and needed > self._memory:
+            raise CollectionError(
+                f"{self._directory.path}: compacting needs about {size(needed)} of memory,"
+                f" the limit is {size(self._memory)}",
+                hint="raise the limit; nothing was changed",
             )
 
     def remove_leftovers(self) -> None:
@@ -276,6 +295,9 @@ class Writer:
                     for part, mask in zip(parts, live, strict=True)
                 ]
                 self.need_bytes(sum(share), "compacting")
+                self._need_memory(parts)
+                for part in parts:
+                    part.keeps_vectors = False  # each is copied once
                 data = merge_segments(parts, live)
                 seal = write_segment(self._directory, number, data, _about(number))
                 merged = [SegmentEntry(number, seal, kept)]
@@ -298,9 +320,9 @@ class Writer:
         return max([newest.number, *used, *(entry.number for entry in newest.segments)]) + 1
 
 
-def _open_own(directory: Directory, settings: StoreSettings) -> Snapshot:
+def _open_own(directory: Directory, settings: StoreSettings, memory: int | None = None) -> Snapshot:
     """Open the newest generation, if it is still that of the collection that was opened."""
-    snapshot = Snapshot(directory)
+    snapshot = Snapshot(directory, memory)
     if snapshot.generation.settings != settings:
         snapshot.close()
         raise CollectionNotFoundError(
