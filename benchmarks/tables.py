@@ -156,6 +156,62 @@ def kernels() -> list[str]:
     return lines[:-1]
 
 
+def scale() -> list[str]:
+    record = load("scale")
+    found = record["results"]
+    about = found["collection"]
+    kinds = list(found["recall@10 of late interaction"])
+    recalls = found["recall@10 of late interaction"]
+    lines = [
+        f"**A large collection**: {about['passages']:,} passages of arXiv abstracts and medical answers"
+        f" ({note('scale.py', record)}, {record['machine']}).",
+        "",
+        "| share of the true ten that is found | " + " | ".join(kinds) + " |",
+        "|---|" + "---|" * len(kinds),
+    ]
+    for name in recalls[kinds[0]]:
+        lines.append(f"| {name} | " + " | ".join(f"{recalls[kind][name]:.3f}" for kind in kinds) + " |")
+    for target, each in found["recall@10 of signs first, by what was asked for"].items():
+        lines.append(
+            f"| `dense(recall={target})` | " + " | ".join(f"{each[kind]:.3f}" for kind in kinds) + " |"
+        )
+    threads = [name for name in found if name.startswith("ms, ")]
+    lines += [
+        "",
+        "| whole searches, p50 and p95 | " + " | ".join(name.removeprefix("ms, ") for name in threads) + " |",
+        "|---|" + "---|" * len(threads),
+    ]
+    for name in found[threads[0]]:
+        cells = [f"{found[t][name]['p50_ms']:.1f} / {found[t][name]['p95_ms']:.1f} ms" for t in threads]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def growth() -> list[str]:
+    record = load("growth")
+    sizes = record["results"]
+    rows: dict[str, list[str]] = {}
+    for found in sizes.values():
+        for name, value in found.items():
+            if name.startswith("ms, "):
+                for pipeline, times in value.items():
+                    rows.setdefault(f"{pipeline}, p50, {name.removeprefix('ms, ')}", []).append(
+                        f"{times['p50_ms']:.1f} ms"
+                    )
+            elif name.endswith(", s"):
+                rows.setdefault(name.removesuffix(", s"), []).append(f"{value:.1f} s")
+            else:
+                rows.setdefault(name, []).append(f"{value / 1e6:,.0f} MB")
+    return [
+        f"**As a collection grows**, one segment, 64 token vectors a passage ({note('growth.py', record)},",
+        f"{record['machine']}).",
+        "",
+        "| passages | " + " | ".join(sizes) + " |",
+        "|---|" + "---|" * len(sizes),
+        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
+    ]
+
+
 def pair_training() -> list[str]:
     record = load("pair-training")
     found = record["results"]["stsb"]
@@ -407,7 +463,7 @@ def similarity() -> list[str]:
 def measured() -> list[list[str]]:
     """Make the tables of what has been measured so far of kernels, judges and trainings."""
     parts = {
-        "kernels": kernels, "judges": judges, "distillation": distillation, "pair-training": pair_training,
+        "kernels": kernels, "scale": scale, "growth": growth, "judges": judges, "distillation": distillation, "pair-training": pair_training,
     }  # fmt: skip
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
