@@ -163,18 +163,18 @@ def scale() -> list[str]:
     kinds = list(found["recall@10 of late interaction"])
     recalls = found["recall@10 of late interaction"]
     lines = [
-        f"**A large collection**: {about['passages']:,} passages of arXiv abstracts and medical answers"
-        f" ({note('scale.py', record)}, {record['machine']}).",
+        f"**A large collection**: {about['passages']:,} passages of arXiv abstracts and medical answers",
+        f"({note('scale.py', record)}, {record['machine']}).",
         "",
         "| share of the true ten that is found | " + " | ".join(kinds) + " |",
         "|---|" + "---|" * len(kinds),
     ]
-    for name in recalls[kinds[0]]:
-        lines.append(f"| {name} | " + " | ".join(f"{recalls[kind][name]:.3f}" for kind in kinds) + " |")
-    for target, each in found["recall@10 of signs first, by what was asked for"].items():
-        lines.append(
-            f"| `dense(recall={target})` | " + " | ".join(f"{each[kind]:.3f}" for kind in kinds) + " |"
-        )
+    signs = found["recall@10 of signs first, by what was asked for"]
+    rows = {name: {kind: recalls[kind][name] for kind in kinds} for name in recalls[kinds[0]]}
+    rows |= {f"`dense(recall={target})`": each for target, each in signs.items()}
+    lines += [
+        f"| {name} | " + " | ".join(f"{each[k]:.3f}" for k in kinds) + " |" for name, each in rows.items()
+    ]
     threads = [name for name in found if name.startswith("ms, ")]
     lines += [
         "",
@@ -463,7 +463,8 @@ def similarity() -> list[str]:
 def measured() -> list[list[str]]:
     """Make the tables of what has been measured so far of kernels, judges and trainings."""
     parts = {
-        "kernels": kernels, "scale": scale, "growth": growth, "judges": judges, "distillation": distillation, "pair-training": pair_training,
+        "kernels": kernels, "scale": scale, "growth": growth, "judges": judges, "distillation": distillation,
+        "pair-training": pair_training,
     }  # fmt: skip
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
