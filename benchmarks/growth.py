@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/growth.py --data FOLDER --keep FOLDER [--sizes N ...]
 
 The collection of ``scale.py`` (in ``--keep``) lends what it takes: a passage here has the vectors of one there,
-slightly changed, 64 of its tokens, and words drawn from its text. So sizes, times and memory are those of real passages,
-and quality can't be asked. For each size: building (without encoding), joining into one segment, the disk, one commit of
-a thousand documents more, deleting them; searches of 100 questions with every pipeline in turn, encoding included, on
-one thread and on two; the memory of a process that has searched, without a limit and with one of 500 MB.
+slightly changed, 64 of its tokens, and words drawn from its text. So sizes, times and memory are those of real
+passages, and quality can't be asked. For each size: building (without encoding), joining into one segment, the disk,
+one commit of a thousand documents more, deleting them; searches of 100 questions with every pipeline in turn, encoding
+included, on one thread and on two; the memory of a process that has searched, without a limit and with one of 500 MB.
 """
 
 from __future__ import annotations
