@@ -187,6 +187,25 @@ def scale() -> list[str]:
     return lines
 
 
+def stacks() -> list[str]:
+    record = load("stacks")
+    about = record["results"]
+    lines = [
+        f"**Whole stacks** on {SETS[about['set']]}, {about['threads']} threads, each in a process of its own",
+        f"({note('stacks.py', record)}, {record['machine']}).",
+        "",
+        "| | nDCG@10 | p50 | p95 | built in | memory | on disk |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in about["stacks"].items():
+        quality = "" if found["nDCG@10"] is None else f"{found['nDCG@10']:.3f}"
+        lines.append(
+            f"| {name} | {quality} | {found['p50_ms']:.1f} ms | {found['p95_ms']:.1f} ms | {found['build, s']:.0f} s |"
+            f" {found['memory'] / 1e6:,.0f} MB | {found['bytes'] / 1e6:,.1f} MB |"
+        )
+    return lines
+
+
 def growth() -> list[str]:
     record = load("growth")
     sizes = record["results"]
@@ -463,7 +482,7 @@ def similarity() -> list[str]:
 def measured() -> list[list[str]]:
     """Make the tables of what has been measured so far of kernels, judges and trainings."""
     parts = {
-        "kernels": kernels, "scale": scale, "growth": growth, "judges": judges, "distillation": distillation,
+        "kernels": kernels, "scale": scale, "growth": growth, "stacks": stacks, "judges": judges, "distillation": distillation,
         "pair-training": pair_training,
     }  # fmt: skip
     return [
