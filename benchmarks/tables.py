@@ -482,8 +482,8 @@ def similarity() -> list[str]:
 def measured() -> list[list[str]]:
     """Make the tables of what has been measured so far of kernels, judges and trainings."""
     parts = {
-        "kernels": kernels, "scale": scale, "growth": growth, "stacks": stacks, "judges": judges, "distillation": distillation,
-        "pair-training": pair_training,
+        "kernels": kernels, "scale": scale, "growth": growth, "stacks": stacks, "judges": judges,
+        "distillation": distillation, "pair-training": pair_training,
     }  # fmt: skip
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()

@@ -16,7 +16,7 @@ from shortlist.protocols import Progress, ScoresDocuments, ScoresPairs
 from shortlist.scoring.adaptive import SPREAD_RANK
 from shortlist.search.execution import Execution, timed
 from shortlist.search.notation import NAMES, name_of
-from shortlist.search.pipeline import Dense, Leaf, Pipeline, deepen, leaves, with_recall
+from shortlist.search.pipeline import Cross, Dense, Leaf, Pipeline, deepen, leaves, with_recall
 from shortlist.search.query import PreparedQuery, prepare
 from shortlist.search.scorers import DenseScorer, Found, best_documents, make_scorer
 from shortlist.types import Document, Hit, Query, Ranking, Run
@@ -196,8 +196,11 @@ class Searcher:
         threads: int | None = None,
     ) -> Result:
         if any(leaf.needs_vectors for leaf in leaves(pipeline)) and not query.is_encoded:
-            with timed(timings_ms, "load"):  # the first search only
+            with timed(timings_ms, "load"):  # takes time in the first search only
                 self._encoder()
+                for leaf in leaves(pipeline):
+                    if isinstance(leaf, Cross):
+                        self._judges(leaf.model)
             with timed(timings_ms, "encode"):
                 _ = query.vectors
         execution = self._execution(query, allowed, nearest, timings_ms, threads)
