@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shortlist import Collection, CollectionError, Document, ShortlistError
-from shortlist.collection import Store, signs
+from shortlist.collection import Store, sign_bits
 from shortlist.memory import PROGRAM_BYTES, as_bytes
 from shortlist.search import ANY_SIZE
 from tests.search.corpus import QUERIES, documents
@@ -17,7 +17,7 @@ from tests.search.corpus import QUERIES, documents
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("memory") / "c"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signs, "LEAST_PASSAGES", 10)
+        patch.setattr(sign_bits, "BITS_FROM_PASSAGES", 10)
         with Collection.create(folder) as made:
             made.add(documents())
             made.delete([documents()[3].doc_id])
@@ -73,7 +73,7 @@ def test_segments_are_not_joined_in_less_than_it_takes(tmp_path: Path) -> None:
         for number in range(9):
             collection.add([Document(str(number), f"text number {number}")])
         assert collection.info().segments == 9
-        with pytest.raises(CollectionError, match="compacting needs about"):
+        with pytest.raises(CollectionError, match="joining segments needs about"):
             collection.compact()
         assert collection.check(deep=True) == []
     with Collection.open(tmp_path / "c", memory="1GB") as collection:
@@ -83,13 +83,24 @@ def test_segments_are_not_joined_in_less_than_it_takes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("4GB", 4e9), ("500 mb", 5e8), ("1.5GiB", 1.5 * 2**30), ("123", 123), (77, 77), (None, None)],
+    [
+        ("4GB", 4e9),
+        ("500 mb", 5e8),
+        ("500M", 5e8),
+        ("2g", 2e9),
+        ("1.5GiB", 1.5 * 2**30),
+        ("123", 123),
+        (77, 77),
+        (None, None),
+    ],
 )
 def test_limits_are_written_as_people_write_sizes(text: str | int | None, expected: float | None) -> None:
     assert as_bytes(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-1GB", "4 XB", "4GB!", "0", 0, -5, True, "1e9", "٤GB"])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "-1GB", "4 XB", "4GB!", "0", 0, -5, True, "1e9", "٤GB", "9" * 400, "1" * 20 + "TB"]
+)
 def test_what_is_no_limit_is_refused(text: str | int, tmp_path: Path) -> None:
     with pytest.raises(ShortlistError, match="limit of memory"):
         Collection.create(tmp_path / "c", memory=text)

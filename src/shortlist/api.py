@@ -246,13 +246,13 @@ class Collection:
     ) -> Collection:
         """Open a collection; ``model`` says where its model is now, if it moved.
 
-        ``memory`` (``"500MB"``, or a number of bytes) is about what this process may take: searches then read text
-        vectors from the disk that would not fit, segments are not joined that would not, and what can't be done in so
-        little is refused with an estimate.
+        ``memory`` (``"500MB"``, or a number of bytes) is about what searches, and joining segments, may take: text
+        vectors that would not fit are then read for every search, segments that would not fit are not joined, and what
+        can't be done in so little is refused with an estimate.
 
         Raises:
             CollectionNotFoundError: there is no collection at ``path``.
-            ShortlistError: ``memory`` is no size.
+            DataError: ``memory`` is no size.
             ModelMismatchError: it was encoded by another model than this one.
         """
         store = Store(Path(path), memory=as_bytes(memory))
@@ -367,6 +367,7 @@ class Collection:
 
         Raises:
             PipelineError, FilterError: the pipeline or the condition makes no sense.
+            CollectionError: the limit of memory is too low.
         """
         chosen, checked = _pipeline(pipeline), as_filter(condition)
         with self._searching() as searcher:
@@ -407,6 +408,7 @@ class Collection:
         condition: Condition = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        recall: float | None = None,
     ) -> list[Run]:
         """Rank documents for many queries with several pipelines; what they share is computed once a query.
 
@@ -416,7 +418,9 @@ class Collection:
         chosen = [parse(value) if isinstance(value, str) else value for value in pipelines]
         checked = as_filter(condition)
         with self._searching() as searcher:
-            return searcher.run_all(queries, chosen, k, condition=checked, threads=threads, progress=progress)
+            return searcher.run_all(
+                queries, chosen, k, condition=checked, threads=threads, progress=progress, recall=recall
+            )
 
     def duplicates(
         self,
@@ -487,6 +491,7 @@ class Collection:
         Raises:
             CollectionBusyError: another process or thread is writing.
             CollectionStorageError: the disk has no room for the new segment beside the old ones.
+            CollectionError: the limit of memory is too low.
         """
         self._let_go()
         with self._store.writer() as writer:

@@ -13,8 +13,10 @@ from safetensors.numpy import load_file
 
 from shortlist.collection import array_file
 from shortlist.collection.array_file import BLOCK, ArrayFile, ArrayFileWriter
+from shortlist.collection.checksums import checksums
 from shortlist.collection.directory import Directory, File
 from shortlist.errors import CollectionDamagedError, CollectionFormatError
+from shortlist.scoring.kernels import NUMPY, VARIABLE
 
 from .building import flip_byte
 
@@ -98,6 +100,32 @@ def test_gathering_takes_ranges_in_order_and_verifies_each_block_of_them(path: P
     )
 
 
+@pytest.mark.parametrize("by_numpy", ["writing", "reading"])
+def test_files_are_the_same_with_kernels_and_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_numpy: str
+) -> None:
+    if by_numpy == "writing":
+        monkeypatch.setenv(VARIABLE, NUMPY)
+    write(tmp_path / "a.safetensors", ARRAYS)
+    monkeypatch.undo()
+    if by_numpy == "reading":
+        monkeypatch.setenv(VARIABLE, NUMPY)
+    file = opened(tmp_path / "a.safetensors")
+    assert file.damaged_sections() == []
+    section = file.sections["middle"]
+    starts = np.arange(0, len(section), 7)
+    rows = np.asarray(section)[starts]
+    sums = checksums(rows.reshape(-1).view(np.uint8), np.arange(len(rows) + 1) * rows[:1].nbytes)
+    np.testing.assert_array_equal(section.gather_checked(starts, starts + 1, sums), rows)
+    np.testing.assert_array_equal(section.gather(starts, starts + 1), rows)
+    sums[-1] ^= 1
+    with pytest.raises(CollectionDamagedError, match="middle"):
+        section.gather_checked(starts, starts + 1, sums)
+    flip_byte(tmp_path / "a.safetensors", section.start)
+    with pytest.raises(CollectionDamagedError, match="middle"):
+        section.gather(starts, starts + 1)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 100, 5000, 20_000])
 def test_what_was_written_is_read_back_before_the_file_is_whole(tmp_path: Path, rows: int) -> None:
     array = np.random.default_rng(0).integers(-128, 128, (rows, 3), np.int8)
@@ -106,8 +134,11 @@ def test_what_was_written_is_read_back_before_the_file_is_whole(tmp_path: Path, 
     writer.add_array("a", array)
     for first, last in ((0, rows), (rows // 2, rows), (rows // 3, rows // 2)):
         np.testing.assert_array_equal(writer.read_back("a", first, last), array[first:last])
-    os.truncate(tmp_path / "a.safetensors", 0)
     if rows >= 20_000:
+        flip_byte(tmp_path / "a.safetensors", 2 * BLOCK + 5)
+        with pytest.raises(CollectionDamagedError, match="not as it was written"):
+            writer.read_back("a", 0, rows)
+        os.truncate(tmp_path / "a.safetensors", 0)
         with pytest.raises(CollectionDamagedError, match="shorter"):
             writer.read_back("a", 0, rows)
     writer.finish({})

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from shortlist import Collection, Document, scoring
-from shortlist.collection import Store, signs, token_lists
+from shortlist.collection import Store, sign_bits, token_lists
 from shortlist.errors import PipelineError
-from shortlist.search import ANY_SIZE, Dense, MaxSim, Pipeline, leaves, parse
+from shortlist.search import Dense, MaxSim, Pipeline, leaves, parse
 from shortlist.search.scorers import late, vectors
 from shortlist.types import Query
 from tests.search.corpus import QUERIES, documents
@@ -36,8 +36,8 @@ def many() -> list[Document]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_lists, "LEAST_PASSAGES", 100)
-    monkeypatch.setattr(signs, "LEAST_PASSAGES", 100)
+    monkeypatch.setattr(token_lists, "LISTS_FROM_PASSAGES", 100)
+    monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 100)
     monkeypatch.setattr(late, "EXHAUSTIVE", 50)
     monkeypatch.setattr(late, "CANDIDATES", 60)
 
@@ -45,8 +45,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token_lists, "LEAST_PASSAGES", 100)
-        patch.setattr(signs, "LEAST_PASSAGES", 100)
+        patch.setattr(token_lists, "LISTS_FROM_PASSAGES", 100)
+        patch.setattr(sign_bits, "BITS_FROM_PASSAGES", 100)
         made = Collection.create(tmp_path_factory.mktemp("many") / "whole")
         made.add(many())
     with made:
@@ -184,21 +184,107 @@ def test_a_run_finds_what_searches_find(built: Collection) -> None:
             assert [(hit.doc_id, hit.score) for hit in hits] == found(built, query.text, pipeline)
 
 
-@pytest.mark.parametrize("name", [*ANY_SIZE, None])
+@pytest.mark.parametrize(
+    "name", ["dense", "hybrid", "hybrid+poly", "hybrid+late", "hybrid+cross", "cascade", None]
+)
 def test_recall_is_given_for_all_dense_stages(built: Collection, name: str | None) -> None:
     result = built.search("a declined card", 10, pipeline=name, recall=0.9)
     dense = [leaf for leaf in leaves(result.pipeline) if isinstance(leaf, Dense)]
-    assert all(leaf.recall == 0.9 for leaf in dense)
-    assert len(dense) == (name not in {"bm25", "tfidf", "late", "poly"})
+    assert [leaf.recall for leaf in dense] == [0.9]
+    assert all("dense" in hit.stages for hit, _ in result)  # a score has no recall
     query = Query("q", "a declined card")
     run = built.run([query], 10, pipeline=name, recall=0.9)
     assert [hit.doc_id for hit in run.rankings["q"]] == [hit.doc_id for hit, _ in result]
+    if name is not None:
+        (other,) = built.run_all([query], [name], 10, recall=0.9)
+        assert other.name == run.name
+        assert [hit.doc_id for hit in other.rankings["q"]] == [hit.doc_id for hit, _ in result]
+
+
+@pytest.mark.parametrize("name", ["bm25", "tfidf", "poly", "late", "rerank(bm25, maxsim)"])
+def test_recall_without_a_dense_stage_is_refused(built: Collection, name: str) -> None:
+    with pytest.raises(PipelineError, match="no dense stage"):
+        built.search("salt", pipeline=name, recall=0.9)
 
 
 @pytest.mark.parametrize("recall", [-0.1, 1.1, float("nan")])
 def test_recall_is_a_share(built: Collection, recall: float) -> None:
     with pytest.raises(PipelineError, match="recall"):
         built.search("salt", pipeline="dense", recall=recall)
+
+
+LONG = " ".join(["And so it went on, with nothing to say about cards, bread or ports."] * 60)
+"""Some passages that answer nothing."""
+
+
+def shaped(place: Path, *, long: bool, parts: int, gone: int) -> Collection:
+    """Build a collection: documents of one passage or of several, in so many segments, some deleted."""
+    every = many()
+    if long:
+        every = [
+            Document(d.doc_id, f"{d.text} {LONG}" if n % 3 == 0 else d.text)
+            for n, d in enumerate(every[:280])
+        ]
+    collection = Collection.create(place)
+    step = -(-len(every) // parts)
+    for start in range(0, len(every), step):
+        collection.add(every[start : start + step])
+    collection.delete([document.doc_id for document in every[:gone]])
+    return collection
+
+
+@pytest.mark.parametrize("gone", [0, 40])
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("long", [False, True])
+def test_whatever_the_segments_nearly_all_of_the_best_are_found(
+    tmp_path: Path, long: bool, parts: int, gone: int
+) -> None:
+    with shaped(tmp_path / "c", long=long, parts=parts, gone=gone) as collection:
+        assert collection.info().segments == parts
+        assert (collection.info().passages > 552) == long
+        with Store(tmp_path / "c").snapshot() as snapshot:
+            assert all(segment.token_lists is not None for segment in snapshot.segments)
+        with Collection.open(tmp_path / "c", memory="300MB") as limited:
+            with limited._searching() as searcher:
+                for segment in searcher.snapshot.segments:
+                    segment.keeps_vectors = False
+            for exact, ours in ((EXACT, LATE), (Dense(), Dense(recall=0.95))):
+                shares = []
+                for query in (*QUERIES[:4], QUERIES[5]):
+                    right, first = dict(found(collection, query, exact)), found(collection, query, ours)
+                    assert all(score == right[doc_id] for doc_id, score in first if doc_id in right)
+                    assert len(first) == 10
+                    assert found(limited, query, ours) == first
+                    shares.append(len(right.keys() & dict(first).keys()) / 10)
+                assert np.mean(shares) >= 0.94
+
+
+def test_segments_without_lists_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_lists, "LISTS_FROM_PASSAGES", 10_000)
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(many()[:120])
+        assert "token_list_passages" not in collection.info().size_bytes
+        for query in QUERIES:
+            assert found(collection, query, LATE) == found(collection, query, EXACT)
+
+
+@pytest.mark.parametrize("k", [10, 120, 280])
+def test_documents_of_many_passages_leave_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int
+) -> None:
+    monkeypatch.setattr(
+        late, "SHORTLISTED", 1
+    )  # so the passages of a few documents are more than those looked at
+    with shaped(tmp_path / "c", long=True, parts=1, gone=0) as collection:
+        assert len(collection.search("nothing to say about cards", k, pipeline=MaxSim()).ranking) == k
+
+
+def test_behind_a_filter_all_vectors_are_compared(built: Collection) -> None:
+    nearest = found(built, "a card that was declined", Dense())
+    of = {doc_id.partition("+")[0] for doc_id, _ in nearest}
+    condition = " and ".join(f'not of = "{one}"' for one in sorted(of))  # all that is near is left out
+    ours = found(built, "a card that was declined", Dense(recall=0.5), condition=condition)
+    assert ours == found(built, "a card that was declined", Dense(), condition=condition)
 
 
 def test_exact_is_a_setting_with_a_text_form() -> None:

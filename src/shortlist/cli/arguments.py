@@ -26,7 +26,7 @@ _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
-_MEMORY_HELP = "keep to about so much memory, 500MB or 4GB, say (default: no limit)"
+_MEMORY_HELP = "search, and join segments, in about so much memory: 500MB, 4GB (default: no limit)"
 _LABELLED_HELP = (
     "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
 )

@@ -8,7 +8,7 @@ from shortlist.collection.metadata import keys_of
 from shortlist.collection.postings import Postings
 from shortlist.collection.segment import Segment
 from shortlist.collection.segment_data import SegmentData, Texts, Views, document_bytes
-from shortlist.collection.signs import Signs
+from shortlist.collection.sign_bits import SignBits
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.store import Store, Writer
 from shortlist.collection.token_lists import TokenLists
@@ -20,7 +20,7 @@ __all__ = [
     "Section",
     "Segment",
     "SegmentData",
-    "Signs",
+    "SignBits",
     "Snapshot",
     "Store",
     "StoreSettings",

@@ -98,19 +98,22 @@ class ArrayFileWriter:
         """Give rows ``first:last`` of an array that was written before.
 
         Raises:
-            CollectionDamagedError: somebody has cut the file.
+            CollectionDamagedError: the file is not as it was written.
         """
         tensor = self._tensors[name]
         dtype, row_shape = np.dtype(_DTYPES[tensor["dtype"]]), tensor["shape"][1:]
         width = dtype.itemsize * prod(row_shape)
         begin = BLOCK + tensor["data_offsets"][0] + first * width
-        found = np.empty((last - first) * width, np.uint8)
-        on_disk = max(0, min(len(found), self._end - len(self._pending) - begin))
-        if self._file.read(found[:on_disk], begin) != on_disk:
+        end = begin + (last - first) * width
+        flushed = self._end - len(self._pending)  # what follows is in memory still
+        start, stop = begin // BLOCK, min(-(-end // BLOCK), flushed // BLOCK)
+        whole = np.empty(max(0, stop - start) * BLOCK, np.uint8)
+        if self._file.read(whole, start * BLOCK) != len(whole):
             raise CollectionDamagedError(f"{self._file.path}: has become shorter while it was written")
-        if on_disk < len(found):
-            at = begin + on_disk - (self._end - len(self._pending))
-            found[on_disk:] = memoryview(self._pending)[at : at + len(found) - on_disk]
+        if block_checksums(whole, BLOCK).tolist() != self._checksums[start - 1 : max(start, stop) - 1]:
+            raise CollectionDamagedError(f"{self._file.path}: {name}: is not as it was written")
+        rest = np.frombuffer(bytes(self._pending), np.uint8)[max(0, begin - flushed) : max(0, end - flushed)]
+        found = np.concatenate([whole[begin - start * BLOCK :][: end - begin], rest])
         return found.view(dtype).reshape(-1, *row_shape)
 
     def begin_block(self) -> None:
@@ -227,7 +230,7 @@ class Section:
     ) -> NDArray[Any]:
         """Give the rows ``starts[i]:ends[i]`` of all ``i``, joined, of which each has a checksum of its own.
 
-        Nothing but these rows is read: of a few small rows that is less than the blocks they lie in.
+        Nothing but these rows is read: of a few small rows that is less than the blocks they lie in. Any order will do.
         """
         width = self.dtype.itemsize * prod(self.shape[1:])
         begins, stops = (self.start + width * each.astype(np.int64) for each in (starts, ends))

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from shortlist.collection.checksums import block_checksums, checksums
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.generation import (
     COPY,
@@ -133,19 +134,50 @@ def _segment_problems(
             and offsets[-1] == len(segment.tokens)
             and segment.tokens.shape[1] == settings.token_dimensions
         )
-    if segment.signs is not None:
-        rules["the signs are those of the vectors"] = np.array_equal(
-            segment.signs.bits, sign_bits(segment.dense)
-        )
-    lists = segment.token_lists
-    if lists is not None:
-        rules["every passage is in a list of tokens"] = (
-            len(lists.offsets) == len(lists.centroids) + 1
-            and bool(np.all(np.diff(lists.offsets) >= 0))
-            and np.array_equal(np.unique(np.asarray(lists.passages)), np.arange(passages))
-        )
+    rules |= _rules_of_rows(segment) | _rules_of_candidates(segment)
     seen |= live
     yield from (f"{path}: not true: {rule}" for rule, holds in rules.items() if not holds)
+
+
+def _rules_of_rows(segment: Segment) -> dict[str, bool]:
+    """Say whether rows that are verified by themselves have the checksums that belong to them."""
+    rules, passages = {}, segment.passage_count
+    if segment.dense_checksums is not None:
+        found = block_checksums(segment.dense.reshape(-1).view(np.uint8), segment.dimensions)
+        rules["each text vector has its checksum"] = np.array_equal(found, segment.dense_checksums)
+    if segment.token_checksums is not None and len(segment.token_offsets) == passages + 1:
+        offsets, width = segment.token_offsets, segment.tokens.shape[1]
+        parts = [np.empty(0, np.uint32)]
+        for first, last in pairwise([*range(0, passages, 1000), passages]):
+            some = segment.tokens[offsets[first] : offsets[last]].reshape(-1).view(np.uint8)
+            parts.append(checksums(some, (offsets[first : last + 1] - offsets[first]) * width))
+        rules["each passage's tokens have their checksum"] = np.array_equal(
+            np.concatenate(parts), segment.token_checksums
+        )
+    return rules
+
+
+def _rules_of_candidates(segment: Segment) -> dict[str, bool]:
+    """Say whether what suggests documents is about the segment's own."""
+    rules, passages = {}, segment.passage_count
+    bits, lists = segment.sign_bits, segment.token_lists
+    if bits is not None:
+        rules["the signs are those of the vectors"] = np.array_equal(bits.bits, sign_bits(segment.dense))
+        rules["ranks are those of passages"] = bits.ranks.ndim == 2 and bool(
+            ((bits.ranks >= 0) & (bits.ranks < passages)).all()
+        )
+    if lists is not None:
+        inside = np.asarray(lists.passages)
+        begins = np.zeros(len(inside), np.bool_)
+        begins[lists.offsets[:-1][np.diff(lists.offsets) > 0]] = True
+        rules["every passage is in a list of tokens"] = (
+            len(lists.offsets) == len(lists.centroids) + 1
+            and (lists.offsets[0], lists.offsets[-1]) == (0, len(inside))
+            and bool(np.all(np.diff(lists.offsets) >= 0))
+            and bool(np.all((np.diff(inside, prepend=-1) > 0) | begins))
+            and np.array_equal(np.unique(inside), np.flatnonzero(np.diff(segment.token_offsets)))
+        )
+    return rules
 
 
 def _adds_up(postings: Postings, lengths: np.ndarray[tuple[int], np.dtype[np.int32]]) -> bool:

@@ -8,7 +8,7 @@
     token_checksums    uint32 [passages]       CRC-32 of each passage's tokens, to read some without their blocks
     dense              int8 [passages, H]      one vector a passage
     dense_checksums    uint32 [passages]       CRC-32 of each
-    dense_bits         uint64 [passages, H/64] their signs, if there are many: see `signs`
+    dense_bits         uint64 [passages, H/64] their signs, if there are many: see `sign_bits`
     dense_bit_ranks    int32 [samples, ranks]  how far to look among these
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
@@ -49,7 +49,7 @@ from shortlist.collection.array_file import (
 )
 from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
-from shortlist.collection.signs import Signs
+from shortlist.collection.sign_bits import SignBits
 from shortlist.collection.token_lists import TokenLists
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.types import Document
@@ -156,12 +156,12 @@ class Segment:
         """Give the vectors of some passages, ascending."""
         if self.keeps_vectors:
             return rows_of(self.dense, passages)
-        return self._checked_rows("dense", passages, passages + 1, self._dense_checksums, passages)
+        return self._checked_rows("dense", passages, passages + 1, self.dense_checksums, passages)
 
     def token_rows(self, passages: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Give the tokens of some passages, ascending, joined, and where each one's begin, ``[passages + 1]``."""
         firsts, ends = self.token_offsets[passages], self.token_offsets[passages + 1]
-        found = self._checked_rows("tokens", firsts, ends, self._token_checksums, passages)
+        found = self._checked_rows("tokens", firsts, ends, self.token_checksums, passages)
         return found, offsets_of(ends - firsts)
 
     def _checked_rows(
@@ -178,19 +178,21 @@ class Segment:
         return section.gather_checked(firsts, ends, checksums[passages])
 
     @cached_property
-    def _dense_checksums(self) -> NDArray[np.uint32] | None:
+    def dense_checksums(self) -> NDArray[np.uint32] | None:
+        """The CRC-32 of every vector; older segments have none."""
         return self._array("dense_checksums") if "dense_checksums" in self.file.sections else None
 
     @cached_property
-    def _token_checksums(self) -> NDArray[np.uint32] | None:
+    def token_checksums(self) -> NDArray[np.uint32] | None:
+        """The CRC-32 of every passage's tokens; older segments have none."""
         return self._array("token_checksums") if "token_checksums" in self.file.sections else None
 
     @cached_property
-    def signs(self) -> Signs | None:
+    def sign_bits(self) -> SignBits | None:
         """The signs of the vectors, if the segment is large enough to have them."""
         if "dense_bits" not in self.file.sections:
             return None
-        return Signs(self._array("dense_bits"), self._array("dense_bit_ranks"))
+        return SignBits(self._array("dense_bits"), self._array("dense_bit_ranks"))
 
     @property
     def tokens(self) -> Section:
@@ -227,7 +229,7 @@ class Segment:
     def kept_bytes(self) -> int:
         """The bytes that stay in memory once everything has been searched, besides the vectors of texts."""
         whole = (size for name, size in self.sizes.items() if name not in _IN_SLICES and name != "frame")
-        return sum(whole) + self.file.size // _BYTES_A_CHECKSUM + 16 * len(self)
+        return sum(whole) + self.file.size // _BYTES_A_CHECKSUM + 32 * len(self)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import signs, token_lists
+from shortlist.collection import sign_bits, token_lists
 from shortlist.collection.array_file import ArrayFileWriter, offsets_of
 from shortlist.collection.checksums import block_checksums, checksums
 from shortlist.collection.directory import Directory
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _PASSAGES_AT_ONCE = 1000  # copied by a merge
+CLUSTERING_BYTES = 300_000_000  # what tokens are clustered in, at most
 
 Mask = NDArray[np.bool_]
 
@@ -91,12 +92,17 @@ def document_bytes(document: Document) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def write_segment(directory: Directory, number: int, data: SegmentData, about: Mapping[str, str]) -> bytes:
-    """Write a segment, wait until it is on the disk, and give its seal; leave nothing if that fails."""
+def write_segment(
+    directory: Directory, number: int, data: SegmentData, about: Mapping[str, str], threads: int | None = None
+) -> bytes:
+    """Write a segment, wait until it is on the disk, and give its seal; leave nothing if that fails.
+
+    Vectors are clustered on ``threads`` (default: all cores).
+    """
     name = segment_name(number)
     file = directory.create(name)
     try:
-        seal = _write(ArrayFileWriter(file, copy_header=True), data, about)
+        seal = _write(ArrayFileWriter(file, copy_header=True), data, about, threads or usable_cores())
         directory.sync(FOLDER)
     except BaseException:
         file.close()
@@ -106,8 +112,8 @@ def write_segment(directory: Directory, number: int, data: SegmentData, about: M
     return seal
 
 
-def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str]) -> bytes:
-    _write_vectors(writer, data)
+def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str], threads: int) -> bytes:
+    _write_vectors(writer, data, threads)
     writer.add_array("passages", data.passages)
     ids = [doc_id.encode() for doc_id in data.ids]
     writer.begin_block()
@@ -128,7 +134,7 @@ def _write(writer: ArrayFileWriter, data: SegmentData, about: Mapping[str, str])
     return writer.finish(about)
 
 
-def _write_vectors(writer: ArrayFileWriter, data: SegmentData) -> None:
+def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> None:
     """Write the vectors of tokens as they come, then those of texts, and what helps to find some among many."""
     dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
     sums = [np.empty(0, np.uint32)]
@@ -146,9 +152,9 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData) -> None:
         token_offsets = offsets_of(np.concatenate(counts))
         writer.add_array("token_offsets", token_offsets)
         writer.add_array("token_checksums", np.concatenate(sums))
-        if len(data.passages) >= token_lists.LEAST_PASSAGES:
+        if len(data.passages) >= token_lists.LISTS_FROM_PASSAGES:
             tokens_of = partial(writer.read_back, "tokens")
-            lists = token_lists.build_lists(tokens_of, token_offsets, usable_cores())
+            lists = token_lists.build_lists(tokens_of, token_offsets, threads)
             for name, array in lists._asdict().items():
                 writer.add_array(f"token_list_{name}", array)
     else:
@@ -157,8 +163,8 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData) -> None:
     vectors = np.concatenate(dense)
     writer.add_array("dense", vectors)
     writer.add_array("dense_checksums", block_checksums(vectors.reshape(-1).view(np.uint8), data.dimensions))
-    if len(vectors) >= signs.LEAST_PASSAGES:
-        built = signs.build_signs(vectors, usable_cores())
+    if len(vectors) >= sign_bits.BITS_FROM_PASSAGES:
+        built = sign_bits.build_sign_bits(vectors, threads)
         writer.add_array("dense_bits", built.bits)
         writer.add_array("dense_bit_ranks", built.ranks)
 
@@ -168,7 +174,9 @@ def merge_bytes(parts: Sequence[Segment]) -> int:
     postings = sum(len(part.words.documents) + len(part.metadata.documents) for part in parts)
     tokens = sum(len(part.tokens) for part in parts if part.has_tokens)
     vectors = sum(part.sizes["dense"] for part in parts)
-    return 100 * postings + 10 * tokens + 3 * vectors + sum(part.kept_bytes for part in parts)
+    return (
+        CLUSTERING_BYTES + 100 * postings + 10 * tokens + 3 * vectors + sum(part.kept_bytes for part in parts)
+    )
 
 
 def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:

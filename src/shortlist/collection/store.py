@@ -166,7 +166,7 @@ class Writer:
             found = snapshot.find(doc_ids)
             return dict(zip(found, snapshot.documents(list(found.values())), strict=True))
 
-    def add(self, data: SegmentData) -> int:
+    def add(self, data: SegmentData, threads: int | None = None) -> int:
         """Commit documents with all that is derived from them; give how many of them replaced another.
 
         A few segments of about the same size are then joined into one, in a generation of its own.
@@ -176,7 +176,7 @@ class Writer:
         with self._committing("adding") as (snapshot, number):
             replaced = snapshot.find(data.ids)
             entries = _without(snapshot, replaced.values())
-            seal = write_segment(self._directory, number, data, _about(number))
+            seal = write_segment(self._directory, number, data, _about(number), threads)
             self._commit(snapshot.generation, [*entries, SegmentEntry(number, seal, len(data.ids))])
         with suppress(CollectionError):  # what was asked for is done; the next commit tries again
             self._merge(_run_to_merge)
@@ -242,7 +242,7 @@ class Writer:
         needed = PROGRAM_BYTES + merge_bytes(parts)
         if self._memory is not None and needed > self._memory:
             raise CollectionError(
-                f"{self._directory.path}: compacting needs about {size(needed)} of memory,"
+                f"{self._directory.path}: joining segments needs about {size(needed)} of memory,"
                 f" the limit is {size(self._memory)}",
                 hint="raise the limit; nothing was changed",
             )

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from shortlist.collection.array_file import Section, offsets_of
 from shortlist.scoring import nearest
 
-__all__ = ["LEAST_PASSAGES", "BuiltLists", "TokenLists", "build_lists"]
+__all__ = ["LISTS_FROM_PASSAGES", "BuiltLists", "TokenLists", "build_lists"]
 
-LEAST_PASSAGES = 4096
+LISTS_FROM_PASSAGES = 4096
 """Segments of fewer passages have no lists: all their tokens are soon compared."""
 
 ROUNDS = 5
@@ -72,17 +72,17 @@ def build_lists(tokens: Tokens, token_offsets: NDArray[np.int64], threads: int =
 
 
 def _centroid_count(tokens: int) -> int:
-    """Give 4 to 8 times the root of the number of tokens: so a list has some hundreds of them, or thousands."""
+    """Give 4 to 8 times the root of the number of tokens, a power of two, up to 32,768: lists of some hundreds."""
     return int(min(MOST_CENTROIDS, max(16, 1 << math.ceil(math.log2(4 * math.sqrt(max(1, tokens)))))))
 
 
 def _sample(tokens: Tokens, token_offsets: NDArray[np.int64], most: int) -> NDArray[np.int8]:
     """Give the tokens of passages that lie evenly over the segment, about ``most`` of them."""
-    passages = len(token_offsets) - 1
-    wanted = min(passages, max(1, math.ceil(most * passages / max(1, int(token_offsets[-1])))))
-    if wanted == passages:
+    filled = np.flatnonzero(np.diff(token_offsets))
+    wanted = min(len(filled), math.ceil(most * len(filled) / int(token_offsets[-1])))
+    if wanted == len(filled):
         return tokens(0, int(token_offsets[-1]))
-    chosen = (np.arange(wanted) * passages // wanted).tolist()
+    chosen = filled[np.arange(wanted) * len(filled) // wanted].tolist()
     return np.concatenate([tokens(int(token_offsets[one]), int(token_offsets[one + 1])) for one in chosen])
 
 

@@ -126,7 +126,7 @@ class Indexer:
             progress=progress,
         )
         self._need_room(writer, derived.least_bytes, len(documents), expected, report)
-        replaced = writer.add(derived.data)
+        replaced = writer.add(derived.data, self._threads)
         report.commits += 1
         report.replaced += replaced
         report.added += len(documents) - replaced

@@ -17,8 +17,10 @@ def nearest(vectors: NDArray[np.int8], centroids: NDArray[np.int8]) -> NDArray[n
     """Give, for every vector ``[N, D]``, which centroid ``[K, D]`` has the best product with it; the first of equals.
 
     Raises:
-        ValueError: see :func:`shortlist.scoring.dense.dot_products`.
+        ValueError: there is no centroid; or see :func:`shortlist.scoring.dense.dot_products`.
     """
+    if not len(centroids):
+        raise ValueError("there must be a centroid")
     step = max(1, _AT_ONCE // len(centroids))
     parts = [vectors[start : start + step] for start in range(0, max(1, len(vectors)), step)]
     return np.concatenate([dot_products(part, centroids).argmax(axis=0) for part in parts]).astype(np.int32)

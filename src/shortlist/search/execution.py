@@ -22,7 +22,7 @@ from shortlist.cores import usable_cores
 from shortlist.models.own_folder import JUDGES
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring.adaptive import FLAT_RANK, SPREAD_RANK, dense_weight, signs
-from shortlist.search.pipeline import DEPTH, Cross, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
+from shortlist.search.pipeline import DEPTH, Cross, Dense, Fuse, Leaf, MaxSim, Pipeline, Rerank, leaves
 from shortlist.search.scorers import BM25Scorer, CrossScorer, DenseScorer
 from shortlist.types import Passage, Ranking
 
@@ -40,11 +40,16 @@ UNREAD_GAP = 1.0
 
 @lru_cache(1024)
 def leaf_name(leaf: Leaf) -> str:
-    """Name a scorer in results and timings: ``bm25``, ``late``, ``judge``, or its text form if it has settings."""
+    """Name a scorer in results and timings: ``bm25``, ``late``, ``judge``, or its text form if it has settings.
+
+    What is found may depend on ``recall`` or ``exact``, what a document scores does not: they are no part of the name.
+    """
     plain = _without_depth(leaf)
     match plain:
-        case MaxSim(exact=False):
+        case MaxSim():
             return "late"
+        case Dense():
+            return "dense"
         case Cross(model=model) if model in JUDGES and plain == Cross(model=model):
             return model
     return str(plain)

@@ -89,7 +89,7 @@ class Dense(_Stage):
     """Retrieve by meaning: one vector a passage (bi-encoder); a document is its best passage.
 
     With a ``recall`` below 1 the vectors' signs choose in large segments what is compared: about that share of
-    the best is found, in a fraction of the time. Scores are exact always.
+    the best is found, in a fraction of the time; behind a filter all is compared. Its scores are exact always.
     """
 
     needs_vectors: ClassVar[bool] = True
@@ -293,13 +293,23 @@ def with_recall(pipeline: Pipeline, recall: float) -> Pipeline:
     """Give the pipeline whose dense stages need to find only that share of the best; see :class:`Dense`.
 
     Raises:
-        PipelineError: ``recall`` is not from 0 to 1.
+        PipelineError: ``recall`` is not from 0 to 1, or there is no dense stage.
     """
+    _check_number("recall", recall, 0, 1)
+    if not any(isinstance(leaf, Dense) for leaf in leaves(pipeline)):
+        raise PipelineError(
+            f"{pipeline} has no dense stage, which recall is about",
+            hint="leave it out, or choose another pipeline, such as hybrid",
+        )
+    return _with_recall(pipeline, recall)
+
+
+def _with_recall(pipeline: Pipeline, recall: float) -> Pipeline:
     match pipeline:
         case Fuse(stages=stages):
-            return replace(pipeline, stages=tuple(with_recall(stage, recall) for stage in stages))
+            return replace(pipeline, stages=tuple(_with_recall(stage, recall) for stage in stages))
         case Rerank(first=first, judge=judge):
-            return replace(pipeline, first=with_recall(first, recall), judge=with_recall(judge, recall))
+            return replace(pipeline, first=_with_recall(first, recall), judge=_with_recall(judge, recall))
         case Dense():
             return replace(pipeline, recall=recall)
     return pipeline

@@ -138,14 +138,16 @@ class Searcher:
         condition: Filter | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        recall: float | None = None,
     ) -> list[Run]:
         """Rank documents for many queries with several pipelines; what they share is computed once a query.
 
         ``k`` is one for all, or one for each. The rankings are those of :meth:`run`; their hits carry neither the
         stages' scores nor passages.
         """
+        asked = [self._chosen(pipeline, recall) for pipeline in pipelines]
         each = [k] * len(pipelines) if isinstance(k, int) else list(k)
-        deep = [deepen(pipeline, _checked(most)) for pipeline, most in zip(pipelines, each, strict=True)]
+        deep = [deepen(pipeline, _checked(most)) for pipeline, most in zip(asked, each, strict=True)]
         needed = tuple(dict.fromkeys(leaf for pipeline in deep for leaf in leaves(pipeline)))
         allowed = self.snapshot.allowed(condition)
         rankings: list[dict[str, Ranking]] = [{} for _ in pipelines]
@@ -155,7 +157,7 @@ class Searcher:
                 found[query.query_id] = Ranking(execution.retrieve(pipeline).hits[:most])
             if progress is not None:
                 progress(1)
-        return [Run(found, _run_name(p)) for found, p in zip(rankings, pipelines, strict=True)]
+        return [Run(found, _run_name(p)) for found, p in zip(rankings, asked, strict=True)]
 
     def _prepared(
         self,

@@ -167,5 +167,7 @@ def _gather(snapshot: Snapshot, positions: Int) -> Passages:
     vectors = np.empty((len(sources), dimensions), np.int8)
     for segment, base, end in zip(snapshot.segments, bases[:-1], bases[1:], strict=True):
         here = (sources >= base) & (sources < end)
-        vectors[here] = segment.dense[sources[here] - base]
+        rows = sources[here] - base
+        order = np.argsort(rows, kind="stable")
+        vectors[np.flatnonzero(here)[order]] = segment.dense_rows(rows[order])
     return Passages(vectors, firsts)

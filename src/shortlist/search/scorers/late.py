@@ -33,9 +33,9 @@ EXHAUSTIVE = 20_000
 """So many passages are all read, whichever lists there are: some 30 ms on one core."""
 
 CANDIDATES = 400
-"""How many passages are scored exactly at least, where not all are; twice ``k`` if that is more."""
+"""How many documents are scored exactly at least, where not all are; twice ``k`` if that is more."""
 
-SHORTLISTED = 8  # times as many are compared by their text vectors, of which the candidates are the best
+SHORTLISTED = 8  # times as many passages are compared by their text vectors, of which the best are candidates
 PROBES = 16  # lists that each token of the query looks into
 TEXT_WEIGHT = 0.25  # of the text vectors' product: it knows of what the centroids have rounded away
 
@@ -74,15 +74,18 @@ class LateScorer(ByPassage):
         return positions[best], scores
 
     def _is_small(self) -> bool:
-        """Whether all that are allowed can be read, by their number at least."""
+        """Whether all passages that are allowed can be read."""
         segments = self._snapshot.segments
         if sum(segment.passage_count for segment in segments) <= EXHAUSTIVE:
             return True
-        return int(np.count_nonzero(self._allowed)) <= EXHAUSTIVE // 2
+        if self._allowed is self._snapshot.live:
+            return False
+        counts = np.concatenate([np.diff(segment.first_passages) for segment in segments])
+        return int(counts[self._allowed].sum()) <= EXHAUSTIVE
 
     def _candidates(self, k: int) -> Positions:
         """Give documents, ascending, among which the ``k`` best should be; all of a segment that has no lists."""
-        every, estimates = [np.empty(0, np.int64)], []
+        every, estimates = [np.empty(0, np.int64)], [Estimates(np.empty(0, np.int64), np.empty(0))]
         snapshot = self._snapshot
         most = max(CANDIDATES, 2 * k)
         for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
@@ -93,21 +96,26 @@ class LateScorer(ByPassage):
             elif allowed.any():
                 found = self._estimates(segment, lists, allowed, most)
                 estimates.append(Estimates(found.positions + start, found.scores))
-        positions, scores = (np.concatenate([np.empty(0), *part]) for part in zip(*estimates, strict=True))
-        best = positions[at_least_kth(scores, most)].astype(np.int64)
-        return np.sort(np.concatenate([*every, best]))
+        positions, scores = (np.concatenate(part) for part in zip(*estimates, strict=True))
+        return np.sort(np.concatenate([*every, positions[at_least_kth(scores, most)]]))
 
     def _estimates(self, segment: Segment, lists: TokenLists, allowed: Mask, most: int) -> Estimates:
-        """Give the most promising documents of a segment; as many as there are, if need be, and never too few."""
-        probes = PROBES
+        """Give the most promising documents of a segment: ``most``, if there are as many that are allowed."""
         of_passages = None if allowed.all() else allowed[segment.passages[:, 0]]
         wanted = min(most, int(np.count_nonzero(allowed)))
+        shortlisted, probes = SHORTLISTED * most, PROBES
         while True:
-            passages, scores = self._listed(segment, lists, of_passages, SHORTLISTED * most, probes)
+            passages, scores = self._listed(segment, lists, of_passages, shortlisted, probes)
             documents = segment.passages[passages, 0]
-            if probes >= len(lists.centroids) or len(np.unique(documents)) >= wanted:
+            if len(np.unique(documents)) >= wanted:
                 break
-            probes *= 4
+            # Too few documents: their passages may have taken all the places, or the lists have no others.
+            if len(passages) >= shortlisted:
+                shortlisted *= 4
+            elif probes < len(lists.centroids):
+                probes *= 4
+            else:
+                break
         vector, scale = self._query.dense
         products = dot_products(segment.dense_rows(passages), vector[None])[0]
         scores = scores + TEXT_WEIGHT * self._text_scale * scale * products.astype(np.float64)
@@ -125,7 +133,8 @@ class LateScorer(ByPassage):
         Source: the imputation of XTR (Lee et al. 2023).
         """
         query, scales = self._query.tokens
-        products = dot_products(lists.centroids, query, threads=self._threads or 1)
+        threads = threads_for(lists.centroids.nbytes, self._threads)
+        products = dot_products(lists.centroids, query, threads=threads)
         nearest, floor = _nearest(products, probes)
         chosen, places = np.unique(nearest, return_inverse=True)
         starts, ends = lists.offsets[chosen], lists.offsets[chosen + 1]

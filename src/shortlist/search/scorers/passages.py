@@ -35,20 +35,24 @@ Mask = NDArray[np.bool_]
 Found = tuple[Positions, NDArray[Any]]
 """Positions, ascending, and their scores."""
 
-_DOCUMENTS = 2000  # scored at a time, to bound the memory of the gathered tokens
+_PASSAGES = 2000  # scored at a time, to bound the memory of the gathered tokens
 _WORTH_THREADS = 1 << 22  # bytes of vectors from which on they are shared between threads
 
 
 class BestFound:
     """Remember what was found best among all live documents, and among those that a filter lets through.
 
-    ``find(k, allowed)`` gives the ``k`` best of some documents and all that tie with the last.
+    ``find(k, allowed)`` gives the ``k`` best of some documents and all that tie with the last. Unless it is ``exact``
+    more of them are not known to begin with those.
     """
 
-    def __init__(self, snapshot: Snapshot, allowed: Mask, find: Callable[[int, Mask], Found]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, allowed: Mask, find: Callable[[int, Mask], Found], *, exact: bool = True
+    ) -> None:
         self._live = snapshot.live
         self._allowed = allowed
         self._find = find
+        self._exact = exact
         self._known: dict[bool, tuple[int, Found]] = {}
 
     def remember(self, k: int, found: Found) -> None:
@@ -65,7 +69,8 @@ class BestFound:
 
     def _best(self, k: int, allowed: Mask) -> Found:
         key = allowed is self._live
-        if key not in self._known or self._known[key][0] < k:
+        most = self._known[key][0] if key in self._known else 0
+        if most < k or (most > k and not self._exact):
             self._known[key] = k, self._find(k, allowed)
         most, found = self._known[key]
         return found if most == k else merged([found], k)
@@ -122,11 +127,13 @@ class ByPassage:
             pairwise(self._snapshot.starts), self._snapshot.segments, strict=True
         ):
             first, last = np.searchsorted(positions, (start, end))
-            for begin in range(first, last, _DOCUMENTS):
-                block = slice(begin, min(begin + _DOCUMENTS, last))
-                passages, counts = passages_of(segment.first_passages, positions[block] - start)
+            documents = positions[first:last] - start
+            ends = np.cumsum(segment.first_passages[documents + 1] - segment.first_passages[documents])
+            cuts = np.searchsorted(ends, np.arange(0, ends[-1] if len(ends) else 0, _PASSAGES), side="right")
+            for begin, stop in pairwise(np.unique([*cuts, len(documents)]).tolist()):
+                passages, counts = passages_of(segment.first_passages, documents[begin:stop])
                 found = self._score_passages(segment, passages)
-                scores[block] = np.maximum.reduceat(found, np.cumsum(counts) - counts)
+                scores[first + begin : first + stop] = np.maximum.reduceat(found, np.cumsum(counts) - counts)
         return scores
 
     def scale(self) -> float:

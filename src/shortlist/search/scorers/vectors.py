@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Segment, Signs, Snapshot
+from shortlist.collection import Segment, SignBits, Snapshot
 from shortlist.scoring import best_products, dot_products, nearest_bits, poly_scores, sign_bits
 from shortlist.search.query import PreparedQuery
 from shortlist.search.scorers.passages import (
@@ -30,9 +30,9 @@ __all__ = ["DenseScorer", "PolyScorer", "best_documents"]
 
 
 class DenseScorer:
-    """Score by the best passage's vector; every document is a candidate.
+    """Score by the best passage's vector; every document is a candidate, unless ``recall`` is below 1.
 
-    Of the best, about the share ``recall`` is found. ``ready`` are the best documents that are allowed, if many queries
+    Then about that share of the best is found. ``ready`` are the best documents that are allowed, if many queries
     were compared in one pass: how many were asked for, and what was found.
     """
 
@@ -55,7 +55,7 @@ class DenseScorer:
         self._allowed = allowed
         self._threads = threads
         self._recall = recall
-        self._found = BestFound(snapshot, allowed, self._find)
+        self._found = BestFound(snapshot, allowed, self._find, exact=recall == 1)
         if ready is not None:
             self._found.remember(*ready)
 
@@ -65,7 +65,10 @@ class DenseScorer:
         return positions, self._scaled(products)
 
     def top(self, k: int) -> Scores:
-        """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first."""
+        """Give the ``k`` highest scores of live documents, whatever a filter lets through, the highest first.
+
+        With a ``recall`` below 1 they are those of what was found.
+        """
         return np.sort(self._scaled(self._found.live(k)[1]))[::-1][:k]
 
     def _find(self, k: int, allowed: Mask) -> Found:
@@ -128,13 +131,16 @@ def best_documents(
     """Give, for each of some queries ``[Q, H]``, the ``k`` nearest documents that are allowed, and their products.
 
     All queries share one pass over the vectors. With a ``recall`` below 1 only those that are near by their signs are
-    compared in segments that have these: about that share of the nearest is found.
+    compared in segments that have these: about that share of the nearest is found. A filter may leave out just what is
+    near, where signs tell little of the rest: then all that it lets through is compared.
     """
     parts: list[list[Found]] = [[] for _ in vectors]
     for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
         mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
-        if recall < 1 and segment.signs is not None:
-            each = [_signs_first(segment, segment.signs, one, k, mask, threads, recall) for one in vectors]
+        if recall < 1 and segment.sign_bits is not None and allowed is snapshot.live:
+            each = [
+                _signs_first(segment, segment.sign_bits, one, k, mask, threads, recall) for one in vectors
+            ]
         else:
             each = _all_compared(segment, vectors, k, mask, threads)
         for part, (positions, products) in zip(parts, each, strict=True):
@@ -164,7 +170,7 @@ def _all_compared(
 
 def _signs_first(
     segment: Segment,
-    signs: Signs,
+    bits: SignBits,
     vector: NDArray[np.int8],
     k: int,
     allowed: Mask | None,
@@ -172,11 +178,11 @@ def _signs_first(
     recall: float,
 ) -> Found:
     """Compare the vectors whose signs are nearest to those of the query's."""
-    depth = signs.depth(k, recall)
-    count = threads_for(signs.bits.nbytes, threads)
+    depth = bits.depth(k, recall)
+    count = threads_for(bits.bits.nbytes, threads)
     query = sign_bits(vector[None])[0]
     firsts = None if segment.passage_count == len(segment) else segment.first_passages
-    near, _ = nearest_bits(signs.bits, query, depth, firsts, allowed, threads=count)
+    near, _ = nearest_bits(bits.bits, query, depth, firsts, allowed, threads=count)
     if not len(near):
         return near, np.empty(0, np.float32)
     passages, counts = passages_of(segment.first_passages, near)

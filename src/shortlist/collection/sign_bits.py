@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 from shortlist.scoring import best_products, bit_distances, sign_bits
 
-__all__ = ["LEAST_PASSAGES", "Signs", "build_signs"]
+__all__ = ["BITS_FROM_PASSAGES", "SignBits", "build_sign_bits"]
 
-LEAST_PASSAGES = 20_000
+BITS_FROM_PASSAGES = 20_000
 """Segments of fewer passages have no signs: comparing whole vectors takes less than a millisecond."""
 
 SAMPLED = 64
 NEIGHBOURS = 100
 MARGIN = 3.0
-"""How much farther to look than a passage's neighbours lie: queries are farther from what they seek, on SQuAD's
-paragraphs three times as far, on long answers and on command pages not."""
+"""How many times as far to look as a passage's neighbours lie: queries may be farther from what they seek.
+``benchmarks/scale.py`` measures what is found."""
 
 
-class Signs(NamedTuple):
+class SignBits(NamedTuple):
     """Hold the signs of vectors, ``bits [passages, ceil(H / 64)]``, and ``ranks [samples, neighbours]``.
 
     ``ranks[s, n]`` is how many passages differ from sample ``s`` in no more signs than its ``n``-th neighbour does.
@@ -39,14 +39,16 @@ class Signs(NamedTuple):
 
     def depth(self, k: int, recall: float) -> int:
         """Give how many of the nearest by their signs must be looked at to find that share of the ``k`` nearest."""
-        known = self.ranks[:, : max(1, min(k, self.ranks.shape[1]))]
-        if not known.size:
+        samples, neighbours = self.ranks.shape
+        if not samples or not neighbours:
             return k
-        reach = float(np.quantile(known, recall, method="higher")) * max(1.0, k / known.shape[1])
-        return max(k, int(MARGIN * reach))
+        # Of fewer neighbours no more is asked: farther ones can lie nearer by chance.
+        few = {min(k, count) for count in (1, 3, 10, 30, neighbours)}
+        reach = max(float(np.quantile(self.ranks[:, :count], recall, method="higher")) for count in few)
+        return max(k, int(MARGIN * reach * max(1.0, k / neighbours)))
 
 
-def build_signs(dense: NDArray[np.int8], threads: int = 1) -> Signs:
+def build_sign_bits(dense: NDArray[np.int8], threads: int = 1) -> SignBits:
     """Take the signs of vectors ``[passages, H]`` and measure how well they tell what is near."""
     bits = sign_bits(dense)
     places = np.linspace(0, max(0, len(dense) - 1), min(SAMPLED, len(dense)))
@@ -54,7 +56,7 @@ def build_signs(dense: NDArray[np.int8], threads: int = 1) -> Signs:
     neighbours = min(NEIGHBOURS, len(dense) - 1)
     ranks = np.empty((len(sampled), max(0, neighbours)), np.int32)
     if neighbours < 1:
-        return Signs(bits, ranks)
+        return SignBits(bits, ranks)
     nearest = best_products(dense, dense[sampled], neighbours + 1, threads=threads)
     for row, sample, (passages, products) in zip(ranks, sampled, nearest, strict=True):
         others = passages != sample
@@ -62,4 +64,4 @@ def build_signs(dense: NDArray[np.int8], threads: int = 1) -> Signs:
         distances = bit_distances(bits, bits[sample])
         within = np.cumsum(np.bincount(distances))
         row[:] = within[distances[passages[others][order]]] - 1  # the sample itself is none of them
-    return Signs(bits, ranks)
+    return SignBits(bits, ranks)
