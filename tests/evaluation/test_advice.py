@@ -449,7 +449,7 @@ class TestRuleOfThumb:
             with pytest.raises(PipelineError, match="has no token vectors"):
                 advise(small, judged, NO_LIMITS, pipelines=[NAMES["late"]])
         assert by_rule.advised is not None
-        assert by_rule.advised.name == "hybrid"
+        assert by_rule.advised.name == "hybrid+poly"
         assert measured.advised is not None
         names = {measured.advised.name, *(one.name for one, _ in measured.runners_up)}
         assert names == {"bm25", "tfidf", "dense", "poly", "hybrid", "hybrid+poly"}
