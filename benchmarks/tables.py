@@ -287,6 +287,11 @@ def speed() -> list[str]:
         else:
             whole, alone = (values[f"{part}times faster than bm25s"] for part in ("", "ranking alone, "))
             remark = f"{whole}x as fast as bm25s, {alone}x for the ranking alone"
+            remark += (
+                f"; {values['times slower than tantivy']}x tantivy's time"
+                if len(values["timings"]) > 3
+                else ""
+            )
         for index, (name, t) in enumerate(values["timings"].items()):
             cells = [name + title, f"{t['p50_ms']:.2f} ms", f"{t['p95_ms']:.2f} ms", "" if index else remark]
             lines.append(f"| {' | '.join(cells)} |")
