@@ -28,18 +28,25 @@ from measuring import arguments, data_folder, summary, write_results
 from shortlist import Collection, Document
 from shortlist.collection import Snapshot, Store
 from shortlist.evaluation.judged import read_judged
-from shortlist.search import PreparedQuery, parse
-from shortlist.search.scorers import best_documents, make_scorer
-from shortlist.types import Query, Run
+from shortlist.search import MaxSim, PreparedQuery, parse
+from shortlist.search.scorers import best_documents, late, make_scorer
+from shortlist.types import Query, Ranking, Run
 
 QUERIES = 100  # of each kind
-EXACT = "maxsim(exact=True)"
-FOUND = {
-    "late": "maxsim",
-    "late, depth 10": "maxsim(depth=10)",
-    "bm25 and dense, 500 each": "rerank(fuse(bm25(depth=500), dense(depth=500)), maxsim, depth=1000)",
+EXACT = parse("maxsim(exact=True)")
+LATE = parse("maxsim(depth=10)")
+VARIANTS: dict[str, dict[str, float]] = {
+    "`late`": {},
+    "of 100 candidates": {"CANDIDATES": 100},
+    "of 200 candidates": {"CANDIDATES": 200},
+    "of 800 candidates": {"CANDIDATES": 800},
+    "4 lists a token": {"PROBES": 4},
+    "64 lists a token": {"PROBES": 64},
+    "without text vectors": {"TEXT_WEIGHT": 0},
 }
-WIDENED = "bm25 and dense, 500 each, widened"
+"""What `late` finds as it is (400 candidates, 16 lists a token, text vectors at a quarter), and with one other number."""
+BOTH = parse("rerank(fuse(bm25(depth=500), dense(depth=500)), maxsim, depth=1000)")
+NARROW, WIDENED = "bm25 and dense, 500 each", "the same, widened"
 BEST, NEIGHBOURS = 16, 20  # hits, and how many of the nearest to each
 RECALLS = (0.9, 0.95, 0.98, 0.99)
 TIMED = {
@@ -104,32 +111,42 @@ def recall(found: Run, truth: Run) -> float:
     return round(float(np.mean(shares)), 4)
 
 
-def widened(
-    collection: Collection, snapshot: Snapshot, asked: list[Query], first: Run
-) -> dict[str, set[str]]:
-    """Score the nearest neighbours of the best hits too; give the ten best documents of each query."""
+def found_by(collection: Collection, asked: list[Query], changed: Mapping[str, float]) -> Run:
+    """Give what late interaction finds with some of its numbers changed."""
+    kept = {name: getattr(late, name) for name in changed}
+    try:
+        for name, value in changed.items():
+            setattr(late, name, value)
+        return collection.run(asked, 10, pipeline=LATE)
+    finally:
+        for name, value in kept.items():
+            setattr(late, name, value)
+
+
+def widened(collection: Collection, snapshot: Snapshot, asked: list[Query], first: Run) -> Run:
+    """Score the nearest neighbours of the best hits too."""
     settings = collection.store.settings
     scales = settings.dense_scale, settings.token_scale
-    found = {}
+    rankings = {}
     for query in asked:
         prepared = PreparedQuery(query.text, collection.analyzer, lambda: collection.encoder)
         hits = first.rankings[query.query_id].hits
         best = list(snapshot.find([hit.doc_id for hit in hits[:BEST]]).values())
-        vectors = [_vector(snapshot, position) for position in best]
-        near = best_documents(snapshot, np.stack(vectors), NEIGHBOURS, snapshot.live)
+        vectors = np.concatenate([_vectors(snapshot, position) for position in best])
+        near = best_documents(snapshot, vectors, NEIGHBOURS, snapshot.live)
         known = snapshot.find([hit.doc_id for hit in hits]).values()
-        positions = np.unique(np.concatenate([list(known), *(positions for positions, _ in near)]))
-        scorer = make_scorer(parse("maxsim"), snapshot, prepared, snapshot.live, scales)  # type: ignore[arg-type]
-        scores = scorer.score(positions)
-        order = positions[np.argsort(-scores, kind="stable")][:10]
-        found[query.query_id] = set(snapshot.doc_ids(order))
-    return found
+        positions = np.unique(np.concatenate([list(known), *(some for some, _ in near)]))
+        scores = make_scorer(MaxSim(), snapshot, prepared, snapshot.live, scales).score(positions)
+        pairs = zip(snapshot.doc_ids(positions), scores.tolist(), strict=True)
+        rankings[query.query_id] = Ranking.of(pairs, k=10)
+    return Run(rankings)
 
 
-def _vector(snapshot: Snapshot, position: int) -> np.ndarray:
+def _vectors(snapshot: Snapshot, position: int) -> np.ndarray:
     number, document = snapshot.locate(position)
     segment = snapshot.segments[number]
-    return segment.dense[segment.first_passages[document]]
+    first, last = segment.first_passages[document : document + 2]
+    return segment.dense[first:last]
 
 
 def timed(collection: Collection, asked: list[Query], threads: int) -> dict[str, dict[str, float]]:
@@ -169,24 +186,16 @@ def main() -> None:
     every = [query for each in asked.values() for query in each]
     snapshot = Store(given.keep / "scale").snapshot()
 
-    by_kind: dict[str, dict[str, float]] = {}
-    truth = collection.run(every, 10, pipeline=parse(EXACT))
-    runs = {
-        name: collection.run(every, 10 if "10" in name else 50, pipeline=parse(text))
-        for name, text in FOUND.items()
+    truth = collection.run(every, 10, pipeline=EXACT)
+    runs = {name: found_by(collection, every, changed) for name, changed in VARIANTS.items()}
+    first = collection.run(every, 1000, pipeline=BOTH)
+    runs |= {NARROW: first, WIDENED: widened(collection, snapshot, every, first)}
+    results["recall@10 of late interaction"] = {
+        kind: {name: recall(_of(run, its), _of(truth, its)) for name, run in runs.items()}
+        for kind, its in asked.items()
     }
-    wider = widened(collection, snapshot, every, runs["bm25 and dense, 500 each"])
-    dense = collection.run(every, 10, pipeline=parse("dense"))
-    for kind, its in asked.items():
-        part = _of(truth, its)
-        by_kind[kind] = {name: recall(_of(run, its), part) for name, run in runs.items()}
-        shares = [
-            len({hit.doc_id for hit in part.rankings[q.query_id].hits[:10]} & wider[q.query_id]) / 10
-            for q in its
-        ]
-        by_kind[kind][WIDENED] = round(float(np.mean(shares)), 4)
-    results["recall@10 of late interaction"] = by_kind
     shown(results)
+    dense = collection.run(every, 10, pipeline=parse("dense"))
     signs = {
         str(target): {
             kind: recall(
