@@ -44,7 +44,7 @@ VARIANTS: dict[str, dict[str, float]] = {
     "64 lists a token": {"PROBES": 64},
     "without text vectors": {"TEXT_WEIGHT": 0},
 }
-"""What `late` finds as it is (400 candidates, 16 lists a token, text vectors at a quarter), and with one other number."""
+"""What `late` finds as it is (400 candidates, 16 lists a token, a quarter of the text vectors), and with one other."""
 BOTH = parse("rerank(fuse(bm25(depth=500), dense(depth=500)), maxsim, depth=1000)")
 NARROW, WIDENED = "bm25 and dense, 500 each", "the same, widened"
 BEST, NEIGHBOURS = 16, 20  # hits, and how many of the nearest to each
