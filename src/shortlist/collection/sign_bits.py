@@ -18,12 +18,12 @@ from shortlist.scoring import best_products, bit_distances, sign_bits
 
 __all__ = ["BITS_FROM_PASSAGES", "SignBits", "build_sign_bits"]
 
-BITS_FROM_PASSAGES = 20_000
-"""Segments of fewer passages have no signs: comparing whole vectors takes less than a millisecond."""
+BITS_FROM_PASSAGES = 100_000
+"""Segments of fewer passages have no signs: comparing whole vectors takes no longer."""
 
 SAMPLED = 64
 NEIGHBOURS = 100
-MARGIN = 3.0
+MARGIN = 1.5
 """How many times as far to look as a passage's neighbours lie: queries may be farther from what they seek.
 ``benchmarks/scale.py`` measures what is found."""
 

@@ -18,6 +18,7 @@ from shortlist.errors import PipelineError
 
 __all__ = [
     "BM25",
+    "DEPTH",
     "TFIDF",
     "Cross",
     "Dense",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shortlist.collection import Segment, SignBits, Snapshot
 from shortlist.scoring import best_products, dot_products, nearest_bits, poly_scores, sign_bits
+from shortlist.search.pipeline import DEPTH
 from shortlist.search.query import PreparedQuery
 from shortlist.search.scorers.passages import (
     BestFound,
@@ -69,7 +70,7 @@ class DenseScorer:
 
         With a ``recall`` below 1 they are those of what was found.
         """
-        return np.sort(self._scaled(self._found.live(k)[1]))[::-1][:k]
+        return np.sort(self._scaled(self._found.live(max(k, DEPTH))[1]))[::-1][:k]  # often asked for anyway
 
     def _find(self, k: int, allowed: Mask) -> Found:
         """Give the nearest documents and their products."""
