@@ -78,7 +78,8 @@ RULE_OF_THUMB: tuple[str, ...] = (
 )
 """Best first, where nobody has judged: the order of the means over the sets of benchmarks/results/stages.json.
 
-Neighbours in this order may well be the other way round: the first three differ by .005, `hybrid+poly` and `hybrid` by less than .001.
+Neighbours in this order may well be the other way round: the first three differ by .005, `hybrid+poly` and `hybrid` by
+less than .001.
 """
 
 SAMPLE = 5000
