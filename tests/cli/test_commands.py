@@ -398,7 +398,8 @@ class TestRepair:
         words = ("search", collection, "foreign card", "--json")
         before = shortlist(*words).json["hits"]
         path = collection / "segments" / "00000001.safetensors"
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         shortlist(*words).failed_with("its checksums are not those", hint="shortlist repair COLLECTION")
         outcome = shortlist("repair", collection)
         assert (outcome.code, outcome.out) == (0, "")

@@ -24,9 +24,11 @@ def test_the_parts_of_a_collection_sum_up_to_what_grows_with_its_documents(colle
     assert set(by_part) == set(PARTS)
     assert sum(by_part.values()) * info.documents == pytest.approx(sum(info.size_bytes.values()) - fixed)
     assert by_part["tokens"] * info.documents == pytest.approx(
-        info.size_bytes["tokens"] + info.size_bytes["token_offsets"]
+        sum(info.size_bytes[name] for name in ("tokens", "token_offsets", "token_checksums"))
     )
-    assert by_part["vectors"] * info.documents == pytest.approx(info.size_bytes["dense"])
+    assert by_part["vectors"] * info.documents == pytest.approx(
+        info.size_bytes["dense"] + info.size_bytes["dense_checksums"]
+    )
 
 
 def test_a_collection_without_token_vectors_has_no_bytes_of_them(tmp_path: Path) -> None:
