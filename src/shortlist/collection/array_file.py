@@ -220,10 +220,7 @@ class Section:
 
         Every block is read, and verified, once, however many of the ranges it has part of.
         """
-        width = self.dtype.itemsize * prod(self.shape[1:])
-        begins, stops = (self.start + width * each.astype(np.int64) for each in (starts, ends))
-        data = self.file.gather(begins, stops, self.name)
-        return data.view(self.dtype).reshape(-1, *self.shape[1:])
+        return self._rows(self.file.gather(self._places(starts), self._places(ends), self.name))
 
     def gather_checked(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], checksums: NDArray[np.uint32]
@@ -232,9 +229,14 @@ class Section:
 
         Nothing but these rows is read: of a few small rows that is less than the blocks they lie in. Any order will do.
         """
-        width = self.dtype.itemsize * prod(self.shape[1:])
-        begins, stops = (self.start + width * each.astype(np.int64) for each in (starts, ends))
-        data = self.file.gather_checked(begins, stops, checksums, self.name)
+        begins, stops = self._places(starts), self._places(ends)
+        return self._rows(self.file.gather_checked(begins, stops, checksums, self.name))
+
+    def _places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give where in the file rows begin."""
+        return self.start + self.dtype.itemsize * prod(self.shape[1:]) * rows.astype(np.int64)
+
+    def _rows(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         return data.view(self.dtype).reshape(-1, *self.shape[1:])
 
 
@@ -245,9 +247,9 @@ def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     return result
 
 
-def are_neighbours(passages: NDArray[np.int64]) -> bool:
+def are_neighbours(rows: NDArray[np.int64]) -> bool:
     """Say whether ascending numbers leave none out."""
-    return len(passages) > 0 and bool(passages[-1] - passages[0] + 1 == len(passages))
+    return len(rows) > 0 and bool(rows[-1] - rows[0] + 1 == len(rows))
 
 
 def rows_of(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -342,9 +344,8 @@ class ArrayFile:
         if not len(ranges):
             return _NOTHING
         begins, stops = ranges[:, 0] // BLOCK, (ranges[:, 1] - 1) // BLOCK + 1
-        begins[1:] = np.maximum(
-            begins[1:], stops[:-1]
-        )  # what two of them have part of is read with the first
+        # A block that two of them have part of is read with the first.
+        begins[1:] = np.maximum(begins[1:], stops[:-1])
         blocks = list(runs(begins, stops))
         with storage_errors(self.path, "reading"):
             whole = self._blocks(blocks, name)

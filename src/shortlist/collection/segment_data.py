@@ -216,7 +216,7 @@ def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:
     for start in range(0, len(passages), _PASSAGES_AT_ONCE):
         some = passages[start : start + _PASSAGES_AT_ONCE]
         if part.has_tokens:
-            firsts, ends = part.token_offsets[some], part.token_offsets[some + 1]
-            yield Views(part.dense_rows(some), part.tokens.gather(firsts, ends), ends - firsts)
+            tokens, offsets = part.token_rows(some)
+            yield Views(part.dense_rows(some), tokens, np.diff(offsets))
         else:
             yield Views(part.dense_rows(some), np.empty((0, 0), np.int8), np.zeros(len(some), np.int64))

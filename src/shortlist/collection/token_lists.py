@@ -101,14 +101,20 @@ def _centroids(
     A coarse cluster has as many fine ones as its share of the tokens: so lists are of about one length.
     """
     coarse = _k_means(sample, 1 << math.ceil(math.log2(count) / 2), threads)
-    labels = nearest(sample, coarse, threads=threads)
-    order = np.argsort(labels, kind="stable")
-    members = offsets_of(np.bincount(labels, minlength=len(coarse)))
+    order, members = _grouped(sample, coarse, threads)
     fine = []
     for first, end in zip(members[:-1].tolist(), members[1:].tolist(), strict=True):
         its = max(1, round(count * (end - first) / max(1, len(sample))))
         fine.append(_k_means(sample[order[first:end]], its, threads) if end > first else sample[:0])
     return coarse, np.concatenate(fine), offsets_of(np.array(list(map(len, fine))))
+
+
+def _grouped(
+    vectors: NDArray[np.int8], centroids: NDArray[np.int8], threads: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order vectors by their nearest centroid; give their numbers, and where those of each centroid begin."""
+    labels = nearest(vectors, centroids, threads=threads)
+    return np.argsort(labels, kind="stable"), offsets_of(np.bincount(labels, minlength=len(centroids)))
 
 
 def _k_means(vectors: NDArray[np.int8], count: int, threads: int) -> NDArray[np.int8]:
@@ -149,9 +155,7 @@ def _assign(
     threads: int,
 ) -> NDArray[np.int32]:
     """Give the fine centroid of every token: the nearest of those of its nearest coarse one."""
-    labels = nearest(tokens, coarse, threads=threads)
-    order = np.argsort(labels, kind="stable")
-    members = offsets_of(np.bincount(labels, minlength=len(coarse)))
+    order, members = _grouped(tokens, coarse, threads)
     found = np.zeros(
         len(tokens), np.int32
     )  # of a coarse one that was nearest to none of the sample: the first

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Segment, Snapshot, TokenLists
+from shortlist.collection.array_file import offsets_of
 from shortlist.scoring import at_least_kth, best_listed, dot_products, maxsim
 from shortlist.search.pipeline import MaxSim
 from shortlist.search.query import PreparedQuery
@@ -143,7 +144,7 @@ class LateScorer(ByPassage):
         gains = (np.take_along_axis(products, nearest, axis=1) - floor + 1) * weights
         found, scores = best_listed(
             inside,
-            np.concatenate([[0], np.cumsum(ends - starts)]),
+            offsets_of(ends - starts),
             places.reshape(nearest.shape).astype(np.int32),
             gains.astype(np.float32),
             segment.passage_count,

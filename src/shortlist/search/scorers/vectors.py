@@ -70,7 +70,10 @@ class DenseScorer:
 
         With a ``recall`` below 1 they are those of what was found.
         """
-        return np.sort(self._scaled(self._found.live(max(k, DEPTH))[1]))[::-1][:k]  # often asked for anyway
+        most = (
+            k if self._recall == 1 else max(k, DEPTH)
+        )  # what was found for more can't be used for fewer then
+        return np.sort(self._scaled(self._found.live(most)[1]))[::-1][:k]
 
     def _find(self, k: int, allowed: Mask) -> Found:
         """Give the nearest documents and their products."""
