@@ -1,16 +1,18 @@
-"""Does late interaction gain by what a judge says? The same head trained with a judge's scores and without.
+"""What does a faster model gain by a judge's scores? Late interaction and a bi-encoder, trained with and without them.
 
-    python benchmarks/distillation.py --data FOLDER --work FOLDER [--keep FOLDER] [--sets ...]
+    python benchmarks/distillation.py --data FOLDER --work FOLDER [--into late bi-encoder] [--keep FOLDER] [--sets ...]
 
-WORK is the folder of recipes/build.sh, with judged examples and the encoder's output. Both heads learn from the
-same examples for as many steps; one of them also to be as the judge is. nDCG@10 of hybrid's first documents in the
-order of late interaction alone, all test queries, with a 95 % bootstrap interval and a paired randomisation test.
+WORK is the folder of ``recipes/build.sh``, with the recipes and what they learn from. Both models of a pair learn from the same examples for as many steps; one
+of them also to be as the judge is. The bi-encoder is also compared with the one that it starts from, the default
+model's. nDCG@10, all test queries, with a 95 % bootstrap interval and a paired randomisation test.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from measuring import arguments, data_folder, write_results
@@ -24,62 +26,105 @@ from shortlist.measures.statistics import bootstrap_mean, paired_randomisation
 from shortlist.models.own_folder import DEFAULT
 from shortlist.search import parse
 from shortlist.train.base import base_folder
+from shortlist.train.bi_encoder import train_bi_encoder
 from shortlist.train.heads import train_head
-from shortlist.train.recipe import LateRecipe, read_recipe
+from shortlist.train.recipe import BiEncoderRecipe, LateRecipe, read_recipe
 
 SETS = ("tldr", "medquad")
-PIPELINE = "rerank(hybrid, maxsim)"
-WEIGHTS = {"with the judge's scores": None, "without": 0.0}
-"""How much the judge's scores count; ``None`` is what the recipe says."""
+TAUGHT, PLAIN, START = "with the judge's scores", "without", "before"
 
 
-def head(work: Path, weight: float | None) -> Path:
+class Student(NamedTuple):
+    """Say how a model is judged, and how it is trained, with the judge's scores or without."""
+
+    pipeline: str
+    train: Callable[[Path, bool], Path]
+    starts_as_default: bool
+
+
+def late(work: Path, taught: bool) -> Path:
     """Train a head, or find the one that was trained before."""
-    folder = work / ("late" if weight is None else "late-without")
+    folder = work / ("late" if taught else "late-without")
     if not folder.exists():
         recipe = read_recipe(work / "late.toml", LateRecipe)
-        if weight is not None:
-            recipe = replace(recipe, model=replace(recipe.model, distillation=weight))
+        if not taught:
+            recipe = replace(recipe, model=replace(recipe.model, distillation=0.0))
         base = base_folder(recipe.base, work)
         train_head(recipe, base, folder, examples_in=work, cache=work / "encoded", beside=DEFAULT)
     return folder
 
 
-def values_of(folder: Path, model: Path, keep: Path | None) -> np.ndarray:
+def bi_encoder(work: Path, taught: bool) -> Path:
+    """Train a bi-encoder, or find the one that was trained before."""
+    folder = work / ("bi-encoder" if taught else "bi-encoder-without")
+    if not folder.exists():
+        recipe = read_recipe(work / "bi-encoder.toml", BiEncoderRecipe)
+        if not taught:
+            recipe = replace(recipe, model=replace(recipe.model, kl=0.0))
+        base = base_folder(recipe.base, work)
+        train_bi_encoder(recipe, base, folder, examples_in=work, cache=work / "encoded-two")
+    return folder
+
+
+STUDENTS = {
+    "late": Student("rerank(hybrid, maxsim)", late, starts_as_default=False),
+    "bi-encoder": Student("dense", bi_encoder, starts_as_default=True),
+}
+
+
+def values_of(folder: Path, pipeline: str, model: Path, keep: Path | None) -> np.ndarray:
     judged = read_judged(folder / "queries.jsonl", find_split(folder, "test"))
-    with opened(folder, model=model, keep=keep) as (collection, _):
+    tokens = pipeline != "dense"
+    with opened(folder, model=model, keep=keep, token_vectors=tokens) as (collection, _):
         checked = check_judgements(all_documents(collection), judged)
-        (found,) = judged_runs(collection, checked, [parse(PIPELINE)], [nDCG @ 10])
+        (found,) = judged_runs(collection, checked, [parse(pipeline)], [nDCG @ 10])
     return np.array(list(by_query(nDCG @ 10, found[nDCG @ 10], checked.judged.qrels).values()))
+
+
+def compared(taught: np.ndarray, other: np.ndarray) -> dict[str, object]:
+    interval = bootstrap_mean(taught - other)
+    return {
+        "difference": round(interval.mean, 4),
+        "interval": [round(interval.low, 4), round(interval.high, 4)],
+        "p": paired_randomisation(taught, other),
+    }
 
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="the folder of recipes/build.sh")
+    parser.add_argument("--work", type=Path, required=True, help="the folder of the recipe")
+    parser.add_argument(
+        "--into", nargs="*", choices=list(STUDENTS), default=list(STUDENTS), help="what is taught"
+    )
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--keep", type=Path, help="folder of collections to use again")
     given = parser.parse_args()
     data = data_folder(given.data, parser)
-    heads = {name: head(given.work, weight) for name, weight in WEIGHTS.items()}
-    results: dict[str, object] = {}
-    for name in given.sets:
-        values = {
-            kind: values_of(
-                data / "retrieval" / name, model, given.keep / f"{name}-{model.name}" if given.keep else None
-            )
-            for kind, model in heads.items()
-        }
-        taught, plain = values.values()
-        interval = bootstrap_mean(taught - plain)
-        results[name] = {
-            "queries": len(taught),
-            "nDCG@10": {kind: round(float(each.mean()), 4) for kind, each in values.items()},
-            "difference": round(interval.mean, 4),
-            "interval": [round(interval.low, 4), round(interval.high, 4)],
-            "p": paired_randomisation(taught, plain),
-        }
-        print(name, results[name], flush=True)
-    write_results("distillation", results, ["torch"])
+    for kind in given.into:
+        student = STUDENTS[kind]
+        models = {TAUGHT: student.train(given.work, True), PLAIN: student.train(given.work, False)}
+        if student.starts_as_default:
+            models[START] = DEFAULT
+        results: dict[str, object] = {}
+        for name in given.sets:
+            values = {
+                which: values_of(
+                    data / "retrieval" / name,
+                    student.pipeline,
+                    model,
+                    given.keep / f"{name}-{model.name}-{kind}" if given.keep else None,
+                )
+                for which, model in models.items()
+            }
+            results[name] = {
+                "queries": len(values[TAUGHT]),
+                "nDCG@10": {which: round(float(each.mean()), 4) for which, each in values.items()},
+                **{
+                    which: compared(values[TAUGHT], each) for which, each in values.items() if which != TAUGHT
+                },
+            }
+            print(kind, name, results[name], flush=True)
+        write_results(f"distillation-{kind}", results, ["torch"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"
 kept=build/benchmark-collections  # indexed once, used by all that follow
 mkdir -p "$kept"
 for script in stages judges; do "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
+"$bin/python" benchmarks/token_storage.py
 "$bin/python" benchmarks/stacks.py
 for script in scale growth; do OMP_NUM_THREADS=1 "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
 "$bin/python" benchmarks/pair_training.py

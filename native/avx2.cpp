@@ -21,6 +21,20 @@ struct Simd {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
   }
   static Vector highest(Vector a, Vector b) { return _mm256_max_epi32(a, b); }
+  static Vector highest_float(Vector a, Vector b) {
+    return _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
+  }
+  static Vector lengthen(Vector sum, Vector, float factor) {
+    return _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(factor)));
+  }
+  static constexpr std::size_t codes = 32;  // looked up at a time
+  static void look_up(const std::int8_t* table, const std::uint8_t* row, int shift, std::uint8_t mask,
+                      std::int8_t* levels) {
+    const __m256i all = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
+    const __m256i chosen = _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(static_cast<char>(mask)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels), _mm256_shuffle_epi8(all, chosen));
+  }
   static Vector row(const std::int8_t* part) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(part)));
   }

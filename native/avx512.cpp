@@ -21,6 +21,20 @@ struct Simd {
     return _mm512_dpbusd_epi32(sum, flipped, other);
   }
   static Vector highest(Vector a, Vector b) { return _mm512_max_epi32(a, b); }
+  static Vector highest_float(Vector a, Vector b) {
+    return _mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b)));
+  }
+  static Vector lengthen(Vector sum, Vector excess, float factor) {
+    return _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, excess)), _mm512_set1_ps(factor)));
+  }
+  static constexpr std::size_t codes = 32;  // looked up at a time
+  static void look_up(const std::int8_t* table, const std::uint8_t* row, int shift, std::uint8_t mask,
+                      std::int8_t* levels) {
+    const __m256i all = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
+    const __m256i chosen = _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(static_cast<char>(mask)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels), _mm256_shuffle_epi8(all, chosen));
+  }
   static Vector row(const std::int8_t* part) {
     return _mm512_xor_si512(_mm512_loadu_si512(part), _mm512_set1_epi8(static_cast<char>(flip)));
   }

@@ -100,6 +100,48 @@ void maxsim(const Kernels& kernels) {
   }
 }
 
+void maxsim_of_codes(const Kernels& kernels) {
+  const std::size_t queries = below(40), dimensions = 1 + below(150), passages = below(12);
+  const shortlist::Codes codes{dimensions, below(2) ? 4 : 2, 302.9};
+  const std::size_t width = codes.width(), code_bits = static_cast<std::size_t>(codes.bits);
+  const auto places = offsets(passages, 0, 30);
+  const auto query = drawn<std::int8_t>(queries * dimensions);
+  const auto rows = drawn<std::uint8_t>(static_cast<std::size_t>(places[passages]) * width);
+  Odd<double> found(passages);
+  Packed packed;
+  kernels.pack_lanes(query.data(), queries, dimensions, packed);
+  shortlist::maxsim(kernels, packed, nullptr,
+                    {reinterpret_cast<const std::int8_t*>(rows.data()), places.data(), &codes}, passages,
+                    1 + below(3), found.data());
+  const std::vector<int> upper = codes.bits == 4 ? std::vector<int>{6, 18, 30, 43, 58, 74, 95, 126}
+                                                 : std::vector<int>{38, 125};
+  const int half = static_cast<int>(upper.size());
+  for (std::size_t p = 0; p < passages; ++p) {
+    double expected = -std::numeric_limits<double>::infinity();
+    if (queries && places[p] < places[p + 1]) {
+      expected = 0;
+      for (std::size_t q = 0; q < queries; ++q) {
+        float best = -std::numeric_limits<float>::infinity();
+        for (auto t = places[p]; t < places[p + 1]; ++t) {
+          int sum = 0, squares = 0;
+          for (std::size_t d = 0; d < dimensions; ++d) {
+            const int byte = rows[static_cast<std::size_t>(t) * width + d % width];
+            const int code = (byte >> (code_bits * (d / width))) & ((1 << codes.bits) - 1);
+            const int level = code < half ? -upper[static_cast<std::size_t>(half - 1 - code)]
+                                          : upper[static_cast<std::size_t>(code - half)];
+            sum += level * query[q * dimensions + d];
+            squares += level * level;
+          }
+          best = std::max(best, static_cast<float>(sum) * static_cast<float>(codes.length / std::sqrt(squares)));
+        }
+        expected += best;
+      }
+      expected /= static_cast<double>(queries);
+    }
+    require(found[p] == expected, kernels, "maxsim of codes");
+  }
+}
+
 // The documents that `scores` finds to be the k best, by sorting.
 template <class Score>
 void require_best(Best<Score>& best, std::vector<std::pair<Score, std::int64_t>> scores, std::size_t k,
@@ -344,6 +386,7 @@ int main(int count, char** arguments) {
     random_bits.seed(1);
     for (std::size_t round = 0; round < rounds; ++round) {
       maxsim(*kernels);
+      maxsim_of_codes(*kernels);
       vectors(*kernels);
       bits(*kernels);
       checksums(*kernels);

@@ -65,10 +65,32 @@ void pack_lanes(const std::int8_t* vectors, std::size_t count, std::size_t dimen
   }
 }
 
+// The levels that codes stand for, as scoring/codes.py has them; of 2 bits only the first four are used.
+alignas(16) constexpr std::int8_t levels_of_4_bits[16] = {-126, -95, -74, -58, -43, -30, -18, -6,
+                                                          6,    18,  30,  43,  58,  74,  95,  126};
+alignas(16) constexpr std::int8_t levels_of_2_bits[16] = {-125, -38, 38, 125};
+
+// Give the levels of a token, [dimensions] rounded up to whole bytes of codes, and what its products are multiplied by.
+inline float read_codes(const Codes& codes, const std::uint8_t* row, std::int8_t* levels) {
+  const std::size_t width = codes.width();
+  const std::int8_t* table = codes.bits == 4 ? levels_of_4_bits : levels_of_2_bits;
+  const auto mask = static_cast<std::uint8_t>((1 << codes.bits) - 1);
+  for (int shift = 0; shift < 8; shift += codes.bits, levels += width) {
+    std::size_t at = 0;
+    for (; at + Simd::codes <= width; at += Simd::codes) Simd::look_up(table, row + at, shift, mask, levels + at);
+    for (; at < width; ++at) levels[at] = table[(row[at] >> shift) & mask];
+  }
+  levels -= 8 / static_cast<std::size_t>(codes.bits) * width;
+  std::int32_t squares = 0;
+  for (std::size_t d = 0; d < codes.dimensions; ++d) squares += levels[d] * levels[d];
+  return static_cast<float>(codes.length / __builtin_sqrt(static_cast<double>(squares)));
+}
+
 // Raise the best products of `V` vectors of query tokens to those with `Simd::tokens` passage tokens.
+// With `factors` of the tokens these are float32, each product times its token's, else int32 and `excess` too large.
 template <int V>
 inline void raise(const std::uint32_t* tokens, std::size_t words, const std::uint32_t* query, std::size_t stride,
-                  std::int32_t* best) {
+                  std::int32_t* best, const std::int32_t* excess, const float* factors) {
   constexpr int R = Simd::tokens;
   typename Simd::Vector sum[R][V];
   for (int r = 0; r < R; ++r) {
@@ -85,7 +107,12 @@ inline void raise(const std::uint32_t* tokens, std::size_t words, const std::uin
   }
   for (int v = 0; v < V; ++v) {
     auto highest = Simd::load(best + v * Simd::lanes);
-    for (int r = 0; r < R; ++r) highest = Simd::highest(highest, sum[r][v]);
+    if (factors) {
+      const auto over = Simd::load(excess + v * Simd::lanes);
+      for (int r = 0; r < R; ++r) highest = Simd::highest_float(highest, Simd::lengthen(sum[r][v], over, factors[r]));
+    } else {
+      for (int r = 0; r < R; ++r) highest = Simd::highest(highest, sum[r][v]);
+    }
     Simd::store(best + v * Simd::lanes, highest);
   }
 }
@@ -93,10 +120,18 @@ inline void raise(const std::uint32_t* tokens, std::size_t words, const std::uin
 void maxsim(const Packed& query, const double* weights, Ragged passages, std::size_t first, std::size_t last,
             double* scores) {
   constexpr std::size_t R = Simd::tokens;
+  const Codes* codes = passages.codes;
   const std::size_t dimensions = query.dimensions, words = words_of(dimensions);
+  const std::size_t row_bytes = codes ? codes->width() : dimensions;
   const Buffer scratch(4 * (R * words + query.stride));
+  const Buffer decoded(codes ? 8 * row_bytes : 0);
+  auto* levels = reinterpret_cast<std::int8_t*>(decoded.words);
   std::uint32_t* tokens = scratch.words + query.stride;
   auto* best = reinterpret_cast<std::int32_t*>(scratch.words);
+  float factors[R];
+  const float least_float = -__builtin_inff();
+  std::int32_t none = INT32_MIN;
+  if (codes) std::memcpy(&none, &least_float, 4);
   for (std::size_t passage = first; passage < last; ++passage) {
     const auto begin = static_cast<std::size_t>(passages.offsets[passage]);
     const auto count = static_cast<std::size_t>(passages.offsets[passage + 1]) - begin;
@@ -104,26 +139,38 @@ void maxsim(const Packed& query, const double* weights, Ragged passages, std::si
       scores[passage - first] = -__builtin_inf();
       continue;
     }
-    for (std::size_t lane = 0; lane < query.stride; ++lane) best[lane] = INT32_MIN;
+    for (std::size_t lane = 0; lane < query.stride; ++lane) best[lane] = none;
     for (std::size_t start = 0; start < count; start += R) {
       // A token that is looked at twice changes no maximum: the last block reaches back, a short passage repeats.
       const std::size_t from = count < R ? 0 : least(start, count - R);
       for (std::size_t r = 0; r < R; ++r) {
-        const std::int8_t* token = passages.tokens + (begin + least(from + r, count - 1)) * dimensions;
-        for (std::size_t d = 0; d < dimensions; d += 64) __builtin_prefetch(token + ahead + d);
+        const std::int8_t* token = passages.tokens + (begin + least(from + r, count - 1)) * row_bytes;
+        for (std::size_t d = 0; d < row_bytes; d += 64) __builtin_prefetch(token + ahead + d);
+        if (codes) {
+          factors[r] = read_codes(*codes, reinterpret_cast<const std::uint8_t*>(token), levels);
+          token = levels;
+        }
         pack_token(token, dimensions, tokens + r * words);
       }
+      const float* its_factors = codes ? factors : nullptr;
       std::size_t lane = 0;
       for (; lane + 2 * Simd::lanes <= query.stride; lane += 2 * Simd::lanes) {
-        raise<2>(tokens, words, query.words.words + lane, query.stride, best + lane);
+        raise<2>(tokens, words, query.words.words + lane, query.stride, best + lane, excess(query) + lane,
+                 its_factors);
       }
       if (lane < query.stride) {
-        raise<1>(tokens, words, query.words.words + lane, query.stride, best + lane);
+        raise<1>(tokens, words, query.words.words + lane, query.stride, best + lane, excess(query) + lane,
+                 its_factors);
       }
     }
     double total = 0;
     for (std::size_t q = 0; q < query.count; ++q) {  // in this order, unfused: as the reference adds
-      const double product = best[q] - excess(query)[q];
+      double product = best[q] - excess(query)[q];
+      if (codes) {
+        float lengthened;
+        std::memcpy(&lengthened, best + q, 4);
+        product = lengthened;
+      }
       total += weights ? product * weights[q] : product;
     }
     scores[passage - first] = total / static_cast<double>(query.count);

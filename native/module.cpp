@@ -89,16 +89,19 @@ class Native {
                         std::optional<In<double, 1>> weights, std::size_t threads) const {
     check_dimensions(query.shape(1), tokens.shape(1));
     check_offsets(offsets, tokens.shape(0), "offsets must ascend from 0 to the number of tokens");
-    require(!weights || weights->size() == query.shape(0), "there must be a weight for each query token");
-    std::vector<double> scores(offsets.size() - 1);
-    {
-      const nb::gil_scoped_release release;
-      shortlist::Packed packed;
-      kernels_->pack_lanes(query.data(), query.shape(0), query.shape(1), packed);
-      shortlist::maxsim(*kernels_, packed, weights ? weights->data() : nullptr, {tokens.data(), offsets.data()},
-                        scores.size(), threads, scores.data());
-    }
-    return give(std::move(scores));
+    return scores_of(query, {tokens.data(), offsets.data()}, offsets.size() - 1, weights, threads);
+  }
+
+  // The same of tokens in 4 or 2 bits a component.
+  Out<double, 1> maxsim_codes(In<std::int8_t, 2> query, In<std::uint8_t, 2> rows, In<std::int64_t, 1> offsets, int bits,
+                              double length, std::optional<In<double, 1>> weights, std::size_t threads) const {
+    check_dimensions(query.shape(1), query.shape(1));
+    require(bits == 4 || bits == 2, "codes must have 4 or 2 bits");
+    const shortlist::Codes codes{query.shape(1), bits, length};
+    require(rows.shape(1) == codes.width(), "rows must be as wide as codes of the query's dimensions");
+    check_offsets(offsets, rows.shape(0), "offsets must ascend from 0 to the number of tokens");
+    return scores_of(query, {reinterpret_cast<const std::int8_t*>(rows.data()), offsets.data(), &codes},
+                  offsets.size() - 1, weights, threads);
   }
 
   Out<float, 2> dot_products(In<std::int8_t, 2> vectors, In<std::int8_t, 2> queries, std::size_t threads) const {
@@ -213,6 +216,20 @@ class Native {
   }
 
  private:
+  Out<double, 1> scores_of(const In<std::int8_t, 2>& query, shortlist::Ragged passages, std::size_t count,
+                        const std::optional<In<double, 1>>& weights, std::size_t threads) const {
+    require(!weights || weights->size() == query.shape(0), "there must be a weight for each query token");
+    std::vector<double> scores(count);
+    {
+      const nb::gil_scoped_release release;
+      shortlist::Packed packed;
+      kernels_->pack_lanes(query.data(), query.shape(0), query.shape(1), packed);
+      shortlist::maxsim(*kernels_, packed, weights ? weights->data() : nullptr, passages, count, threads,
+                        scores.data());
+    }
+    return give(std::move(scores));
+  }
+
   // Products of bytes must fit into 32 bits, whatever the bytes.
   static void check_dimensions(std::size_t one, std::size_t other) {
     require(one == other, "the vectors differ in dimensions");
@@ -384,6 +401,8 @@ NB_MODULE(_native, module) {
       .def(nb::init<const std::string&>(), "name"_a)
       .def_prop_ro("name", &Native::name)
       .def("maxsim", &Native::maxsim, "query"_a.noconvert(), "tokens"_a.noconvert(), "offsets"_a.noconvert(), "weights"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("maxsim_codes", &Native::maxsim_codes, "query"_a.noconvert(), "rows"_a.noconvert(), "offsets"_a.noconvert(), "bits"_a,
+           "length"_a, "weights"_a.noconvert() = nb::none(), "threads"_a = 1)
       .def("dot_products", &Native::dot_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "threads"_a = 1)
       .def("best_products", &Native::best_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)

@@ -21,6 +21,18 @@ struct Simd {
     return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
   }
   static Vector highest(Vector a, Vector b) { return vmaxq_s32(a, b); }
+  static Vector highest_float(Vector a, Vector b) {
+    return vreinterpretq_s32_f32(vmaxq_f32(vreinterpretq_f32_s32(a), vreinterpretq_f32_s32(b)));
+  }
+  static Vector lengthen(Vector sum, Vector, float factor) {
+    return vreinterpretq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), factor));
+  }
+  static constexpr std::size_t codes = 16;  // looked up at a time
+  static void look_up(const std::int8_t* table, const std::uint8_t* row, int shift, std::uint8_t mask,
+                      std::int8_t* levels) {
+    const uint8x16_t chosen = vandq_u8(vshlq_u8(vld1q_u8(row), vdupq_n_s8(static_cast<std::int8_t>(-shift))), vdupq_n_u8(mask));
+    vst1q_s8(levels, vqtbl1q_s8(vld1q_s8(table), chosen));
+  }
   static Vector row(const std::int8_t* part) { return vreinterpretq_s32_s8(vld1q_s8(part)); }
   static void sums(Vector a, Vector b, Vector c, Vector d, std::int32_t* total) {
     vst1q_s32(total, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));

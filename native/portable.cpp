@@ -13,6 +13,11 @@ namespace {
 struct Common {
   static constexpr std::size_t group = 2;
   static constexpr std::uint8_t flip = 0;
+  static constexpr std::size_t codes = 8;  // looked up at a time
+  static void look_up(const std::int8_t* table, const std::uint8_t* row, int shift, std::uint8_t mask,
+                      std::int8_t* levels) {
+    for (std::size_t i = 0; i < codes; ++i) levels[i] = table[(row[i] >> shift) & mask];
+  }
   static int bits(std::uint64_t x) {  // Hacker's Delight, figure 5-2
     x -= (x >> 1) & 0x5555555555555555u;
     x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
@@ -37,6 +42,12 @@ struct Simd : Common {
   static Vector highest(Vector a, Vector b) {
     const Vector larger = _mm_cmpgt_epi32(a, b);
     return _mm_or_si128(_mm_and_si128(larger, a), _mm_andnot_si128(larger, b));
+  }
+  static Vector highest_float(Vector a, Vector b) {
+    return _mm_castps_si128(_mm_max_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b)));
+  }
+  static Vector lengthen(Vector sum, Vector, float factor) {
+    return _mm_castps_si128(_mm_mul_ps(_mm_cvtepi32_ps(sum), _mm_set1_ps(factor)));
   }
   static Vector row(const std::int8_t* part) {
     const Vector bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(part));
@@ -81,6 +92,22 @@ struct Simd : Common {
   static Vector highest(Vector a, const Vector& b) {
     for (int i = 0; i < 8; ++i) a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
     return a;
+  }
+  static Vector highest_float(Vector a, const Vector& b) {
+    for (int i = 0; i < 8; ++i) {
+      float one, other;
+      std::memcpy(&one, &a.lane[i], 4);
+      std::memcpy(&other, &b.lane[i], 4);
+      if (other > one) a.lane[i] = b.lane[i];
+    }
+    return a;
+  }
+  static Vector lengthen(Vector sum, const Vector&, float factor) {
+    for (auto& lane : sum.lane) {
+      const float product = static_cast<float>(lane) * factor;
+      std::memcpy(&lane, &product, 4);
+    }
+    return sum;
   }
   static Vector row(const std::int8_t* part) {
     std::int16_t wide[16];

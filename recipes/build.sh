@@ -1,5 +1,6 @@
 #!/bin/sh
-# Rebuild one of the models that come along, or all: sh recipes/build.sh DATA WORK late|poly|judge|judge-small|all
+# Rebuild one of the models that come along, or all: sh recipes/build.sh DATA WORK late|poly|judge|judge-small|bi-encoder|all
+# (all but bi-encoder, which is a trial of distillation: benchmarks/distillation.py).
 #
 # DATA has train/*.jsonl (benchmarks/README.md says which), WORK is where everything in between is kept: what is there is
 # used again, and a training that was interrupted goes on. On two cores without a GPU: mining some 20 minutes, the judge 55,
@@ -47,9 +48,22 @@ poly() {
     [ -e "$work/heads" ] || shortlist train poly-encoder "$work/poly.toml" -o "$work/heads" \
         --cache "$work/encoded-all" --beside "$work/late"
 }
+bi_encoder() {
+    judge
+    [ -e "$work/two.jsonl" ] ||
+        python "$recipes/prepare.py" --data "$data" -o "$work/two.jsonl" --only tldr medquad --most 18000
+    [ -e "$work/two-mined.jsonl" ] || shortlist train negatives "$work/two.jsonl" -o "$work/two-mined.jsonl" \
+        --pipelines "$first" --ranks 1:30 --count 6 --keep "$work/pool-two.shortlist"
+    beside=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["first_stage"])' "$work/judge/model.json")
+    [ -e "$work/two-judged.jsonl" ] || shortlist train distill "$work/two-mined.jsonl" -o "$work/two-judged.jsonl" \
+        --teacher "$work/judge" --beside "$beside" --count 3 --cache "$work/scores.sqlite"
+    [ -e "$work/bi-encoder" ] || shortlist train bi-encoder "$work/bi-encoder.toml" -o "$work/bi-encoder" \
+        --cache "$work/encoded-two"
+}
 case $what in
 late | poly | judge) "$what" ;;
 judge-small) judge_small ;;
+bi-encoder) bi_encoder ;;
 all) poly; judge_small ;;
 *) echo "build.sh: no recipe $what" >&2 && exit 2 ;;
 esac

@@ -1,6 +1,6 @@
 """Draw the pairs that the default models learn from: open sets only, and no text that choices are made on.
 
-    python recipes/prepare.py --data FOLDER -o pairs.jsonl
+    python recipes/prepare.py --data FOLDER -o pairs.jsonl [--only SOURCE ... --most N]
 
 FOLDER has train/question_passage.jsonl and train/arxiv_title_abstract.jsonl (query, passage, source). A fifth of
 SQuAD's training articles is left out: recipes/choose.py tries weights on their questions. Whole articles, as what was
@@ -28,11 +28,27 @@ def is_held_out(title: str) -> bool:
     return hashlib.sha256(title.strip().encode()).digest()[0] < 51
 
 
+def some_of(data: Path, sources: list[str], most: int | None) -> list[Example]:
+    """Draw pairs of some sources, each as often as it has them."""
+    found = [
+        pair for name in FILES for pair in read_examples(data / "train" / name) if pair.source in sources
+    ]
+    if missing := set(sources) - {pair.source for pair in found}:
+        raise SystemExit(f"{data}: no pair of {', '.join(sorted(missing))}")
+    random.Random(0).shuffle(found)
+    return found[:most]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/*.jsonl")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", metavar="SOURCE", help="draw from these sources alone")
+    parser.add_argument("--most", type=int, metavar="N", help="with --only: so many pairs")
     given = parser.parse_args()
+    if given.only:
+        print(f"{write_examples(given.output, some_of(given.data, given.only, given.most)):,} pairs")
+        return
     by_source: dict[str, list[Example]] = defaultdict(list)
     for name in FILES:
         for pair in read_examples(given.data / "train" / name):

@@ -38,7 +38,7 @@ from shortlist.models.folders import DEFAULT, fingerprint
 from shortlist.models.own_folder import JUDGES
 from shortlist.models.score_cache import ScoreCache
 from shortlist.protocols import Progress
-from shortlist.scoring import MAX_DIMENSIONS
+from shortlist.scoring import CODE_BITS, MAX_DIMENSIONS
 from shortlist.search import Pipeline, Result, Searcher, default_pipeline, name_of, parse
 from shortlist.similarity import Duplicates, find_duplicates
 from shortlist.types import Document, Query, Run, check_text
@@ -66,6 +66,7 @@ class Info:
     fingerprint: str
     mode: str
     token_pooling: int
+    token_bits: int
     default_pipeline: str
     format: int
     unfinished: str
@@ -108,6 +109,7 @@ class Collection:
         language: str = "english",
         token_vectors: bool = True,
         token_pooling: int = 1,
+        token_bits: int = 8,
         memory: Memory = None,
     ) -> Collection:
         """Create an empty collection in a folder of its own.
@@ -115,15 +117,15 @@ class Collection:
         ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
         the space and has no late interaction; ``token_pooling`` from 2 to 4 joins as many token vectors that say nearly
-        the same into one. None of these can be changed later. ``memory`` is a limit that this process keeps to; see
-        :meth:`open`.
+        the same into one, and ``token_bits`` of 4 or 2 in place of 8 round them more. None of these can be changed
+        later. ``memory`` is a limit that this process keeps to; see :meth:`open`.
 
         Raises:
             CollectionExistsError: there is something at ``path`` already.
             ModelError: the model can't be used.
-            CollectionError: there is no stemmer for ``language``, or ``token_pooling`` is out of range.
+            CollectionError: there is no stemmer for ``language``, or ``token_pooling`` or ``token_bits`` can't be.
         """
-        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits)
         store = Store.create(Path(path), settings, memory=as_bytes(memory))
         return cls(store, encoder, None if model is None else Path(model))
 
@@ -138,6 +140,7 @@ class Collection:
         language: str = "english",
         token_vectors: bool = True,
         token_pooling: int = 1,
+        token_bits: int = 8,
         strict: bool = False,
         memory: Memory = None,
         threads: int | None = None,
@@ -153,7 +156,7 @@ class Collection:
             CollectionStorageError: the disk has no room for what is to come, or refuses a file.
         """
         source = open_source(documents)
-        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits)
         folder = None if model is None else Path(model)
         try:
             store = Store.create(Path(path), settings, unfinished=source.name, memory=as_bytes(memory))
@@ -467,6 +470,7 @@ class Collection:
                 fingerprint=settings.fingerprint,
                 mode=settings.mode,
                 token_pooling=settings.token_pooling,
+                token_bits=settings.token_bits,
                 default_pipeline=name_of(default_pipeline(settings)),
                 format=FORMAT,
                 unfinished=snapshot.generation.unfinished,
@@ -589,14 +593,22 @@ os.register_at_fork(after_in_child=_start_afresh_in_child)
 
 
 def _settings(
-    model: str | os.PathLike[str] | None, mode: Mode, language: str, token_vectors: bool, token_pooling: int
+    model: str | os.PathLike[str] | None,
+    mode: Mode,
+    language: str,
+    token_vectors: bool,
+    token_pooling: int,
+    token_bits: int,
 ) -> tuple[Encoder, StoreSettings]:
     """Load the encoder of a new collection and say what is fixed by it."""
     Analyzer(language)
     if type(token_pooling) is not int or not 1 <= token_pooling <= MOST_POOLED:
         raise CollectionError(f"token_pooling must be from 1 to {MOST_POOLED}, not {token_pooling!r}")
-    if token_pooling > 1 and not token_vectors:
-        raise CollectionError("token_pooling joins token vectors, and token_vectors is False")
+    if type(token_bits) is not int or token_bits not in (8, *CODE_BITS):
+        raise CollectionError(f"token_bits must be 8, 4 or 2, not {token_bits!r}")
+    for name, given, usual in (("token_pooling", token_pooling, 1), ("token_bits", token_bits, 8)):
+        if given != usual and not token_vectors:
+            raise CollectionError(f"{name} is of token vectors, and token_vectors is False")
     encoder = Encoder.load(model, mode=mode)
     about = encoder.settings
     if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
@@ -615,6 +627,7 @@ def _settings(
         token_dimensions=about.token_dimensions if token_vectors else 0,
         token_scale=about.token_scale,
         token_pooling=token_pooling,
+        token_bits=token_bits,
     )
 
 
@@ -623,7 +636,8 @@ def _of_today(settings: StoreSettings) -> StoreSettings:
     if settings.model:
         return settings
     mode, tokens = settings.mode, bool(settings.token_dimensions)
-    return _settings(None, mode, settings.language, tokens, settings.token_pooling)[1]  # type: ignore[arg-type]
+    pooling, bits = settings.token_pooling, settings.token_bits
+    return _settings(None, mode, settings.language, tokens, pooling, bits)[1]  # type: ignore[arg-type]
 
 
 def _pipeline(value: Pipeline | str | None) -> Pipeline | None:

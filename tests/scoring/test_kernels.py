@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shortlist.errors import ShortlistError
-from shortlist.scoring import at_least_kth, dense, fast, kernels, late, lexical, lists
+from shortlist.scoring import CODE_BITS, TokenCodes, at_least_kth, dense, fast, kernels, late, lexical, lists
 from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_named
 
 NATIVE = [name for name in available() if name != NUMPY]
@@ -78,6 +78,41 @@ def test_maxsim_of_more_passages_than_one_thread_takes_at_once() -> None:
     query, passages = int8(random, 32, 128), int8(random, int(offsets[-1]), 128)
     expected = late.maxsim(query, passages, offsets).tobytes()
     assert [fast.maxsim(query, passages, offsets, threads=n).tobytes() for n in (1, 2, 5)] == [expected] * 3
+
+
+@every_set
+@given(
+    seed=SEEDS,
+    tokens=st.integers(0, 40),
+    lengths=st.lists(st.integers(0, 40), max_size=12),
+    dimensions=DIMENSIONS,
+    bits=st.sampled_from(CODE_BITS),
+    weighed=st.booleans(),
+    threads=THREADS,
+)
+def test_maxsim_of_codes(
+    seed: int, tokens: int, lengths: list[int], dimensions: int, bits: int, weighed: bool, threads: int
+) -> None:
+    random = np.random.default_rng(seed)
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    codes = TokenCodes(dimensions, bits, 302.9)
+    query = at_odd_places(int8(random, tokens, dimensions))
+    rows = at_odd_places(random.integers(0, 256, (int(offsets[-1]), codes.width), dtype=np.uint8))
+    weights = random.random(tokens) if weighed else None
+    found = fast.maxsim(query, rows, offsets, weights, codes=codes, threads=threads)
+    assert found.tobytes() == late.maxsim(query, rows, offsets, weights, codes=codes).tobytes()
+
+
+@every_set
+def test_codes_of_other_sizes_are_refused() -> None:
+    kernels, offsets = native_named(NATIVE[0]), np.array([0, 2])
+    assert kernels is not None
+    query, rows = np.zeros((1, 128), np.int8), np.zeros((2, 64), np.uint8)
+    for bits, width, says in ((3, 64, "4 or 2 bits"), (2, 64, "as wide as"), (4, 63, "as wide as")):
+        with pytest.raises(ValueError, match=says):
+            kernels.maxsim_codes(query, rows[:, :width].copy(), offsets, bits, 302.9)
+    with pytest.raises(ValueError, match="offsets must ascend"):
+        kernels.maxsim_codes(query, rows, np.array([0, 3]), 4, 302.9)
 
 
 @every_set

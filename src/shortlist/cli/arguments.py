@@ -108,6 +108,10 @@ def _writing_commands(commands: Commands) -> None:
         "--pool-tokens", type=int, choices=range(1, 5), default=1, metavar="N",
         help="join N token vectors that say nearly the same into one, 1 to 4 (default: 1, all of them)",
     )  # fmt: skip
+    index.add_argument(
+        "--token-bits", type=int, choices=(8, 4, 2), default=8, metavar="BITS",
+        help="of each component of a token vector: 8, 4 for half the space, 2 for a quarter (default: 8)",
+    )  # fmt: skip
 
     delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
     delete.add_argument("collection", metavar="COLLECTION", help="the collection's folder")

@@ -47,6 +47,7 @@ def _index(arguments: argparse.Namespace) -> None:
             language=arguments.language,
             token_vectors=not arguments.no_tokens,
             token_pooling=arguments.pool_tokens,
+            token_bits=arguments.token_bits,
             memory=arguments.memory,
             strict=arguments.strict,
             threads=arguments.threads,
@@ -286,7 +287,8 @@ def _info(arguments: argparse.Namespace) -> None:
     )
     print(f"documents    {info.documents:,} in generation {info.generation}{waiting}")
     pooled = f", pooled by {info.token_pooling}" if info.token_pooling > 1 else ""
-    vectors = f"{info.token_vectors:,} token vectors{pooled}"
+    coded = f", {info.token_bits} bits a component" if info.token_bits < 8 else ""
+    vectors = f"{info.token_vectors:,} token vectors{pooled}{coded}"
     print(f"passages     {info.passages:,}; {vectors}; {counted(info.segments, 'segment')}")
     print(f"size         {size(total)}, {total / max(1, info.documents):,.0f} bytes a document")
     for name, value in sorted(info.size_bytes.items(), key=lambda item: -item[1])[:4]:

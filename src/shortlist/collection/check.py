@@ -127,12 +127,14 @@ def _segment_problems(
         "no document lives in two segments": len(live) == entry.live_documents and not live & seen,
     }
     if segment.has_tokens:
-        offsets = segment.token_offsets
+        offsets, codes = segment.token_offsets, settings.token_codes
+        width = settings.token_dimensions if codes is None else codes.width
         rules["token offsets fit the tokens"] = (
             len(offsets) == passages + 1
             and bool(np.all(np.diff(offsets) >= 0))
             and offsets[-1] == len(segment.tokens)
-            and segment.tokens.shape[1] == settings.token_dimensions
+            and segment.tokens.shape[1] == width
+            and segment.tokens.dtype == (np.int8 if codes is None else np.uint8)
         )
     rules |= _rules_of_rows(segment) | _rules_of_candidates(segment)
     seen |= live

@@ -21,6 +21,7 @@ from shortlist.collection.array_file import SEAL_BYTES, ArrayFile, ArrayFileWrit
 from shortlist.collection.directory import Directory
 from shortlist.collection.segment import Segment
 from shortlist.errors import CollectionDamagedError
+from shortlist.scoring import TokenCodes
 from shortlist.version import VERSION
 
 __all__ = [
@@ -51,7 +52,7 @@ class StoreSettings:
 
     ``model`` is the folder of the encoder, empty for the one that comes with shortlist; ``fingerprint`` is
     its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view; of a
-    passage's tokens one in ``token_pooling`` has a vector.
+    passage's tokens one in ``token_pooling`` has a vector, of ``token_bits`` a component: 8, or 4 or 2 as codes.
     """
 
     language: str
@@ -65,6 +66,14 @@ class StoreSettings:
     token_dimensions: int
     token_scale: float
     token_pooling: int = 1
+    token_bits: int = 8
+
+    @property
+    def token_codes(self) -> TokenCodes | None:
+        """How token vectors lie in few bits; ``None`` if they are int8 or if there are none."""
+        if self.token_bits == 8 or not self.token_dimensions:
+            return None
+        return TokenCodes(self.token_dimensions, self.token_bits, 1 / self.token_scale)
 
 
 @dataclass(frozen=True, eq=False)

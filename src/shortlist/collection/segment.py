@@ -2,7 +2,8 @@
 
 ::
 
-    tokens             int8 [tokens, D]        one vector a token       (if the collection has the token view)
+    tokens             int8 [tokens, D]        one vector a token       (if the collection has the token view);
+                       uint8 [tokens, width]   or codes of 4 or 2 bits a component, see `scoring/codes`
     token_offsets      int64 [passages + 1]    where each passage's tokens begin
     token_list_*       the passages around each centroid of the tokens, if there are many: see `token_lists`
     token_checksums    uint32 [passages]       CRC-32 of each passage's tokens, to read some without their blocks
@@ -158,8 +159,11 @@ class Segment:
             return rows_of(self.dense, passages)
         return self._checked_rows("dense", passages, passages + 1, self.dense_checksums, passages)
 
-    def token_rows(self, passages: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Give the tokens of some passages, ascending, joined, and where each one's begin, ``[passages + 1]``."""
+    def token_rows(self, passages: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Give the tokens of some passages, ascending, as they are stored, and where each one's begin.
+
+        The tokens are joined, ``[tokens, D]`` or codes; where they begin is ``[passages + 1]``.
+        """
         firsts, ends = self.token_offsets[passages], self.token_offsets[passages + 1]
         found = self._checked_rows("tokens", firsts, ends, self.token_checksums, passages)
         return found, offsets_of(ends - firsts)

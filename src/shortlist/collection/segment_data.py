@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.segment import FOLDER, Segment, id_hashes, segment_name
 from shortlist.cores import usable_cores
+from shortlist.scoring import TokenCodes, decode_tokens
 from shortlist.types import Document
 
 __all__ = [
@@ -41,11 +42,11 @@ Mask = NDArray[np.bool_]
 class Views(NamedTuple):
     """Hold the vectors of some passages, in int8: ``dense [P, H]``, ``tokens [T, D]``, ``counts [P]``.
 
-    ``counts`` says how many of ``tokens`` each passage has.
+    ``counts`` says how many of ``tokens`` each passage has. Tokens may be codes of these vectors, ``[T, width]``.
     """
 
     dense: NDArray[np.int8]
-    tokens: NDArray[np.int8]
+    tokens: NDArray[np.int8] | NDArray[np.uint8]
     counts: NDArray[np.int64]
 
 
@@ -72,7 +73,7 @@ class SegmentData:
 
     ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
     end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
-    ``token_dimensions`` is 0 without the token view.
+    ``token_dimensions`` is 0 without the token view; ``token_codes`` says how tokens lie in few bits, if they do.
     """
 
     ids: Sequence[str]
@@ -84,6 +85,7 @@ class SegmentData:
     views: Iterable[Views]
     dimensions: int
     token_dimensions: int
+    token_codes: TokenCodes | None = None
 
 
 def document_bytes(document: Document) -> bytes:
@@ -139,21 +141,22 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
     dense, counts = [np.empty((0, data.dimensions), np.int8)], [np.empty(0, np.int64)]
     sums = [np.empty(0, np.uint32)]
 
-    def tokens() -> Iterator[NDArray[np.int8]]:
+    def tokens() -> Iterator[NDArray[Any]]:
         for views in data.views:
             dense.append(views.dense)
             counts.append(views.counts)
             sums.append(checksums(views.tokens.reshape(-1).view(np.uint8), offsets_of(views.counts * width)))
             yield views.tokens
 
-    width = data.token_dimensions
-    if width:
-        writer.add("tokens", np.int8, (width,), tokens())
+    codes = data.token_codes
+    width = data.token_dimensions if codes is None else codes.width
+    if data.token_dimensions:
+        writer.add("tokens", np.int8 if codes is None else np.uint8, (width,), tokens())
         token_offsets = offsets_of(np.concatenate(counts))
         writer.add_array("token_offsets", token_offsets)
         writer.add_array("token_checksums", np.concatenate(sums))
         if len(data.passages) >= token_lists.LISTS_FROM_PASSAGES:
-            tokens_of = partial(writer.read_back, "tokens")
+            tokens_of = partial(_vectors, partial(writer.read_back, "tokens"), codes)
             lists = token_lists.build_lists(tokens_of, token_offsets, threads)
             for name, array in lists._asdict().items():
                 writer.add_array(f"token_list_{name}", array)
@@ -169,6 +172,13 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
         writer.add_array("dense_bit_ranks", built.ranks)
 
 
+def _vectors(
+    read: Callable[[int, int], NDArray[Any]], codes: TokenCodes | None, first: int, last: int
+) -> NDArray[np.int8]:
+    rows = read(first, last)
+    return rows if codes is None else decode_tokens(rows, codes)
+
+
 def merge_bytes(parts: Sequence[Segment]) -> int:
     """Give about how many bytes of memory joining segments takes: postings and text vectors are in it as a whole."""
     postings = sum(len(part.words.documents) + len(part.metadata.documents) for part in parts)
@@ -179,10 +189,12 @@ def merge_bytes(parts: Sequence[Segment]) -> int:
     )
 
 
-def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentData:
+def merge_segments(
+    parts: Sequence[Segment], live: Sequence[Mask], codes: TokenCodes | None = None
+) -> SegmentData:
     """Join segments into one without their dead documents; documents and vectors are copied in blocks.
 
-    ``live[p][d]`` says whether document ``d`` of part ``p`` stays.
+    ``live[p][d]`` says whether document ``d`` of part ``p`` stays; ``codes`` how tokens lie in few bits, if they do.
     """
     counts = np.cumsum([0, *(int(mask.sum()) for mask in live)])
     renumber = [
@@ -208,8 +220,15 @@ def merge_segments(parts: Sequence[Segment], live: Sequence[Mask]) -> SegmentDat
         passages=np.concatenate(passages).astype(np.int32),
         views=(views for part, numbers in zip(parts, kept, strict=True) for views in _views(part, numbers)),
         dimensions=parts[0].dimensions,
-        token_dimensions=parts[0].tokens.shape[1] if parts[0].has_tokens else 0,
+        token_dimensions=_token_dimensions(parts[0], codes),
+        token_codes=codes,
     )
+
+
+def _token_dimensions(part: Segment, codes: TokenCodes | None) -> int:
+    if not part.has_tokens:
+        return 0
+    return part.tokens.shape[1] if codes is None else codes.dimensions
 
 
 def _views(part: Segment, passages: NDArray[np.int64]) -> Iterator[Views]:

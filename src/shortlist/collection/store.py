@@ -298,7 +298,7 @@ class Writer:
                 self._need_memory(parts)
                 for part in parts:
                     part.keeps_vectors = False  # each is copied once
-                data = merge_segments(parts, live)
+                data = merge_segments(parts, live, self._settings.token_codes)
                 seal = write_segment(self._directory, number, data, _about(number))
                 merged = [SegmentEntry(number, seal, kept)]
             rest = list(entries)

@@ -354,12 +354,13 @@ def _built(
         any(isinstance(leaf, MaxSim) for p in pipelines for leaf in leaves(p)),
         "english",
     )
-    token_pooling = 1
+    token_pooling, token_bits = 1, 8
     if whole is not None:
         settings = whole.store.settings
-        token_pooling = settings.token_pooling
         model, mode = whole.model, whole.encoder.mode
         token_vectors, language = token_vectors and bool(settings.token_dimensions), settings.language
+        if token_vectors:
+            token_pooling, token_bits = settings.token_pooling, settings.token_bits
 
     def build(name: str, documents: Sequence[Document], start: Path | None = None) -> Collection:
         path = folder / name
@@ -369,7 +370,7 @@ def _built(
         else:
             made = Collection.create(
                 path, model=model, mode=mode, language=language, token_vectors=token_vectors,
-                token_pooling=token_pooling,
+                token_pooling=token_pooling, token_bits=token_bits,
             )  # fmt: skip
         stack.enter_context(made)
         made.add(

@@ -59,6 +59,7 @@ def opened(
     mode: Mode = "fast",
     token_vectors: bool = True,
     token_pooling: int = 1,
+    token_bits: int = 8,
     threads: int | None = None,
     steps: Steps | None = None,
 ) -> Iterator[tuple[Collection, tuple[Finding, ...]]]:
@@ -84,13 +85,13 @@ def opened(
         try:
             collection, report = Collection.build(
                 path, documents, model=model, mode=mode, token_vectors=token_vectors,
-                token_pooling=token_pooling, threads=threads, progress=progress,
+                token_pooling=token_pooling, token_bits=token_bits, threads=threads, progress=progress,
             )  # fmt: skip
         except CollectionExistsError:
             if not is_collection(path):
                 raise
             with Collection.open(path, model=model) as collection:
-                _refuse_others(collection, documents, mode, token_pooling)
+                _refuse_others(collection, documents, mode, token_pooling, token_bits)
                 report = collection.add(documents, threads=threads, progress=progress)
                 yield collection, _findings(report)
             return
@@ -111,7 +112,9 @@ def bad_documents(count: int, problems: Sequence[Rejected]) -> tuple[Finding, ..
     return (Finding("bad-documents", count, "records that can't be read as documents: left out", shown),)
 
 
-def _refuse_others(collection: Collection, documents: Source, mode: Mode, token_pooling: int) -> None:
+def _refuse_others(
+    collection: Collection, documents: Source, mode: Mode, token_pooling: int, token_bits: int
+) -> None:
     """Refuse a collection that another source or other options made: ours must not be added to it."""
     info = collection.info()
     if info.mode != mode:
@@ -122,6 +125,11 @@ def _refuse_others(collection: Collection, documents: Source, mode: Mode, token_
     if info.token_pooling != token_pooling:
         raise CollectionExistsError(
             f"{info.path}: has token vectors pooled by {info.token_pooling}, not {token_pooling}",
+            hint="keep the collection elsewhere",
+        )
+    if info.token_bits != token_bits:
+        raise CollectionExistsError(
+            f"{info.path}: has token vectors of {info.token_bits} bits, not {token_bits}",
             hint="keep the collection elsewhere",
         )
     ours = {record.doc_id for record in documents if isinstance(record, Document)}

@@ -23,6 +23,7 @@ from shortlist.indexing.passages import fit_title, split_passages
 from shortlist.indexing.token_pooling import pool_tokens
 from shortlist.models import Encoder
 from shortlist.protocols import Progress
+from shortlist.scoring import encode_tokens
 from shortlist.types import Document, Passage, passage_text
 from shortlist.vectors import quantize
 
@@ -69,6 +70,7 @@ def derive(
         for passage in split_passages(document, encoder.tokenizer)
     ]
     written = [document_bytes(document) for document in documents]
+    codes = settings.token_codes
 
     def views() -> Iterator[Views]:
         remaining = Counter(number for number, _ in passages)
@@ -81,7 +83,8 @@ def derive(
             dense = found.dense.quantized(settings.dense_scale).data
             if settings.token_dimensions:
                 kept = [pool_tokens(tokens, settings.token_pooling) for tokens in found.tokens]
-                tokens = quantize(np.concatenate(kept), settings.token_scale)
+                vectors = quantize(np.concatenate(kept), settings.token_scale)
+                tokens = vectors if codes is None else encode_tokens(vectors, codes)
                 yield Views(dense, tokens, np.array([len(one) for one in kept], np.int64))
             else:
                 yield Views(dense, np.empty((0, 0), np.int8), np.zeros(len(part), np.int64))
@@ -99,6 +102,7 @@ def derive(
             views=views(),
             dimensions=settings.dimensions,
             token_dimensions=settings.token_dimensions,
+            token_codes=codes,
         ),
         passages=len(passages),
         truncated_tokens=sum(cut for _, cut in fitted),
@@ -106,7 +110,9 @@ def derive(
         + len(passages) * settings.dimensions
         + sum(p.end - p.start for _, p in passages)
         // (CHARACTERS_A_TOKEN * settings.token_pooling)
-        * settings.token_dimensions,
+        * settings.token_dimensions
+        * settings.token_bits
+        // 8,
     )
     return derived
 

@@ -21,6 +21,16 @@ class Native:
         weights: NDArray[np.float64] | None = ...,
         threads: int = ...,
     ) -> NDArray[np.float64]: ...
+    def maxsim_codes(
+        self,
+        query: NDArray[np.int8],
+        rows: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        bits: int,
+        length: float,
+        weights: NDArray[np.float64] | None = ...,
+        threads: int = ...,
+    ) -> NDArray[np.float64]: ...
     def dot_products(
         self, vectors: NDArray[np.int8], queries: NDArray[np.int8], threads: int = ...
     ) -> NDArray[np.float32]: ...

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shortlist.scoring import bits as scoring_bits
 from shortlist.scoring import dense, late, lexical, lists
 from shortlist.scoring.bits import Near
+from shortlist.scoring.codes import TokenCodes
 from shortlist.scoring.dense import Found, check_dimensions
 from shortlist.scoring.kernels import native
 from shortlist.scoring.lexical import Postings
@@ -20,18 +21,23 @@ __all__ = ["best_bm25", "best_listed", "best_products", "dot_products", "maxsim"
 
 def maxsim(
     query: NDArray[np.int8],
-    tokens: NDArray[np.int8],
+    tokens: NDArray[np.int8] | NDArray[np.uint8],
     offsets: NDArray[np.int64],
     weights: NDArray[np.floating[Any]] | None = None,
     *,
+    codes: TokenCodes | None = None,
     threads: int = 1,
 ) -> NDArray[np.float64]:
     """Give what :func:`shortlist.scoring.late.maxsim` gives."""
     kernels = native()
     if kernels is None or not query.shape[1]:
-        return late.maxsim(query, tokens, offsets, weights)
+        return late.maxsim(query, tokens, offsets, weights, codes=codes)
     wide = None if weights is None else np.ascontiguousarray(weights, np.float64)
-    return kernels.maxsim(_rows(query), _rows(tokens), np.ascontiguousarray(offsets, np.int64), wide, threads)
+    places = np.ascontiguousarray(offsets, np.int64)
+    if codes is None:
+        return kernels.maxsim(_rows(query), _rows(tokens), places, wide, threads)
+    rows = np.ascontiguousarray(tokens, np.uint8)
+    return kernels.maxsim_codes(_rows(query), rows, places, codes.bits, codes.length, wide, threads)
 
 
 def dot_products(
@@ -151,7 +157,7 @@ def best_listed(
     )
 
 
-def _rows(values: NDArray[np.int8]) -> NDArray[np.int8]:
+def _rows(values: NDArray[Any]) -> NDArray[np.int8]:
     return np.ascontiguousarray(values, np.int8)
 
 

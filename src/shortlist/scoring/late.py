@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.scoring.codes import TokenCodes, levels_of
+
 __all__ = ["maxsim"]
 
 BLOCK_TOKENS = 16_384  # expanded at a time: 8 MB of float32 at 128 dimensions
@@ -14,15 +16,20 @@ BLOCK_TOKENS = 16_384  # expanded at a time: 8 MB of float32 at 128 dimensions
 
 def maxsim(
     query: NDArray[np.int8],
-    tokens: NDArray[np.int8],
+    tokens: NDArray[np.int8] | NDArray[np.uint8],
     offsets: NDArray[np.int64],
     weights: NDArray[np.floating[Any]] | None = None,
+    *,
+    codes: TokenCodes | None = None,
 ) -> NDArray[np.float64]:
     """Give, a passage, the mean over query tokens of the best match among the passage's tokens.
 
     ``query`` is ``[Q, D]``, ``tokens`` is ``[T, D]``, passage ``p`` has the tokens
     ``offsets[p]:offsets[p + 1]``, at least one. The result is ``[P]``, in units of the product of both
     scales; each query token's best match counts ``weights [Q]`` times, which may hold the query's own scales.
+    Of ``codes``, ``tokens`` are rows ``[T, width]``, and each product with the levels they stand for is lengthened as
+    its token was, in float32.
+
     Products are integers held in float32 (exact, see :func:`dot_products`) and their maxima are
     summed in float64 in the order of the query's tokens, so neither blocks nor threads can change a bit. A passage
     without tokens, or a query without, scores -inf. The memory used is that of one block.
@@ -44,7 +51,11 @@ def maxsim(
         begin, end = int(offsets[first]), int(offsets[last])
         filled = np.flatnonzero(np.diff(offsets[first : last + 1]))
         if len(filled):
-            similarity = tokens[begin:end].astype(np.float32) @ expanded
+            if codes is None:
+                similarity = tokens[begin:end].astype(np.float32) @ expanded
+            else:
+                levels, factors = levels_of(np.asarray(tokens[begin:end], np.uint8), codes)
+                similarity = (levels.astype(np.float32) @ expanded) * factors[:, None]
             best = np.maximum.reduceat(similarity, offsets[first:last][filled] - begin, axis=0)
             total = np.zeros(len(filled))
             for token, product in enumerate(best.T.astype(np.float64)):

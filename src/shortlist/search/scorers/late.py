@@ -158,7 +158,8 @@ class LateScorer(ByPassage):
         query, scales = self._query.tokens
         tokens, offsets = segment.token_rows(passages)
         threads = threads_for(tokens.size, self._threads)
-        return maxsim(query, tokens, offsets, scales, threads=threads) * self._scale
+        codes = self._snapshot.generation.settings.token_codes
+        return maxsim(query, tokens, offsets, scales, codes=codes, threads=threads) * self._scale
 
 
 def _nearest(products: NDArray[np.float32], probes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
