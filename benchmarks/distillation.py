@@ -2,9 +2,10 @@
 
     python benchmarks/distillation.py --data FOLDER --work FOLDER [--into late bi-encoder] [--keep FOLDER] [--sets ...]
 
-WORK is the folder of ``recipes/build.sh``, with the recipes and what they learn from. Both models of a pair learn from the same examples for as many steps; one
-of them also to be as the judge is. The bi-encoder is also compared with the one that it starts from, the default
-model's. nDCG@10, all test queries, with a 95 % bootstrap interval and a paired randomisation test.
+WORK is the folder of ``recipes/build.sh``, with the recipes and what they learn from. Both models of a pair learn from
+the same examples for as many steps; one of them also to be as the judge is. The bi-encoder is also compared with the
+one that it starts from, the default model's. nDCG@10, all test queries, with a 95 % bootstrap interval and a paired
+randomisation test.
 """
 
 from __future__ import annotations

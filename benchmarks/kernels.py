@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/kernels.py [--vectors N]
 
 MaxSim of 1,000 passages of 100 tokens of 128 numbers with 32 query tokens: every instruction set of this machine, the
-reference in numpy, torch in float32, NumKong's maxsim (packed beforehand, float16 and float32). Dense: the first 100
-of a million vectors of 384 numbers: int8 scan, sign bits and then int8 of the nearest 1,000, faiss' IndexFlatIP. The
-numbers are random: what is timed here does not depend on them.
+reference in numpy, token vectors in 4 and 2 bits, torch in float32, NumKong's maxsim (packed beforehand, float16 and
+float32). Dense: the first 100 of a million vectors of 384 numbers: int8 scan, sign bits and then int8 of the nearest
+1,000, faiss' IndexFlatIP. The numbers are random: what is timed here does not depend on them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from measuring import arguments, interleaved, write_results
 
-from shortlist.scoring import dense, late
+from shortlist.scoring import CODE_BITS, TokenCodes, dense, encode_tokens, late
 from shortlist.scoring.kernels import NUMPY, available, native_named
 
 PASSAGES, TOKENS, DIMENSIONS, QUERY_TOKENS = 1000, 100, 128, 32
@@ -53,6 +53,13 @@ def maxsim() -> dict[str, object]:
             runs[f"{name}, two threads"] = lambda kernels=kernels: kernels.maxsim(
                 query, tokens, offsets, None, 2
             )
+            if name == available()[0]:
+                for bits in CODE_BITS:
+                    codes = TokenCodes(DIMENSIONS, bits, 300.0)
+                    rows = encode_tokens(tokens, codes)
+                    runs[f"{name}, {bits} bits"] = lambda rows=rows, bits=bits, kernels=kernels: (
+                        kernels.maxsim_codes(query, rows, offsets, bits, 300.0)
+                    )
     runs[NUMPY] = lambda: late.maxsim(query, tokens, offsets)
     wide = torch.tensor(tokens, dtype=torch.float32).reshape(PASSAGES, TOKENS, DIMENSIONS)
     asked = torch.tensor(query, dtype=torch.float32)

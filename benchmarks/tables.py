@@ -496,8 +496,8 @@ def token_storage() -> list[str]:
     record = load("token-storage")
     means = record["results"]["mean of the unseen"]
     lines = [
-        "**Token vectors in fewer bytes**: `late`, every document read, all test queries; differences of nDCG@10 from int8",
-        f"with 95 % intervals ({note('token_storage.py', record)}).",
+        "**Token vectors in fewer bytes**: `late`, every document read, all test queries; differences of nDCG@10",
+        f"from int8 with 95 % intervals ({note('token_storage.py', record)}).",
         "",
         "| set | | bytes a passage | nDCG@10 | difference | of int8's ten best |",
         "|---|---|---|---|---|---|",

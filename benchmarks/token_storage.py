@@ -2,9 +2,9 @@
 
     python benchmarks/token_storage.py --data FOLDER [--sets ...]
 
-nDCG@10 of late interaction that reads every document, all test queries, with 95 % bootstrap intervals of the difference
-from int8 (queries drawn within each set), and how many of int8's ten best are found again. NFCorpus, Cranfield, CISI and
-MED are of kinds that no model was trained on.
+nDCG@10 of late interaction that reads every document, all test queries, with 95 % bootstrap intervals of the
+difference from int8 (queries drawn within each set), and how many of int8's ten best are found again. NFCorpus,
+Cranfield, CISI and MED are of kinds that no model was trained on.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from shortlist.collection.array_file import FORMAT
 from shortlist.collection.check import find_problems
 from shortlist.collection.format_1 import upgrading
 from shortlist.collection.generation import MAX_NAME
+from shortlist.collection.vector_graph import require_usearch
 from shortlist.errors import (
     CollectionError,
     CollectionExistsError,
@@ -67,6 +68,7 @@ class Info:
     mode: str
     token_pooling: int
     token_bits: int
+    hnsw: bool
     default_pipeline: str
     format: int
     unfinished: str
@@ -110,6 +112,7 @@ class Collection:
         token_vectors: bool = True,
         token_pooling: int = 1,
         token_bits: int = 8,
+        hnsw: bool = False,
         memory: Memory = None,
     ) -> Collection:
         """Create an empty collection in a folder of its own.
@@ -117,15 +120,17 @@ class Collection:
         ``model`` is a model folder (default: the model that comes with shortlist), ``mode`` how it runs,
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
         the space and has no late interaction; ``token_pooling`` from 2 to 4 joins as many token vectors that say nearly
-        the same into one, and ``token_bits`` of 4 or 2 in place of 8 round them more. None of these can be changed
-        later. ``memory`` is a limit that this process keeps to; see :meth:`open`.
+        the same into one, and ``token_bits`` of 4 or 2 in place of 8 round them more. With ``hnsw``
+        segments of 100,000 passages or more get a graph, for ``recall`` below 1 in collections of millions (needs
+        ``shortlist[hnsw]``). None of these can be changed later. ``memory`` is a limit that this process keeps to; see
+        :meth:`open`.
 
         Raises:
             CollectionExistsError: there is something at ``path`` already.
             ModelError: the model can't be used.
             CollectionError: there is no stemmer for ``language``, or ``token_pooling`` or ``token_bits`` can't be.
         """
-        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits, hnsw)
         store = Store.create(Path(path), settings, memory=as_bytes(memory))
         return cls(store, encoder, None if model is None else Path(model))
 
@@ -141,6 +146,7 @@ class Collection:
         token_vectors: bool = True,
         token_pooling: int = 1,
         token_bits: int = 8,
+        hnsw: bool = False,
         strict: bool = False,
         memory: Memory = None,
         threads: int | None = None,
@@ -156,7 +162,7 @@ class Collection:
             CollectionStorageError: the disk has no room for what is to come, or refuses a file.
         """
         source = open_source(documents)
-        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits)
+        encoder, settings = _settings(model, mode, language, token_vectors, token_pooling, token_bits, hnsw)
         folder = None if model is None else Path(model)
         try:
             store = Store.create(Path(path), settings, unfinished=source.name, memory=as_bytes(memory))
@@ -471,6 +477,7 @@ class Collection:
                 mode=settings.mode,
                 token_pooling=settings.token_pooling,
                 token_bits=settings.token_bits,
+                hnsw=settings.hnsw,
                 default_pipeline=name_of(default_pipeline(settings)),
                 format=FORMAT,
                 unfinished=snapshot.generation.unfinished,
@@ -599,6 +606,7 @@ def _settings(
     token_vectors: bool,
     token_pooling: int,
     token_bits: int,
+    hnsw: bool,
 ) -> tuple[Encoder, StoreSettings]:
     """Load the encoder of a new collection and say what is fixed by it."""
     Analyzer(language)
@@ -609,6 +617,8 @@ def _settings(
     for name, given, usual in (("token_pooling", token_pooling, 1), ("token_bits", token_bits, 8)):
         if given != usual and not token_vectors:
             raise CollectionError(f"{name} is of token vectors, and token_vectors is False")
+    if hnsw:
+        require_usearch()
     encoder = Encoder.load(model, mode=mode)
     about = encoder.settings
     if max(about.dimensions, about.token_dimensions) > MAX_DIMENSIONS:
@@ -628,6 +638,7 @@ def _settings(
         token_scale=about.token_scale,
         token_pooling=token_pooling,
         token_bits=token_bits,
+        hnsw=hnsw,
     )
 
 
@@ -636,8 +647,8 @@ def _of_today(settings: StoreSettings) -> StoreSettings:
     if settings.model:
         return settings
     mode, tokens = settings.mode, bool(settings.token_dimensions)
-    pooling, bits = settings.token_pooling, settings.token_bits
-    return _settings(None, mode, settings.language, tokens, pooling, bits)[1]  # type: ignore[arg-type]
+    language, pooling, bits = settings.language, settings.token_pooling, settings.token_bits
+    return _settings(None, mode, language, tokens, pooling, bits, settings.hnsw)[1]  # type: ignore[arg-type]
 
 
 def _pipeline(value: Pipeline | str | None) -> Pipeline | None:

@@ -325,8 +325,8 @@ class TestCare:
         info = shortlist("info", indexed, "--json").json
         assert info.keys() == {
             "path", "generation", "documents", "deleted_documents", "passages", "token_vectors", "segments",
-            "size_bytes", "language", "model", "fingerprint", "mode", "token_pooling", "token_bits", "default_pipeline", "format",
-            "unfinished",
+            "size_bytes", "language", "model", "fingerprint", "mode", "token_pooling", "token_bits", "hnsw",
+            "default_pipeline", "format", "unfinished",
         }  # fmt: skip
         assert (info["documents"], info["deleted_documents"], info["passages"]) == (3, 0, 3)
         assert (info["format"], info["unfinished"]) == (2, "")

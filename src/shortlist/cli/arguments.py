@@ -112,6 +112,10 @@ def _writing_commands(commands: Commands) -> None:
         "--token-bits", type=int, choices=(8, 4, 2), default=8, metavar="BITS",
         help="of each component of a token vector: 8, 4 for half the space, 2 for a quarter (default: 8)",
     )  # fmt: skip
+    index.add_argument(
+        "--hnsw", action="store_true",
+        help="make a graph of the vectors of large segments, for --recall in collections of millions",
+    )  # fmt: skip
 
     delete = _command(commands, "delete", "delete documents by id, or all that a filter finds")
     delete.add_argument("collection", metavar="COLLECTION", help="the collection's folder")

@@ -48,6 +48,7 @@ def _index(arguments: argparse.Namespace) -> None:
             token_vectors=not arguments.no_tokens,
             token_pooling=arguments.pool_tokens,
             token_bits=arguments.token_bits,
+            hnsw=arguments.hnsw,
             memory=arguments.memory,
             strict=arguments.strict,
             threads=arguments.threads,

@@ -53,6 +53,7 @@ class StoreSettings:
     ``model`` is the folder of the encoder, empty for the one that comes with shortlist; ``fingerprint`` is
     its identity. ``mode`` is how it runs. ``token_dimensions`` is 0 in a collection without the token view; of a
     passage's tokens one in ``token_pooling`` has a vector, of ``token_bits`` a component: 8, or 4 or 2 as codes.
+    With ``hnsw`` large segments have a graph of their vectors.
     """
 
     language: str
@@ -67,6 +68,7 @@ class StoreSettings:
     token_scale: float
     token_pooling: int = 1
     token_bits: int = 8
+    hnsw: bool = False
 
     @property
     def token_codes(self) -> TokenCodes | None:

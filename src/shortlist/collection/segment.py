@@ -11,6 +11,8 @@
     dense_checksums    uint32 [passages]       CRC-32 of each
     dense_bits         uint64 [passages, H/64] their signs, if there are many: see `sign_bits`
     dense_bit_ranks    int32 [samples, ranks]  how far to look among these
+    dense_graph        bytes                   a graph of them, if that was asked for: see `vector_graph`
+    dense_graph_found  int32 [efforts, samples] how well it leads to what is near
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
     document_offsets   int64 [documents + 1]   where each begins
@@ -52,6 +54,7 @@ from shortlist.collection.directory import Directory
 from shortlist.collection.postings import PARTS, Postings
 from shortlist.collection.sign_bits import SignBits
 from shortlist.collection.token_lists import TokenLists
+from shortlist.collection.vector_graph import BuiltGraph, VectorGraph, has_usearch
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.types import Document
 
@@ -62,7 +65,7 @@ _BYTES_AT_ONCE = 1 << 20
 _VECTORS_AT_ONCE = 1 << 15
 _BYTES_A_CHECKSUM = BLOCK // 4
 _IN_SLICES = {
-    "tokens", "token_list_passages", "dense", "documents", "words_documents", "words_frequencies",
+    "tokens", "token_list_passages", "dense", "dense_graph", "documents", "words_documents", "words_frequencies",
     "metadata_documents", "metadata_frequencies",
 }  # fmt: skip
 
@@ -197,6 +200,18 @@ class Segment:
         if "dense_bits" not in self.file.sections:
             return None
         return SignBits(self._array("dense_bits"), self._array("dense_bit_ranks"))
+
+    @cached_property
+    def vector_graph(self) -> VectorGraph | None:
+        """The graph of the vectors, if the segment has one and usearch is there to read it.
+
+        Raises:
+            CollectionDamagedError: it is not one of these vectors.
+        """
+        if "dense_graph" not in self.file.sections or not has_usearch():
+            return None
+        built = BuiltGraph(self._array("dense_graph"), self._array("dense_graph_found"))
+        return VectorGraph(built, self.passage_count, self.dimensions, str(self.file.path))
 
     @property
     def tokens(self) -> Section:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import sign_bits, token_lists
+from shortlist.collection import sign_bits, token_lists, vector_graph
 from shortlist.collection.array_file import ArrayFileWriter, offsets_of
 from shortlist.collection.checksums import block_checksums, checksums
 from shortlist.collection.directory import Directory
@@ -74,6 +74,7 @@ class SegmentData:
     ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
     end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
     ``token_dimensions`` is 0 without the token view; ``token_codes`` says how tokens lie in few bits, if they do.
+    With ``hnsw`` text vectors get a graph, if they are many.
     """
 
     ids: Sequence[str]
@@ -86,6 +87,7 @@ class SegmentData:
     dimensions: int
     token_dimensions: int
     token_codes: TokenCodes | None = None
+    hnsw: bool = False
 
 
 def document_bytes(document: Document) -> bytes:
@@ -170,6 +172,10 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
         built = sign_bits.build_sign_bits(vectors, threads)
         writer.add_array("dense_bits", built.bits)
         writer.add_array("dense_bit_ranks", built.ranks)
+    if data.hnsw and len(vectors) >= vector_graph.GRAPH_FROM_PASSAGES:
+        graph = vector_graph.build_graph(vectors, threads)
+        writer.add_array("dense_graph", graph.data)
+        writer.add_array("dense_graph_found", graph.found)
 
 
 def _vectors(
@@ -179,22 +185,26 @@ def _vectors(
     return rows if codes is None else decode_tokens(rows, codes)
 
 
-def merge_bytes(parts: Sequence[Segment]) -> int:
-    """Give about how many bytes of memory joining segments takes: postings and text vectors are in it as a whole."""
+def merge_bytes(parts: Sequence[Segment], *, hnsw: bool = False) -> int:
+    """Give about how many bytes of memory joining segments takes: postings and text vectors are in it as a whole.
+
+    So is their graph, with ``hnsw``: while it is written down twice.
+    """
     postings = sum(len(part.words.documents) + len(part.metadata.documents) for part in parts)
     tokens = sum(len(part.tokens) for part in parts if part.has_tokens)
-    vectors = sum(part.sizes["dense"] for part in parts)
+    vectors = sum(part.sizes["dense"] for part in parts) * (2 if hnsw else 1)
     return (
         CLUSTERING_BYTES + 100 * postings + 10 * tokens + 3 * vectors + sum(part.kept_bytes for part in parts)
     )
 
 
 def merge_segments(
-    parts: Sequence[Segment], live: Sequence[Mask], codes: TokenCodes | None = None
+    parts: Sequence[Segment], live: Sequence[Mask], codes: TokenCodes | None = None, *, hnsw: bool = False
 ) -> SegmentData:
     """Join segments into one without their dead documents; documents and vectors are copied in blocks.
 
-    ``live[p][d]`` says whether document ``d`` of part ``p`` stays; ``codes`` how tokens lie in few bits, if they do.
+    ``live[p][d]`` says whether document ``d`` of part ``p`` stays; ``codes`` how tokens lie in few bits, if they do;
+    ``hnsw`` whether text vectors get a graph.
     """
     counts = np.cumsum([0, *(int(mask.sum()) for mask in live)])
     renumber = [
@@ -222,6 +232,7 @@ def merge_segments(
         dimensions=parts[0].dimensions,
         token_dimensions=_token_dimensions(parts[0], codes),
         token_codes=codes,
+        hnsw=hnsw,
     )
 
 

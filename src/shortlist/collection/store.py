@@ -28,6 +28,7 @@ from shortlist.collection.generation import Generation, SegmentEntry, StoreSetti
 from shortlist.collection.segment import FOLDER, Segment, segment_name
 from shortlist.collection.segment_data import SegmentData, merge_bytes, merge_segments, write_segment
 from shortlist.collection.snapshot import Snapshot
+from shortlist.collection.vector_graph import require_usearch
 from shortlist.collection.writing import LOCK, writer_lock
 from shortlist.errors import (
     CollectionBusyError,
@@ -170,7 +171,12 @@ class Writer:
         """Commit documents with all that is derived from them; give how many of them replaced another.
 
         A few segments of about the same size are then joined into one, in a generation of its own.
+
+        Raises:
+            CollectionError: a document comes twice, or there is nothing to make a graph with that was asked for.
         """
+        if self._settings.hnsw:
+            require_usearch()
         if len(set(data.ids)) != len(data.ids):
             raise CollectionError("a commit needs every document once")
         with self._committing("adding") as (snapshot, number):
@@ -239,7 +245,7 @@ class Writer:
 
     def _need_memory(self, parts: Sequence[Segment]) -> None:
         """Refuse to join segments that the limit of memory has no room for."""
-        needed = PROGRAM_BYTES + merge_bytes(parts)
+        needed = PROGRAM_BYTES + merge_bytes(parts, hnsw=self._settings.hnsw)
         if self._memory is not None and needed > self._memory:
             raise CollectionError(
                 f"{self._directory.path}: joining segments needs about {size(needed)} of memory,"
@@ -298,7 +304,7 @@ class Writer:
                 self._need_memory(parts)
                 for part in parts:
                     part.keeps_vectors = False  # each is copied once
-                data = merge_segments(parts, live, self._settings.token_codes)
+                data = merge_segments(parts, live, self._settings.token_codes, hnsw=self._settings.hnsw)
                 seal = write_segment(self._directory, number, data, _about(number))
                 merged = [SegmentEntry(number, seal, kept)]
             rest = list(entries)

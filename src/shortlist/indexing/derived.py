@@ -103,6 +103,7 @@ def derive(
             dimensions=settings.dimensions,
             token_dimensions=settings.token_dimensions,
             token_codes=codes,
+            hnsw=settings.hnsw,
         ),
         passages=len(passages),
         truncated_tokens=sum(cut for _, cut in fitted),

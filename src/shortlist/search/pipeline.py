@@ -89,8 +89,8 @@ class TFIDF(_Stage):
 class Dense(_Stage):
     """Retrieve by meaning: one vector a passage (bi-encoder); a document is its best passage.
 
-    With a ``recall`` below 1 the vectors' signs choose in large segments what is compared: about that share of
-    the best is found, in a fraction of the time; behind a filter all is compared. Its scores are exact always.
+    With a ``recall`` below 1 the vectors' signs, or a graph, choose in large segments what is compared: about that
+    share of the best is found, in a fraction of the time; behind a filter all is compared. Its scores are exact always.
     """
 
     needs_vectors: ClassVar[bool] = True

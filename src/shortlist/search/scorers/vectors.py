@@ -134,18 +134,21 @@ def best_documents(
 ) -> list[Found]:
     """Give, for each of some queries ``[Q, H]``, the ``k`` nearest documents that are allowed, and their products.
 
-    All queries share one pass over the vectors. With a ``recall`` below 1 only those that are near by their signs are
-    compared in segments that have these: about that share of the nearest is found. A filter may leave out just what is
-    near, where signs tell little of the rest: then all that it lets through is compared.
+    All queries share one pass over the vectors. With a ``recall`` below 1 only those that are near by a graph or by
+    their signs are compared, in segments that have these: about that share of the nearest is found. A filter may leave
+    out just what is near, where signs tell little of the rest: then all that it lets through is compared.
     """
     parts: list[list[Found]] = [[] for _ in vectors]
     for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
         mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
-        if recall < 1 and segment.sign_bits is not None and allowed is snapshot.live:
-            each = [
-                _signs_first(segment, segment.sign_bits, one, k, mask, threads, recall) for one in vectors
-            ]
-        else:
+        each = None
+        if recall < 1 and allowed is snapshot.live:
+            each = _by_graph(segment, vectors, k, mask, recall)
+            if each is None and segment.sign_bits is not None:
+                each = [
+                    _signs_first(segment, segment.sign_bits, one, k, mask, threads, recall) for one in vectors
+                ]
+        if each is None:
             each = _all_compared(segment, vectors, k, mask, threads)
         for part, (positions, products) in zip(parts, each, strict=True):
             part.append((positions + start, products))
@@ -172,6 +175,39 @@ def _all_compared(
     return [merged(part, k) for part in parts]
 
 
+def _by_graph(
+    segment: Segment, vectors: NDArray[np.int8], k: int, allowed: Mask | None, recall: float
+) -> list[Found] | None:
+    """Compare the vectors that a graph leads to; ``None`` if none is in memory, or it doesn't lead well enough."""
+    graph = segment.vector_graph if segment.keeps_vectors else None
+    if graph is None or graph.effort(k, recall) is None:
+        return None
+    wanted = min(k, len(segment) if allowed is None else int(np.count_nonzero(allowed)))
+    found = []
+    for vector in vectors:
+        count = k * max(1, round(segment.passage_count / len(segment)))
+        while True:
+            effort = graph.effort(count, recall)
+            assert effort is not None
+            near = np.unique(segment.passages[graph.nearest(vector, count, effort), 0]).astype(np.int64)
+            near = near if allowed is None else near[allowed[near]]
+            if len(near) >= wanted or count >= segment.passage_count:
+                break
+            count *= 2  # other passages of the same documents, or dead ones, have taken the places
+        found.append(_compared(segment, vector, near, k))
+    return found
+
+
+def _compared(segment: Segment, vector: NDArray[np.int8], documents: Positions, k: int) -> Found:
+    """Give the ``k`` nearest of some documents, ascending."""
+    if not len(documents):
+        return documents, np.empty(0, np.float32)
+    passages, counts = passages_of(segment.first_passages, documents)
+    products = dot_products(segment.dense_rows(passages), vector[None])[0]
+    best, scores = best_of(np.maximum.reduceat(products, np.cumsum(counts) - counts), k)
+    return documents[best], scores
+
+
 def _signs_first(
     segment: Segment,
     bits: SignBits,
@@ -187,12 +223,7 @@ def _signs_first(
     query = sign_bits(vector[None])[0]
     firsts = None if segment.passage_count == len(segment) else segment.first_passages
     near, _ = nearest_bits(bits.bits, query, depth, firsts, allowed, threads=count)
-    if not len(near):
-        return near, np.empty(0, np.float32)
-    passages, counts = passages_of(segment.first_passages, near)
-    products = dot_products(segment.dense_rows(passages), vector[None])[0]
-    best, scores = best_of(np.maximum.reduceat(products, np.cumsum(counts) - counts), k)
-    return near[best], scores
+    return _compared(segment, vector, near, k)
 
 
 class PolyScorer(ByPassage):

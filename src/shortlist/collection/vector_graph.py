@@ -1,0 +1,146 @@
+"""A graph of a segment's text vectors that leads from near to nearer: HNSW, by usearch, where it was asked for.
+
+Signs (`sign_bits`) read an eighth of all vectors, which is the faster way up to some two millions; a graph reads some
+hundreds of them, however many there are, takes half as much memory again as the vectors, and minutes to build.
+How hard to look is measured for each segment, as it is for signs. What a graph finds is compared exactly.
+
+Source: Malkov and Yashunin 2018.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.errors import CollectionDamagedError, CollectionError
+from shortlist.scoring import best_products
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+__all__ = [
+    "GRAPH_FROM_PASSAGES",
+    "BuiltGraph",
+    "VectorGraph",
+    "build_graph",
+    "has_usearch",
+    "require_usearch",
+]
+
+GRAPH_FROM_PASSAGES = 100_000
+"""Segments of fewer passages have no graph: comparing all vectors takes a few milliseconds."""
+
+LINKS = 16  # of a vector, on each level but the lowest, which has twice as many
+BUILD_EFFORT = 128
+EFFORTS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+"""How many candidates a search keeps on its way."""
+
+SAMPLED = 64
+NEIGHBOURS = 100
+MARGIN = 2
+"""How many times the effort to make that finds a passage's neighbours: queries may lie farther from what they seek."""
+
+
+class BuiltGraph(NamedTuple):
+    """Hold a graph as usearch writes it, and how many of their neighbours samples find: ``found [efforts, samples]``.
+
+    A sample is its own first neighbour.
+    """
+
+    data: NDArray[np.uint8]
+    found: NDArray[np.int32]
+
+
+def has_usearch() -> bool:
+    """Whether what makes and reads graphs is installed."""
+    return importlib.util.find_spec("usearch") is not None
+
+
+def require_usearch() -> None:
+    """Refuse to go on without what makes graphs.
+
+    Raises:
+        CollectionError: usearch isn't installed.
+    """
+    if not has_usearch():
+        raise CollectionError(
+            "a graph of the vectors needs usearch, which is not installed",
+            hint='pip install "shortlist[hnsw]"',
+        )
+
+
+def build_graph(dense: NDArray[np.int8], threads: int = 1) -> BuiltGraph:
+    """Make the graph of vectors ``[passages, H]``, and measure how well it leads to what is near.
+
+    On more than one thread the graph is another each time; what it must find is measured for each.
+
+    Raises:
+        CollectionError: usearch isn't installed.
+    """
+    require_usearch()
+    from usearch.index import Index
+
+    index = Index(
+        ndim=dense.shape[1], metric="ip", dtype="i8", connectivity=LINKS, expansion_add=BUILD_EFFORT
+    )
+    index.add(np.arange(len(dense)), dense, threads=threads)
+    places = np.linspace(0, max(0, len(dense) - 1), min(SAMPLED, len(dense)))
+    sampled = np.unique(places.astype(np.int64))
+    neighbours = min(NEIGHBOURS, len(dense))
+    nearest = best_products(dense, dense[sampled], neighbours, threads=threads)
+    found = np.empty((len(EFFORTS), len(sampled)), np.int32)
+    for row, effort in zip(found, EFFORTS, strict=True):
+        for place, (sample, (passages, products)) in enumerate(zip(sampled, nearest, strict=True)):
+            best = passages[np.argsort(-products, kind="stable")[:neighbours]]
+            row[place] = np.isin(best, _nearest(index, dense[sample], neighbours, effort)).sum()
+    written = index.save()
+    assert written is not None  # it is where it is given no path
+    return BuiltGraph(np.frombuffer(written, np.uint8), found)
+
+
+class VectorGraph:
+    """Find vectors of a segment that are near to a query's.
+
+    Raises:
+        CollectionDamagedError: the graph is no graph of so many vectors.
+    """
+
+    def __init__(self, built: BuiltGraph, passages: int, dimensions: int, where: str) -> None:
+        from usearch.index import Index
+
+        self._data, found = built
+        if found.ndim != 2 or len(found) != len(EFFORTS) or not found.size:
+            raise CollectionDamagedError(f"{where}: what was measured of its graph is of another shape")
+        self._recalls = found.mean(axis=1) / min(NEIGHBOURS, passages)
+        self._lock = Lock()  # how hard to look is set for the whole index
+        try:
+            index = Index.restore(self._data.data, view=True)
+        except (ValueError, RuntimeError):
+            index = None
+        if index is None or (len(index), index.ndim) != (passages, dimensions):
+            raise CollectionDamagedError(f"{where}: its graph is not one of its vectors")
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def effort(self, k: int, recall: float) -> int | None:
+        """Give how hard to look for that share of the ``k`` nearest; ``None`` if no effort is known to find it."""
+        enough = np.flatnonzero(self._recalls >= recall)
+        if not len(enough):
+            return None
+        return int(MARGIN * max(EFFORTS[enough[0]] * max(1.0, k / NEIGHBOURS), k))
+
+    def nearest(self, vector: NDArray[np.int8], k: int, effort: int) -> NDArray[np.int64]:
+        """Give ``k`` passages that are near to a query's vector ``[H]``, ascending; fewer if there are no more."""
+        with self._lock:
+            return np.sort(_nearest(self._index, vector, min(k, len(self)), effort))
+
+
+def _nearest(index: Index, vector: NDArray[np.int8], count: int, effort: int) -> NDArray[np.int64]:
+    index.expansion_search = effort  # type: ignore[misc]  # it can be set
+    return index.search(np.ascontiguousarray(vector), count, threads=1).keys.astype(np.int64)

@@ -1,0 +1,166 @@
+"""A graph of vectors: what it finds, how hard it looks, and a collection that has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shortlist import Collection, CollectionDamagedError, CollectionError, Document
+from shortlist.collection import Store, sign_bits, vector_graph
+from shortlist.collection.vector_graph import (
+    EFFORTS,
+    MARGIN,
+    NEIGHBOURS,
+    BuiltGraph,
+    VectorGraph,
+    build_graph,
+)
+from shortlist.memory import PROGRAM_BYTES
+from shortlist.scoring import dot_products
+from tests.collection.test_sign_bits import vectors
+from tests.search.corpus import QUERIES, documents
+
+DENSE = vectors(3000)
+BUILT = build_graph(DENSE, threads=2)
+GRAPH = VectorGraph(BUILT, len(DENSE), DENSE.shape[1], "here")
+
+
+@pytest.fixture(autouse=True)
+def small_segments_have_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_graph, "GRAPH_FROM_PASSAGES", 10)
+    monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 10)
+
+
+@pytest.mark.parametrize("recall", [0.8, 0.98])
+@pytest.mark.parametrize("k", [1, 10, 100, 300])
+def test_it_finds_the_share_that_is_asked_for(k: int, recall: float) -> None:
+    queries = vectors(3050)[3000:]  # of the same kind, not among them
+    effort = GRAPH.effort(k, recall)
+    assert effort is not None
+    shares = []
+    for query in queries:
+        products = dot_products(DENSE, query[None])[0]
+        found = GRAPH.nearest(query, k, effort)
+        assert (np.diff(found) > 0).all()
+        shares.append(np.isin(np.argsort(-products, kind="stable")[:k], found).mean())
+    assert np.mean(shares) >= recall
+
+
+def test_it_looks_harder_for_more_documents_and_for_a_higher_recall() -> None:
+    found = np.linspace(60, 95, len(EFFORTS)).astype(np.int32)[:, None]
+    graph = VectorGraph(BuiltGraph(BUILT.data, found), 3000, 96, "")
+    assert graph.effort(10, 0.6) == MARGIN * EFFORTS[0]
+    assert graph.effort(10, 0.61) == MARGIN * EFFORTS[1]
+    assert graph.effort(3 * NEIGHBOURS, 0.61) == MARGIN * max(3 * EFFORTS[1], 3 * NEIGHBOURS)
+    assert graph.effort(10, 0.96) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_vectors_are_all_found(count: int) -> None:
+    graph = VectorGraph(build_graph(DENSE[:count]), count, DENSE.shape[1], "")
+    assert graph.nearest(DENSE[0], 9, 64).tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000])
+def test_what_is_no_graph_of_the_vectors_is_refused(size: int) -> None:
+    with pytest.raises(CollectionDamagedError, match="here: its graph is not one of its vectors"):
+        VectorGraph(BuiltGraph(BUILT.data[:size].copy(), BUILT.found), len(DENSE), DENSE.shape[1], "here")
+    with pytest.raises(CollectionDamagedError):
+        VectorGraph(BUILT, len(DENSE) + 1, DENSE.shape[1], "here")
+
+
+def corpus() -> list[Document]:
+    """Some documents, of which one has many passages."""
+    long = " ".join(document.text for document in documents()) * 3
+    return [*documents(), Document("long", long)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with Collection.create(tmp_path / "c", hnsw=True) as made:
+        made.add(corpus()[:12])
+        made.add(corpus()[12:])
+        made.delete([corpus()[3].doc_id])
+    return tmp_path / "c"
+
+
+def found(
+    collection: Collection, query: str, recall: float, k: int = 10, **options: str
+) -> list[tuple[str, float]]:
+    results = collection.search(query, k, pipeline="dense", recall=recall, **options)  # type: ignore[arg-type]
+    return [(hit.doc_id, hit.score) for hit, _ in results]
+
+
+def test_a_collection_finds_with_it_what_it_finds_without(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    nearest = VectorGraph.nearest
+
+    def watched(graph: VectorGraph, vector: np.ndarray, k: int, effort: int) -> np.ndarray:
+        asked.append(k)
+        return nearest(graph, vector, k, effort)
+
+    monkeypatch.setattr(VectorGraph, "nearest", watched)
+    with Collection.open(path) as collection:
+        assert collection.info().hnsw
+        for query in QUERIES:
+            for k in (1, 10, 100):
+                assert found(collection, query, 0.9, k) == found(collection, query, 1, k)
+        assert len(asked) >= 2 * 3 * len(QUERIES)  # of two segments
+        assert max(asked) > 100  # of one document's many passages more had to be asked for
+        asked.clear()
+        assert found(collection, "salt", 0.9, condition='topic = "sky"')
+        assert not asked  # behind a filter all is compared
+
+
+def test_it_is_made_anew_when_segments_are_joined_and_repaired(path: Path) -> None:
+    with Collection.open(path) as collection:
+        collection.compact()
+        assert collection.check(deep=True) == []
+        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
+        with collection.store.snapshot() as snapshot:
+            (segment,) = snapshot.segments
+            assert segment.vector_graph is not None
+            assert len(segment.vector_graph) == segment.passage_count
+            file, place = segment.file.path, bytes(np.asarray(segment.file.sections["dense_graph"])[:64])
+    content = bytearray(file.read_bytes())
+    content[content.find(place) + 40] ^= 255
+    file.write_bytes(content)
+    with Collection.open(path) as collection:
+        assert any("dense_graph" in problem for problem in collection.check(deep=True))
+        with pytest.raises(CollectionDamagedError):
+            found(collection, "salt", 0.9)
+    assert Collection.repair(path).segments == 1
+    with Collection.open(path) as collection:
+        assert collection.check(deep=True) == []
+        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
+
+
+def test_it_stays_on_the_disk_where_memory_is_short(path: Path) -> None:
+    with Store(path).snapshot() as snapshot:
+        kept = sum(segment.kept_bytes for segment in snapshot.segments)
+    with Collection.open(path, memory=PROGRAM_BYTES + kept) as collection:
+        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
+        with collection._searching() as searcher:
+            assert all("vector_graph" not in vars(segment) for segment in searcher.snapshot.segments)
+
+
+def test_without_usearch_signs_are_compared_and_nothing_is_added(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_graph, "has_usearch", lambda: False)
+    monkeypatch.setattr("shortlist.collection.segment.has_usearch", lambda: False)
+    with Collection.open(path) as collection:
+        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
+        before = collection.info().documents
+        with pytest.raises(CollectionError, match="usearch, which is not installed") as refused:
+            collection.add([Document("new", "salt")])
+        assert "shortlist[hnsw]" in refused.value.hint
+        assert collection.info().documents == before
+        assert collection.delete(["new"]) == 0
+    with pytest.raises(CollectionError, match="usearch"):
+        Collection.create(path.parent / "other", hnsw=True)
+    assert not (path.parent / "other").exists()
