@@ -8,6 +8,7 @@ import pytest
 
 from shortlist import Collection, CollectionError, Document, ShortlistError
 from shortlist.collection import Store, sign_bits
+from shortlist.indexing import indexer
 from shortlist.memory import PROGRAM_BYTES, as_bytes
 from shortlist.search import ANY_SIZE
 from tests.search.corpus import QUERIES, documents
@@ -69,7 +70,7 @@ def test_less_than_a_search_needs_is_refused_with_an_estimate(path: Path) -> Non
 
 
 def test_segments_are_not_joined_in_less_than_it_takes(tmp_path: Path) -> None:
-    with Collection.create(tmp_path / "c", memory=PROGRAM_BYTES) as collection:
+    with Collection.create(tmp_path / "c", memory="400MB") as collection:
         for number in range(9):
             collection.add([Document(str(number), f"text number {number}")])
         assert collection.info().segments == 9
@@ -79,6 +80,22 @@ def test_segments_are_not_joined_in_less_than_it_takes(tmp_path: Path) -> None:
     with Collection.open(tmp_path / "c", memory="1GB") as collection:
         assert collection.compact()
         assert collection.info().segments == 1
+
+
+def test_commits_are_as_small_as_the_limit_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer, "LEAST_CHARACTERS", 60)
+    room = PROGRAM_BYTES + indexer.ENCODING_BYTES + 100 * indexer.BYTES_A_CHARACTER
+    few = [Document(str(number), "x" * 40) for number in range(5)]
+    with Collection.create(tmp_path / "c", memory=room) as collection:
+        report = collection.add([*few, Document("long", "x" * 101), Document("last", "x" * 100)])
+        assert (report.added, report.commits, report.rejected) == (6, 4, 1)
+        assert "id 'long' needs about 380 MB of memory" in str(report.problems[0])
+        assert collection.info().documents == 6
+    with Collection.create(tmp_path / "d", memory=room - 41 * indexer.BYTES_A_CHARACTER) as collection:
+        with pytest.raises(CollectionError, match="adding documents needs about 380 MB of memory") as refused:
+            collection.add(few)
+        assert "raise the limit" in refused.value.hint
+        assert collection.info().documents == 0
 
 
 @pytest.mark.parametrize(

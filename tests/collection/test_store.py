@@ -737,7 +737,7 @@ class TestMerging:
     def test_a_merge_that_fails_does_not_fail_the_commit_before_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise error
 
         store = create(tmp_path / "c", *([document(f"d{number}")] for number in range(MERGE_AT - 1)))

@@ -26,7 +26,8 @@ _SOURCE_HELP = (
     "a BEIR folder, a folder of .md and .txt files, a .jsonl, .csv or .tsv file (or .gz), or one text file"
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
-_MEMORY_HELP = "search, and join segments, in about so much memory: 500MB, 4GB (default: no limit)"
+_MEMORY_HELP = "index, search and join segments in about so much memory: 500MB, 4GB (default: no limit)"
+_TRAINING_MEMORY_HELP = "work on as many examples at once as fit into so much memory: 4GB (default: no limit)"
 _LABELLED_HELP = (
     "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
 )
@@ -486,6 +487,7 @@ def _training_commands(commands: Commands) -> None:
         parser.add_argument(
             "--base", metavar="FOLDER", help="the transformer to start from (default: the recipe's)"
         )
+        parser.add_argument("--memory", type=_memory, metavar="SIZE", help=_TRAINING_MEMORY_HELP)
     for parser in (bi, late, poly):
         parser.add_argument("--cache", metavar="FOLDER", help="keep what frozen layers give, or use it again")
     for parser in (late, poly):

@@ -220,7 +220,10 @@ def _by_recipe(
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     begin = time.perf_counter()
     with _training_bar(recipe.schedule.steps) as progress:
-        found = train(recipe, base, folder, examples_in=recipe_file.parent, progress=progress, **options)
+        found = train(
+            recipe, base, folder,
+            examples_in=recipe_file.parent, memory=arguments.memory, progress=progress, **options,
+        )  # fmt: skip
     seconds = time.perf_counter() - begin
     if arguments.json:
         print_json({**asdict(found), "seconds": round(seconds, 3), "model": arguments.output})

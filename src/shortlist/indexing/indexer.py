@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from shortlist.collection import Analyzer, Store, Writer
-from shortlist.errors import DataError
+from shortlist.errors import CollectionError, DataError
 from shortlist.formats import Rejected, Source
 from shortlist.indexing.derived import derive
+from shortlist.memory import PROGRAM_BYTES
 from shortlist.models import Encoder
+from shortlist.plain_text import size
 from shortlist.protocols import Progress
 from shortlist.types import Document
 
@@ -18,6 +20,9 @@ __all__ = ["Indexer", "Report"]
 DOCUMENTS_A_COMMIT = 5000
 WHOLE_COMMIT = 1000  # documents that are never divided, however long they are
 CHARACTERS_A_COMMIT = 32_000_000  # of more documents than that: a commit should not take an hour
+ENCODING_BYTES = 160_000_000  # beside the program: batches in the encoder, vectors on their way to the disk
+BYTES_A_CHARACTER = 12  # of a commit's documents: their text, passages and postings
+LEAST_CHARACTERS = 1_000_000  # that a limit of memory must leave room for
 MAX_SHOWN = 1000  # rejected records kept word for word; the rest are only counted
 
 
@@ -48,20 +53,37 @@ class Report:
 
 
 class Indexer:
-    """Add documents to a store with its analyzer and encoder."""
+    """Add documents to a store with its analyzer and encoder.
+
+    Commits are so small that they fit into the store's limit of memory, if it has one.
+
+    Raises:
+        CollectionError: the limit leaves no room for documents.
+    """
 
     def __init__(self, store: Store, encoder: Encoder, *, threads: int | None = None) -> None:
         self._store = store
         self._encoder = encoder
         self._threads = threads
         self._analyzer = Analyzer(store.settings.language)
+        self._most_characters: int | None = None  # of a commit, whatever the number of its documents
+        if store.memory is not None:
+            least = PROGRAM_BYTES + ENCODING_BYTES
+            self._most_characters = (store.memory - least) // BYTES_A_CHARACTER
+            if self._most_characters < LEAST_CHARACTERS:
+                raise CollectionError(
+                    f"{store.path}: adding documents needs about {size(least + LEAST_CHARACTERS * BYTES_A_CHARACTER)}"
+                    f" of memory, the limit is {size(store.memory)}",
+                    hint="raise the limit; nothing was changed",
+                )
 
     def add(self, source: Source, *, strict: bool = False, progress: Progress | None = None) -> Report:
         """Add a source's documents; one with a known id replaces the old one.
 
         Up to 1,000 documents are one commit. More are committed 5,000 at a time, or, from 1,000 on, whenever
-        32 million characters have come together; what was committed before an error is there. With ``strict``
-        the source is read once before, and nothing is committed if any record is bad or any id comes twice.
+        32 million characters have come together; and whenever there are as many as a limit of memory has room for.
+        What was committed before an error is there. With ``strict`` the source is read once before, and nothing is
+        committed if any record is bad or any id comes twice.
 
         Raises:
             DataError: the source can't be read; or, with ``strict``, a record is bad.
@@ -93,6 +115,18 @@ class Indexer:
                 report.duplicates += 1
                 report.note(_duplicate(record, seen[record.doc_id]))
                 _ = record.doc_id in batch and progress and progress(1)
+            if self._most_characters is not None:
+                if len(record.text) > self._most_characters:
+                    needed = size(PROGRAM_BYTES + ENCODING_BYTES + len(record.text) * BYTES_A_CHARACTER)
+                    report.rejected += 1
+                    report.note(
+                        Rejected(record.place, f"id {record.doc_id!r} needs about {needed} of memory")
+                    )
+                    _ = progress and progress(1)
+                    continue
+                if batch and characters + len(record.text) > self._most_characters:
+                    yield list(batch.values())
+                    batch, characters = {}, 0
             seen[record.doc_id] = record.place
             batch[record.doc_id] = record
             characters += len(record.text)

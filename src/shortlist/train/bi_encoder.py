@@ -31,7 +31,7 @@ from shortlist.train.export import EncoderDescription, export_encoder
 from shortlist.train.from_recipe import Trained, identity_of, int8_step, put_in_place, stated, work_folder
 from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.loading import fit_first_stage, load_examples, require_scores
-from shortlist.train.loop import Step, train
+from shortlist.train.loop import Budget, Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence, margin_mse
 from shortlist.train.recipe import BiEncoderRecipe, BiEncoderSettings
 from shortlist.train.record import training_record
@@ -95,6 +95,7 @@ def train_bi_encoder(
     *,
     examples_in: Path,
     cache: Path | None = None,
+    memory: int | None = None,
     steps: Steps | None = None,
     progress: Callable[[Step], object] | None = None,
 ) -> Trained:
@@ -106,7 +107,8 @@ def train_bi_encoder(
     what frozen layers give beyond this training (2 H bytes a token).
 
     Raises:
-        DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
+        DataError: there is something at ``folder``, the examples can't be used, a checkpoint is of another training, or
+            a step takes more than ``memory`` bytes.
         ModelError: the base is no BERT that a model folder can be made of.
     """
     refuse_existing(folder)
@@ -197,10 +199,16 @@ def train_bi_encoder(
     # In-batch negatives are those of a whole batch.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size)
     identity = identity_of(settings, examples, base)
-    last = train(model, examples, loss, schedule, work, identity=identity, progress=progress)
+    budget = None if memory is None else Budget(memory, _length, whole=True)
+    last = train(model, examples, loss, schedule, work, identity=identity, budget=budget, progress=progress)
     export(made, last)
     put_in_place(made, folder)
     return Trained(len(examples), loaded.left_out, last)
+
+
+def _length(example: Example) -> int:
+    """Give about how much text is read of an example."""
+    return len(example.query) + sum(map(len, example.passages))
 
 
 _SAMPLE = 500

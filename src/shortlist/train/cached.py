@@ -57,6 +57,10 @@ class TokenCache:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def length(self, index: int) -> int:
+        """Give how many tokens a text has."""
+        return int(self.offsets[index + 1] - self.offsets[index])
+
     def padded(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Give the vectors of some texts, ``[B, S, H]`` float32, zeros behind them, and where they are, ``[B, S]``."""
         spans = [(int(self.offsets[index]), int(self.offsets[index + 1])) for index in indices]

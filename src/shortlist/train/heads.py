@@ -42,7 +42,7 @@ from shortlist.train.from_recipe import (
 from shortlist.train.in_batch import columns_of, own_scores
 from shortlist.train.late_interaction import LateHead, maxsim
 from shortlist.train.loading import Loaded, fit_first_stage, load_examples, require_scores
-from shortlist.train.loop import Step, train
+from shortlist.train.loop import Budget, Step, train
 from shortlist.train.losses import in_batch_contrastive, kl_divergence
 from shortlist.train.poly_encoder import PolyHead
 from shortlist.train.recipe import HeadSettings, LateRecipe, LateSettings, PolyRecipe, PolySettings
@@ -82,6 +82,13 @@ class _Material:
     teacher_weight: float
     expansion: Expansion | None
 
+    def length(self, item: _Item) -> int:
+        """Give how many token vectors of an example are looked at."""
+        found = self.queries.length(item.query)
+        if self.passages is not None:
+            found += sum(map(self.passages.length, item.passages))
+        return found
+
     def pooled(self) -> NDArray[np.float32]:
         """Give the one vector of each passage, scaled to length 1."""
         if self.vectors is not None:
@@ -99,6 +106,7 @@ def train_head(
     examples_in: Path,
     cache: Path | None = None,
     beside: Path | None = None,
+    memory: int | None = None,
     steps: Steps | None = None,
     progress: Callable[[Step], object] | None = None,
 ) -> Trained:
@@ -112,7 +120,8 @@ def train_head(
     of ours: its other heads, prompts and constants are taken over. A training that was interrupted is gone on with.
 
     Raises:
-        DataError: there is something at ``folder``, or the examples can't be used.
+        DataError: there is something at ``folder``, the examples can't be used, or a step takes more than ``memory``
+            bytes.
         ModelError: the base is no BERT that a model folder can be made of, or ``beside`` is of another one.
     """
     refuse_existing(folder)
@@ -127,7 +136,7 @@ def train_head(
         head = _Late(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
     else:
         head = _Poly(recipe.model, material, backbone.config.hidden_size, recipe.schedule.seed)
-    loss = _fit(head, recipe, material, work, base, progress)
+    loss = _fit(head, recipe, material, work, base, memory, progress)
     details = stated(recipe) | {"training": training_record(recipe, given, material.examples, loss)}
     if material.expansion is not None:
         details["late"] = {
@@ -334,6 +343,7 @@ def _fit(
     material: _Material,
     work: Path,
     base: Path,
+    memory: int | None,
     progress: Callable[[Step], object] | None,
 ) -> float:
     settings = recipe.model
@@ -353,7 +363,10 @@ def _fit(
     # In float32 whatever the schedule says: three digits, divided by a temperature, are none.
     schedule = replace(recipe.schedule, part_size=recipe.schedule.batch_size, bf16=False)
     identity = identity_of(settings, material.items, base)
-    return train(head.module, material.items, loss, schedule, work, identity=identity, progress=progress)
+    budget = None if memory is None else Budget(memory, material.length, whole=True)
+    return train(
+        head.module, material.items, loss, schedule, work, identity=identity, budget=budget, progress=progress
+    )
 
 
 def _principal(tokens: TokenCache, dimensions: int, seed: int) -> Tensor:

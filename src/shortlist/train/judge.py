@@ -34,7 +34,7 @@ from shortlist.train.export import export_cross_encoder
 from shortlist.train.from_recipe import Trained, identity_of, put_in_place, stated, work_folder
 from shortlist.train.labelled import LabelledPair, read_labelled
 from shortlist.train.loading import fit_first_stage, load_examples, require_scores
-from shortlist.train.loop import Step, train
+from shortlist.train.loop import Budget, Step, train
 from shortlist.train.losses import (
     binary_cross_entropy,
     kl_divergence,
@@ -67,14 +67,15 @@ def train_cross_encoder(
     folder: Path,
     *,
     examples_in: Path,
+    memory: int | None = None,
     progress: Callable[[Step], object] | None = None,
 ) -> TrainedJudge:
     """Train by a recipe and write the model folder; a training that was interrupted is gone on with.
 
     ``base`` is a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json`` of a BERT, or a model folder
     of ours, which is trained on, with its head if that is of the recipe's kind; ``examples_in`` is what the recipe's
-    files are relative to. The checkpoint lies in ``folder`` with ``.training`` behind its name until the model is
-    whole.
+    files are relative to. With a limit of ``memory``, in bytes, fewer examples are worked on at once. The checkpoint
+    lies in ``folder`` with ``.training`` behind its name until the model is whole.
 
     Raises:
         DataError: there is something at ``folder``, the examples can't be used, or a checkpoint is of another training.
@@ -84,7 +85,9 @@ def train_cross_encoder(
     settings = recipe.model
     work = work_folder(folder)
     torch.manual_seed(recipe.schedule.seed)  # a linear layer starts at random
-    task = _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
+    task: _Pairs | _Candidates = (
+        _Pairs(recipe, examples_in) if recipe.pairs else _Candidates(recipe, examples_in)
+    )
     given, base = base, prepare_base(base, work)
     labels = task.labels or ("relevance",)
     model = build(base, settings, labels)
@@ -115,14 +118,16 @@ def train_cross_encoder(
 
     made = work / "model"
     export(made)  # what can't be made a model of is found before hours of training
+    items: Sequence[Any] = task.items
     last = train(
         model,
-        task.items,
+        items,
         loss,
         recipe.schedule,
         work,
         heads=model.head_parameters(),
         identity=identity,
+        budget=None if memory is None else Budget(memory, task.length),
         progress=progress,
     )
     if isinstance(task, _Candidates):
@@ -149,6 +154,10 @@ class _Candidates:
         if weight or settings.loss != "softmax":
             require_scores(self.items, "first_stage" if weight else settings.loss)
         self.first_stage = fit_first_stage(self.items) if isinstance(weight, str) else weight
+
+    def length(self, item: Example) -> int:
+        """Give about how much text is read of an example."""
+        return sum(len(item.query) + len(text) for text in item.passages)
 
     def loss(self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[Example]) -> Tensor:
         settings = self._settings
@@ -190,6 +199,10 @@ class _Pairs:
                 hint='pairs.labels = ["the other", "the one"]',
             )
         return self.labels[1:]
+
+    def length(self, item: LabelledPair) -> int:
+        """Give about how much text is read of a pair."""
+        return len(item.first) + len(item.second)
 
     def loss(
         self, model: CrossEncoderModel, tokenizer: PairTokenizer, part: Sequence[LabelledPair]

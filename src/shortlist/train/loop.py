@@ -6,12 +6,13 @@ seed and the step alone.
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,9 +21,9 @@ from torch import Tensor, nn
 from shortlist.errors import DataError
 from shortlist.train.checkpoint import Checkpoint
 from shortlist.train.device import bfloat16_helps, training_device
-from shortlist.train.memory import kept_memory
+from shortlist.train.memory import fitting_part, kept_memory
 
-__all__ = ["Schedule", "Step", "train"]
+__all__ = ["Budget", "Schedule", "Step", "train"]
 
 T = TypeVar("T")
 
@@ -94,6 +95,18 @@ class Step:
     remaining_s: float
 
 
+@dataclass(frozen=True)
+class Budget(Generic[T]):
+    """Say in how many bytes of memory a process must train.
+
+    ``length`` says which examples take more than others; ``whole``, that a batch can't be worked on in parts.
+    """
+
+    limit: int
+    length: Callable[[T], int]
+    whole: bool = False
+
+
 @kept_memory()
 def train(
     model: nn.Module,
@@ -104,20 +117,34 @@ def train(
     *,
     heads: Sequence[nn.Parameter] = (),
     identity: Mapping[str, Any] | None = None,
+    budget: Budget[T] | None = None,
     progress: Callable[[Step], object] | None = None,
 ) -> float:
     """Train ``model`` in place; give the mean loss of the last steps.
 
     ``loss`` takes some examples and gives their mean loss. ``heads`` are the parameters that learn at
     ``head_learning_rate``. ``folder`` keeps the checkpoint; what it holds of the same schedule and ``identity``
-    (whatever else decides what is learned) is gone on with.
+    (whatever else decides what is learned) is gone on with. With a ``budget`` as many examples are worked on at once as
+    fit into it, up to ``part_size``.
 
     Raises:
-        DataError: there are fewer examples than a batch, or ``folder`` holds a checkpoint of another training.
+        DataError: there are fewer examples than a batch, ``folder`` holds a checkpoint of another training, or the
+            budget is too small.
     """
     if len(examples) < schedule.batch_size:
         raise DataError(f"{len(examples):,} examples are fewer than a batch of {schedule.batch_size}")
     model.to(training_device())
+    bfloat16 = schedule.bf16 and bfloat16_helps()
+
+    def loss_of(part: Sequence[T]) -> Tensor:
+        with torch.autocast(training_device().type, torch.bfloat16, enabled=bfloat16):
+            return loss(model, part)
+
+    part_size = min(schedule.part_size, schedule.batch_size)
+    if budget is not None:
+        model.train()
+        longest = heapq.nlargest(part_size, examples, key=budget.length)
+        part_size = fitting_part(model, longest, loss_of, part_size, budget.limit, whole=budget.whole)
     torch.manual_seed(schedule.seed)
     apart = {id(parameter) for parameter in heads}
     slow = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
@@ -135,18 +162,15 @@ def train(
     checkpoint = Checkpoint(folder, known, model, optimizer)
     losses = checkpoint.load()
     begin, first, saved = time.monotonic(), len(losses), time.monotonic()
-    bfloat16 = schedule.bf16 and bfloat16_helps()
     model.train()
     for number in range(first, schedule.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["base"] * schedule.factor(number)
         batch = [examples[index] for index in batch_at(number, len(examples), schedule)]
         value = 0.0
-        for start in range(0, len(batch), schedule.part_size):
-            part = batch[start : start + schedule.part_size]
-            with torch.autocast(training_device().type, torch.bfloat16, enabled=bfloat16):
-                found = loss(model, part)
-            share = found * (len(part) / len(batch))
+        for start in range(0, len(batch), part_size):
+            part = batch[start : start + part_size]
+            share = loss_of(part) * (len(part) / len(batch))
             torch.autograd.backward(share)
             value += float(share.detach())
         if not math.isfinite(value):

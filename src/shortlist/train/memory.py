@@ -1,14 +1,26 @@
-"""Keep freed memory: a step of training takes and frees gigabytes in large pieces."""
+"""How much memory does a step of training take? Freed memory is kept, and a limit is kept to.
+
+What a step takes depends on the transformer, on its frozen layers and on the kind of arithmetic: so it is measured,
+with parts of 1, 2, 4, ... of the longest examples, as far as what was measured lets expect that the next one fits.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["kept_memory"]
+import torch
+from torch import Tensor, nn
+
+from shortlist.errors import DataError
+from shortlist.plain_text import size
+
+__all__ = ["fitting_part", "kept_memory"]
+
+T = TypeVar("T")
 
 # Numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
@@ -38,6 +50,71 @@ def kept_memory() -> Iterator[bool]:
         for option, value in _AS_BEFORE.items():
             library.mallopt(option, value)
         library.malloc_trim(0)
+
+
+def fitting_part(
+    model: nn.Module,
+    examples: Sequence[T],
+    step: Callable[[Sequence[T]], Tensor],
+    most: int,
+    limit: int,
+    *,
+    whole: bool,
+) -> int:
+    """Give how many examples, up to ``most``, may be worked on at once in so many bytes of memory.
+
+    ``examples`` begin with those that take most. ``step`` gives the loss of some; its gradients are forgotten again.
+    With ``whole`` it is ``most`` or none: a batch whose passages are each other's negatives can't be divided.
+
+    Raises:
+        DataError: that is not even one, or not ``most``; or this system doesn't say what a process takes.
+    """
+    optimizer = sum(8 * parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    peaks: list[int] = []
+    part = 1
+    while True:
+        torch.autograd.backward(step(examples[:part]))
+        model.zero_grad(set_to_none=True)
+        peaks.append(_peak() + optimizer)
+        if peaks[-1] > limit:
+            part //= 2
+            break
+        if part == most:
+            break
+        following = min(2 * part, most)
+        if _expected(peaks, part, following) > limit:
+            break
+        part = following
+    if part and (part == most or not whole):
+        return part
+    wanted = most if whole else 1
+    needed = peaks[-1] if not part else _expected(peaks, part, wanted)
+    mend = "lower schedule.batch_size or the examples' negatives" if whole else "lower model.training_tokens"
+    raise DataError(
+        f"a step with {wanted} of the examples at once needs about {size(needed)} of memory,"
+        f" the limit is {size(limit)}",
+        hint=f"raise the limit, {mend}, or freeze more layers",
+    )
+
+
+def _expected(peaks: Sequence[int], part: int, following: int) -> int:
+    """Give what a larger part will take: each further example as much as the last ones did."""
+    if len(peaks) < 2:
+        return peaks[-1]
+    before = max(1, part // 2)
+    return peaks[-1] + (peaks[-1] - peaks[-2]) * (following - part) // max(1, part - before)
+
+
+def _peak() -> int:
+    """Give the most bytes of memory that this process has taken so far."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        raise DataError(
+            "this system doesn't say how much memory a process takes", hint="leave --memory out"
+        ) from None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def _glibc() -> Any:
