@@ -12,8 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from growth_plot import growth_plot
+
 ROOT = Path(__file__).parent.parent
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+PLOTS = ROOT / "docs" / "plots"
 MODELS = ROOT / "src" / "shortlist" / "models"
 START, END = "<!-- tables -->", "<!-- /tables -->"
 TAUGHT = "with the judge's scores"
@@ -236,6 +239,8 @@ def growth() -> list[str]:
         "| passages | " + " | ".join(sizes) + " |",
         "|---|" + "---|" * len(sizes),
         *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
+        "",
+        "![Median time of a search as a collection grows]({plots}/growth.svg)",
     ]
 
 
@@ -542,6 +547,7 @@ def filled(path: Path, parts: list[list[str]]) -> str:
 
 def main() -> int:
     made = {
+        PLOTS / "growth.svg": growth_plot(load("growth")["results"]),
         README: filled(README, [stages()]),
         DETAILS: filled(
             DETAILS,
@@ -568,7 +574,7 @@ def main() -> int:
         ),
     }  # fmt: skip
     if "--check" in sys.argv:
-        stale = [path.name for path, text in made.items() if text != path.read_text()]
+        stale = [path.name for path, text in made.items() if not path.exists() or text != path.read_text()]
         if stale:
             print(
                 f"{', '.join(stale)}: the tables are not those of benchmarks/results; run benchmarks/tables.py"
