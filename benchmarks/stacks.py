@@ -1,6 +1,6 @@
 """How do whole search stacks compare: building, searching, memory, disk, quality? Each in a process of its own.
 
-    python benchmarks/stacks.py --data FOLDER [--set tldr] [--threads 2]
+    python benchmarks/stacks.py --data FOLDER [--set nfcorpus] [--threads 2]
 
 Each stack indexes the same documents and answers the set's test queries one at a time: the first 200 are timed,
 encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Shortlist's stacks are
@@ -133,14 +133,15 @@ def with_txtai(docs: Documents, place: Path) -> Search:
 
 def with_shortlist(docs: Documents, place: Path, pipeline: str) -> Search:
     from shortlist import Collection, Document
+    from shortlist.types import Query
 
     threads = int(os.environ["OMP_NUM_THREADS"])
     collection = Collection.create(place)
     collection.add([Document(doc_id, text) for doc_id, text in docs], threads=threads)
 
     def search(query: str) -> list[tuple[str, float]]:
-        result = collection.search(query, DEPTH, pipeline=pipeline, threads=threads)
-        return [(hit.doc_id, hit.score) for hit in result.ranking]
+        (found,) = collection.run_all([Query("", query)], [pipeline], DEPTH, threads=threads)
+        return [(hit.doc_id, hit.score) for hit in found.rankings[""]]
 
     return search
 
@@ -203,7 +204,7 @@ def _most_memory() -> int:
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--set", default="tldr")
+    parser.add_argument("--set", default="nfcorpus")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stack", choices=STACKS, help=argparse.SUPPRESS)
     given = parser.parse_args()

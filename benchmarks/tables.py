@@ -297,6 +297,9 @@ def speed() -> list[str]:
         values = found[group]
         if group == "dense":
             remark = f"recall@10 {values['recall@10 against float']}, {values['p50 over faiss']}x faiss' time"
+            for asked, its in values.get("signs first", {}).items():
+                remark += f"; asked for {asked}: recall@10 {its['recall@10 against float']},"
+                remark += f" {its['times faster than faiss']}x as fast as faiss"
         else:
             whole, alone = (values[f"{part}times faster than bm25s"] for part in ("", "ranking alone, "))
             remark = f"{whole}x as fast as bm25s, {alone}x for the ranking alone"

@@ -99,7 +99,7 @@ class Searcher:
         with timed(timings_ms, "filter"):
             allowed = self.snapshot.allowed(condition)
         chosen = deepen(self._chosen(pipeline, recall), _checked(k))
-        return self._search(query, k, chosen, allowed, None, timings_ms, begin, threads)
+        return self._search(query, k, chosen, allowed, timings_ms, begin, threads)
 
     def run(
         self,
@@ -118,9 +118,8 @@ class Searcher:
         allowed = self.snapshot.allowed(condition)
         rankings: dict[str, Ranking] = {}
         for query, prepared, nearest in self._prepared(queries, leaves(chosen), allowed, threads):
-            begin = time.perf_counter()
-            result = self._search(prepared, k, chosen, allowed, nearest, {}, begin, threads)
-            rankings[query.query_id] = result.ranking
+            execution = self._execution(prepared, allowed, nearest, {}, threads)
+            rankings[query.query_id] = execution.rank(chosen, k)
             if progress is not None:
                 progress(1)
         return Run(rankings, name=_run_name(asked))
@@ -192,7 +191,6 @@ class Searcher:
         k: int,
         pipeline: Pipeline,
         allowed: NDArray[np.bool_],
-        nearest: Nearest | None,
         timings_ms: dict[str, float],
         begin: float,
         threads: int | None = None,
@@ -205,7 +203,7 @@ class Searcher:
                         self._judges(leaf.model)
             with timed(timings_ms, "encode"):
                 _ = query.vectors
-        execution = self._execution(query, allowed, nearest, timings_ms, threads)
+        execution = self._execution(query, allowed, None, timings_ms, threads)
         ranking = execution.rank(pipeline, k)
         with timed(timings_ms, "fetch"):
             ids = [hit.doc_id for hit in ranking]
