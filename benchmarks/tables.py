@@ -500,6 +500,24 @@ def similarity() -> list[str]:
     return lines
 
 
+def graph_speed() -> list[str]:
+    record = load("graph-speed")
+    lines = [
+        "**A graph of vectors** beside comparing all, or their signs first: the ten nearest of real passages' vectors",
+        f"and of others like them, one thread; built on two ({note('graph_speed.py', record)}, {record['machine']}).",
+        "",
+        "| vectors | | p50 | p95 | recall@10 | bytes a vector | built in |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size, ways in record["results"].items():
+        for name, found in ways.items():
+            lines.append(
+                f"| {size} | {name} | {found['p50_ms']:.2f} ms | {found['p95_ms']:.2f} ms | {found['recall@10']:.3f}"
+                f" | {found['bytes a vector']:.0f} | {found['built in, s']:.0f} s |"
+            )
+    return lines
+
+
 def token_storage() -> list[str]:
     record = load("token-storage")
     means = record["results"]["mean of the unseen"]
@@ -531,8 +549,9 @@ def token_storage() -> list[str]:
 def measured() -> list[list[str]]:
     """Make the tables of what has been measured so far of kernels, judges and trainings."""
     parts = {
-        "kernels": kernels, "scale": scale, "growth": growth, "stacks": stacks, "judges": judges,
-        "token-storage": token_storage, "distillation-bi-encoder": distillation, "pair-training": pair_training,
+        "kernels": kernels, "scale": scale, "growth": growth, "graph-speed": graph_speed,
+        "token-storage": token_storage, "stacks": stacks, "judges": judges,
+        "distillation-bi-encoder": distillation, "pair-training": pair_training,
     }  # fmt: skip
     return [
         part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
