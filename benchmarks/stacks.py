@@ -6,8 +6,9 @@ Each stack indexes the same documents and answers the set's test queries one at 
 encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Shortlist's stacks are
 pipelines on one collection with the models that come along; sentence-transformers, faiss and txtai encode with the
 model that these started from, in float32. The CrossEncoder has the shape of Shortlist's judge and a head that knows
-nothing, which costs it no time: its quality is not given. Memory is what the process takes at most, files that are
-mapped aside; bytes are those of what it wrote.
+nothing, which costs it no time: its quality is not given. Memory is what a process takes at most, files that are
+mapped aside: of Shortlist and of faiss one that searches what another has built, of the others one that does both.
+Bytes are those of what was written.
 """
 
 from __future__ import annotations
@@ -94,10 +95,13 @@ def with_faiss(docs: Documents, place: Path, *, rerank: bool = False) -> Search:
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
     encoder = SentenceTransformer(str(MODEL), device="cpu")
-    vectors = encoder.encode([text for _, text in docs], batch_size=32, normalize_embeddings=True)
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    faiss.write_index(index, str(place))
+    if place.exists():
+        index = faiss.read_index(str(place))
+    else:
+        vectors = encoder.encode([text for _, text in docs], batch_size=32, normalize_embeddings=True)
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        faiss.write_index(index, str(place))
     judge = _cross_encoder() if rerank else None
 
     def search(query: str) -> list[tuple[str, float]]:
@@ -136,8 +140,11 @@ def with_shortlist(docs: Documents, place: Path, pipeline: str) -> Search:
     from shortlist.types import Query
 
     threads = int(os.environ["OMP_NUM_THREADS"])
-    collection = Collection.create(place)
-    collection.add([Document(doc_id, text) for doc_id, text in docs], threads=threads)
+    if place.exists():
+        collection = Collection.open(place)
+    else:
+        collection = Collection.create(place)
+        collection.add([Document(doc_id, text) for doc_id, text in docs], threads=threads)
 
     def search(query: str) -> list[tuple[str, float]]:
         (found,) = collection.run_all([Query("", query)], [pipeline], DEPTH, threads=threads)
@@ -160,36 +167,42 @@ STACKS: dict[str, Callable[[Documents, Path], Search]] = {
 UNJUDGED = "sentence-transformers + faiss + CrossEncoder on 50"
 
 
-def measure(name: str, folder: Path) -> dict[str, object]:
-    """Build and search with one stack, in this process."""
+def built_as(name: str) -> str | None:
+    """Name what several stacks search, once one of them has built it; ``None`` if a stack builds for itself."""
+    return next(
+        (kind for kind in ("shortlist", "sentence-transformers + faiss") if name.startswith(kind)), None
+    )
+
+
+def measure(name: str, folder: Path, place: Path) -> dict[str, object]:
+    """Build and search with one stack, in this process; what another has built at ``place`` is searched as it is."""
     from shortlist.evaluation.judged import find_split, read_judged
     from shortlist.measures.ranking import by_query, nDCG
     from shortlist.types import Ranking, Run
 
     docs = documents(folder)
     judged = read_judged(folder / "queries.jsonl", find_split(folder, "test"))
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary) / "index"
+    was_there = place.exists()
+    begin = time.perf_counter()
+    search = STACKS[name](docs, place)
+    built = time.perf_counter() - begin
+    for query in judged.queries[:5]:
+        search(query.text)
+    rankings, seconds = {}, []
+    for query in judged.queries[: TIMED if name == UNJUDGED else None]:
         begin = time.perf_counter()
-        search = STACKS[name](docs, place)
-        built = time.perf_counter() - begin
-        for query in judged.queries[:5]:
-            search(query.text)
-        rankings, seconds = {}, []
-        for query in judged.queries[: TIMED if name == UNJUDGED else None]:
-            begin = time.perf_counter()
-            hits = search(query.text)
-            seconds.append(time.perf_counter() - begin)
-            rankings[query.query_id] = Ranking.of(list(dict(hits).items()))
-        files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]
-        values = {} if name == UNJUDGED else by_query(nDCG @ 10, Run(rankings), judged.qrels)
-        return {
-            "build, s": round(built, 1),
-            **summary(seconds[:TIMED]),
-            "nDCG@10": round(sum(values.values()) / len(values), 4) if values else None,
-            "memory": _most_memory(),
-            "bytes": sum(one.stat().st_size for one in files),
-        }
+        hits = search(query.text)
+        seconds.append(time.perf_counter() - begin)
+        rankings[query.query_id] = Ranking.of(list(dict(hits).items()))
+    files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]
+    values = {} if name == UNJUDGED else by_query(nDCG @ 10, Run(rankings), judged.qrels)
+    return {
+        "build, s": None if was_there else round(built, 1),
+        **summary(seconds[:TIMED]),
+        "nDCG@10": round(sum(values.values()) / len(values), 4) if values else None,
+        "memory": _most_memory(),
+        "bytes": sum(one.stat().st_size for one in files),
+    }
 
 
 def _most_memory() -> int:
@@ -207,22 +220,32 @@ def main() -> None:
     parser.add_argument("--set", default="nfcorpus")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stack", choices=STACKS, help=argparse.SUPPRESS)
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     folder = data_folder(given.data, parser) / "retrieval" / given.set
     if given.stack:
-        print(json.dumps(measure(given.stack, folder)))
+        print(json.dumps(measure(given.stack, folder, given.place)))
         return
-    results: dict[str, object] = {}
+    results: dict[str, dict[str, object]] = {}
     environment = os.environ | {"OMP_NUM_THREADS": str(given.threads), "OPENBLAS_NUM_THREADS": "1"}
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    for name in STACKS:
-        command = [sys.executable, __file__, "--data", str(given.data), "--set", given.set, "--stack", name]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if ran.returncode:
-            print(f"{name}: failed\n{ran.stderr[-2000:]}", file=sys.stderr)
-            continue
-        results[name] = json.loads(ran.stdout.splitlines()[-1])
-        print(name, results[name], flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in STACKS:
+            shared = built_as(name)
+            place = Path(temporary) / (shared or name)
+            command = [sys.executable, __file__, "--data", str(given.data), "--set", given.set]
+            command += ["--stack", name, "--place", str(place)]
+
+            def run(command: Sequence[str] = command) -> dict[str, object]:
+                ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+                found: dict[str, object] = json.loads(ran.stdout.splitlines()[-1])
+                return found
+
+            built = run()["build, s"] if shared and not place.exists() else None
+            results[name] = run()
+            if built is not None:
+                results[name]["build, s"] = built
+            print(name, results[name], flush=True)
     write_results(
         "stacks",
         {"set": given.set, "threads": given.threads, "stacks": results},

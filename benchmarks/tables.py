@@ -209,9 +209,10 @@ def stacks() -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in about["stacks"].items():
+        built = "" if found["build, s"] is None else f"{found['build, s']:.0f} s"
         quality = "" if found["nDCG@10"] is None else f"{found['nDCG@10']:.3f}"
         lines.append(
-            f"| {name} | {quality} | {found['p50_ms']:.1f} ms | {found['p95_ms']:.1f} ms | {found['build, s']:.0f} s |"
+            f"| {name} | {quality} | {found['p50_ms']:.1f} ms | {found['p95_ms']:.1f} ms | {built} |"
             f" {found['memory'] / 1e6:,.0f} MB | {found['bytes'] / 1e6:,.1f} MB |"
         )
     return lines

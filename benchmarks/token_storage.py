@@ -9,36 +9,69 @@ Cranfield, CISI and MED are of kinds that no model was trained on.
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from measuring import arguments, data_folder, write_results
 
+from shortlist import Collection
+from shortlist.collection import Store
+from shortlist.collection.segment_data import merge_segments
 from shortlist.evaluation.checks import check_judgements
 from shortlist.evaluation.comparison import all_documents, judged_runs
 from shortlist.evaluation.judged import find_split, read_judged
 from shortlist.evaluation.sources import opened
 from shortlist.measures.ranking import by_query, nDCG
 from shortlist.measures.statistics import bootstrap_mean
+from shortlist.scoring import encode_tokens
 from shortlist.search import parse
 
 SETS = {"squad_dev": "heldout", "nfcorpus": "test", "cranfield": "test", "cisi": "test", "med": "test"}
 UNSEEN = tuple(SETS)[1:]
 KINDS = {
-    "int8": {},
-    "4 bits": {"token_bits": 4},
-    "2 bits": {"token_bits": 2},
-    "joined by 2": {"token_pooling": 2},
-    "joined by 2, 4 bits": {"token_pooling": 2, "token_bits": 4},
+    "int8": (1, 8),
+    "4 bits": (1, 4),
+    "2 bits": (1, 2),
+    "joined by 2": (2, 8),
+    "joined by 2, 4 bits": (2, 4),
 }
+"""How many tokens are joined into one, and how many bits a component has."""
 TOP = 10
 RESAMPLES = 10_000
 
 
-def found_in(folder: Path, options: dict[str, int]) -> tuple[np.ndarray, list[set[str]], dict[str, float]]:
+def indexed(folder: Path, temporary: Path) -> dict[str, Path]:
+    """Index a set for each way to join tokens, and copy that with tokens in fewer bits: as indexing gives them."""
+    places = {}
+    for kind, (joined, bits) in KINDS.items():
+        places[kind] = temporary / kind
+        if bits == 8:
+            with opened(folder, keep=places[kind], token_pooling=joined) as (collection, _):
+                collection.compact()
+        else:
+            (whole,) = [other for other, options in KINDS.items() if options == (joined, 8)]
+            recode(places[whole], places[kind], bits)
+    return places
+
+
+def recode(whole: Path, place: Path, bits: int) -> None:
+    """Copy a collection of one segment; its token vectors become codes."""
+    store = Store(whole)
+    settings = replace(store.settings, token_bits=bits)
+    codes = settings.token_codes
+    assert codes is not None
+    with store.snapshot() as snapshot, Store.create(place, settings).writer() as writer:
+        data = merge_segments(snapshot.segments, snapshot.live_by_segment())
+        coded = (views._replace(tokens=encode_tokens(views.tokens, codes)) for views in data.views)
+        writer.add(replace(data, views=coded, token_codes=codes))
+
+
+def found_in(folder: Path, place: Path) -> tuple[np.ndarray, list[set[str]], dict[str, float]]:
     """Give each query's nDCG@10 and ten best, and what token vectors take."""
     judged = read_judged(folder / "queries.jsonl", find_split(folder, SETS[folder.name]))
-    with opened(folder, **options) as (collection, _):  # type: ignore[arg-type]
+    with Collection.open(place) as collection:
         checked = check_judgements(all_documents(collection), judged)
         (found,) = judged_runs(collection, checked, [parse("late")], [nDCG @ TOP])
         info = collection.info()
@@ -61,7 +94,11 @@ def main() -> None:
     results: dict[str, object] = {}
     differences: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
     for name in given.sets:
-        of_kind = {kind: found_in(data / "retrieval" / name, options) for kind, options in KINDS.items()}
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = data / "retrieval" / name
+            of_kind = {
+                kind: found_in(folder, place) for kind, place in indexed(folder, Path(temporary)).items()
+            }
         base, best, _ = of_kind["int8"]
         results[name] = {"queries": len(base)}
         for kind, (values, its_best, size) in of_kind.items():
