@@ -102,8 +102,8 @@ void maxsim(const Kernels& kernels) {
 
 void maxsim_of_codes(const Kernels& kernels) {
   const std::size_t queries = below(40), dimensions = 1 + below(150), passages = below(12);
-  const shortlist::Codes codes{dimensions, below(2) ? 4 : 2, 302.9};
-  const std::size_t width = codes.width(), code_bits = static_cast<std::size_t>(codes.bits);
+  const std::size_t code_bits = below(2) ? 4 : 2, width = (dimensions * code_bits + 7) / 8;
+  const shortlist::Codes codes{dimensions, width, static_cast<int>(code_bits), 302.9};
   const auto places = offsets(passages, 0, 30);
   const auto query = drawn<std::int8_t>(queries * dimensions);
   const auto rows = drawn<std::uint8_t>(static_cast<std::size_t>(places[passages]) * width);

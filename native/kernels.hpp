@@ -38,11 +38,9 @@ struct Packed {
 // Tokens that lie in 4 or 2 bits a component: component d of `dimensions` in byte d % width of a token's, at bit
 // bits * (d / width). Each code stands for a level; a token's levels are lengthened to `length`. See scoring/codes.py.
 struct Codes {
-  std::size_t dimensions;
+  std::size_t dimensions, width;
   int bits;
   double length;
-
-  std::size_t width() const { return (dimensions * static_cast<std::size_t>(bits) + 7) / 8; }
 };
 
 // Passages whose tokens lie one after the other: passage p has the rows offsets[p] to offsets[p + 1] of tokens, which

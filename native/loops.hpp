@@ -72,7 +72,7 @@ alignas(16) constexpr std::int8_t levels_of_2_bits[16] = {-125, -38, 38, 125};
 
 // Give the levels of a token, [dimensions] rounded up to whole bytes of codes, and what its products are multiplied by.
 inline float read_codes(const Codes& codes, const std::uint8_t* row, std::int8_t* levels) {
-  const std::size_t width = codes.width();
+  const std::size_t width = codes.width;
   const std::int8_t* table = codes.bits == 4 ? levels_of_4_bits : levels_of_2_bits;
   const auto mask = static_cast<std::uint8_t>((1 << codes.bits) - 1);
   for (int shift = 0; shift < 8; shift += codes.bits, levels += width) {
@@ -122,7 +122,7 @@ void maxsim(const Packed& query, const double* weights, Ragged passages, std::si
   constexpr std::size_t R = Simd::tokens;
   const Codes* codes = passages.codes;
   const std::size_t dimensions = query.dimensions, words = words_of(dimensions);
-  const std::size_t row_bytes = codes ? codes->width() : dimensions;
+  const std::size_t row_bytes = codes ? codes->width : dimensions;
   const Buffer scratch(4 * (R * words + query.stride));
   const Buffer decoded(codes ? 8 * row_bytes : 0);
   auto* levels = reinterpret_cast<std::int8_t*>(decoded.words);
@@ -165,11 +165,13 @@ void maxsim(const Packed& query, const double* weights, Ragged passages, std::si
     }
     double total = 0;
     for (std::size_t q = 0; q < query.count; ++q) {  // in this order, unfused: as the reference adds
-      double product = best[q] - excess(query)[q];
+      double product;
       if (codes) {
         float lengthened;
         std::memcpy(&lengthened, best + q, 4);
         product = lengthened;
+      } else {
+        product = best[q] - excess(query)[q];
       }
       total += weights ? product * weights[q] : product;
     }

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -97,8 +98,10 @@ class Native {
                               double length, std::optional<In<double, 1>> weights, std::size_t threads) const {
     check_dimensions(query.shape(1), query.shape(1));
     require(bits == 4 || bits == 2, "codes must have 4 or 2 bits");
-    const shortlist::Codes codes{query.shape(1), bits, length};
-    require(rows.shape(1) == codes.width(), "rows must be as wide as codes of the query's dimensions");
+    require(std::isfinite(length) && length > 0, "vectors must have a length");
+    const std::size_t width = (query.shape(1) * static_cast<std::size_t>(bits) + 7) / 8;
+    const shortlist::Codes codes{query.shape(1), width, bits, length};
+    require(rows.shape(1) == width, "rows must be as wide as codes of the query's dimensions");
     check_offsets(offsets, rows.shape(0), "offsets must ascend from 0 to the number of tokens");
     return scores_of(query, {reinterpret_cast<const std::int8_t*>(rows.data()), offsets.data(), &codes},
                   offsets.size() - 1, weights, threads);

@@ -5,6 +5,7 @@
 FOLDER has train/question_passage.jsonl and train/arxiv_title_abstract.jsonl (query, passage, source). A fifth of
 SQuAD's training articles is left out: recipes/choose.py tries weights on their questions. Whole articles, as what was
 learned of an article's other paragraphs would flatter what is chosen on these. Test queries are in other files.
+With ``--only`` the pairs are all the others of some sources, or as many of them as ``--most`` says.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from shortlist.train.examples import Example, read_examples, write_examples
@@ -28,11 +30,17 @@ def is_held_out(title: str) -> bool:
     return hashlib.sha256(title.strip().encode()).digest()[0] < 51
 
 
+def pairs_of(data: Path) -> Iterator[Example]:
+    """Give all pairs that may be learned from."""
+    for name in FILES:
+        for pair in read_examples(data / "train" / name):
+            if pair.source != "squad_dev" or not is_held_out(pair.passage.partition("\n")[0]):
+                yield pair
+
+
 def some_of(data: Path, sources: list[str], most: int | None) -> list[Example]:
     """Draw pairs of some sources, each as often as it has them."""
-    found = [
-        pair for name in FILES for pair in read_examples(data / "train" / name) if pair.source in sources
-    ]
+    found = [pair for pair in pairs_of(data) if pair.source in sources]
     if missing := set(sources) - {pair.source for pair in found}:
         raise SystemExit(f"{data}: no pair of {', '.join(sorted(missing))}")
     random.Random(0).shuffle(found)
@@ -49,12 +57,11 @@ def main() -> None:
     if given.only:
         print(f"{write_examples(given.output, some_of(given.data, given.only, given.most)):,} pairs")
         return
+    if given.most is not None:
+        parser.error("--most is of --only")
     by_source: dict[str, list[Example]] = defaultdict(list)
-    for name in FILES:
-        for pair in read_examples(given.data / "train" / name):
-            if pair.source == "squad_dev" and is_held_out(pair.passage.partition("\n")[0]):
-                continue
-            by_source[pair.source].append(pair)
+    for pair in pairs_of(given.data):
+        by_source[pair.source].append(pair)
     draw = random.Random(0)
     drawn: list[Example] = []
     for source, count in DRAWN.items():

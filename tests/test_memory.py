@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shortlist import Collection, CollectionError, Document, ShortlistError
+from shortlist import Collection, CollectionError, DataError, Document, ShortlistError
 from shortlist.collection import Store, sign_bits
 from shortlist.indexing import indexer
 from shortlist.memory import PROGRAM_BYTES, as_bytes
@@ -83,16 +83,28 @@ def test_segments_are_not_joined_in_less_than_it_takes(tmp_path: Path) -> None:
 
 
 def test_commits_are_as_small_as_the_limit_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer, "LEAST_CHARACTERS", 60)
-    room = PROGRAM_BYTES + indexer.ENCODING_BYTES + 100 * indexer.BYTES_A_CHARACTER
+    monkeypatch.setattr(indexer, "LEAST_BYTES", 60)
+    monkeypatch.setattr(indexer, "BYTES_AN_ID", 0)
+    monkeypatch.setattr(indexer, "BYTES_A_BYTE", 10_000)  # so that the few ids that are there don't count
+    room = PROGRAM_BYTES + indexer.ENCODING_BYTES + 100 * indexer.BYTES_A_BYTE + 9_000
     few = [Document(str(number), "x" * 40) for number in range(5)]
     with Collection.create(tmp_path / "c", memory=room) as collection:
         report = collection.add([*few, Document("long", "x" * 101), Document("last", "x" * 100)])
         assert (report.added, report.commits, report.rejected) == (6, 4, 1)
-        assert "id 'long' needs about 380 MB of memory" in str(report.problems[0])
+        assert "id 'long' needs about 381 MB of memory" in str(report.problems[0])
         assert collection.info().documents == 6
-    with Collection.create(tmp_path / "d", memory=room - 41 * indexer.BYTES_A_CHARACTER) as collection:
-        with pytest.raises(CollectionError, match="adding documents needs about 380 MB of memory") as refused:
+        with pytest.raises(DataError, match="1 bad of 2 records; nothing was committed"):
+            collection.add([Document("other", "é" * 50), Document("umlauts", "é" * 51)], strict=True)
+        again = collection.add([Document("0", "y" * 40), Document("0", "x" * 101)])
+        assert (again.replaced, again.duplicates, again.rejected) == (1, 0, 1)
+        assert collection.info().documents == 6
+    monkeypatch.setattr(indexer, "BYTES_AN_ID", 150_000)
+    with Collection.create(tmp_path / "e", memory=room) as collection:
+        with pytest.raises(CollectionError, match="adding documents needs about 381 MB"):
+            collection.add(few)
+        assert collection.info().documents == 2  # the ids of more are too many
+    with Collection.create(tmp_path / "d", memory=room - 41 * indexer.BYTES_A_BYTE) as collection:
+        with pytest.raises(CollectionError, match="adding documents needs about 381 MB of memory") as refused:
             collection.add(few)
         assert "raise the limit" in refused.value.hint
         assert collection.info().documents == 0

@@ -255,9 +255,9 @@ class Collection:
     ) -> Collection:
         """Open a collection; ``model`` says where its model is now, if it moved.
 
-        ``memory`` (``"500MB"``, or a number of bytes) is about what searches, and joining segments, may take: text
-        vectors that would not fit are then read for every search, segments that would not fit are not joined, and what
-        can't be done in so little is refused with an estimate.
+        ``memory`` (``"500MB"``, or a number of bytes) is about what searching, adding and joining segments may take:
+        text vectors that would not fit are then read for every search, commits are smaller, segments that would not fit
+        are not joined, and what can't be done in so little is refused with an estimate.
 
         Raises:
             CollectionNotFoundError: there is no collection at ``path``.
@@ -327,6 +327,7 @@ class Collection:
         Raises:
             DataError: the source can't be read; or, with ``strict``, a record is bad.
             CollectionBusyError: another process is writing.
+            CollectionError: the limit of memory is too low.
         """
         source = open_source(documents)
         self._let_go()

@@ -52,7 +52,11 @@ def test_negatives_then_a_judge_by_a_recipe(
     shutil.copyfile(TOKENIZER, base / "tokenizer.json")
     recipe.write_text(RECIPE, encoding="utf-8")
     command = ["train", "cross-encoder", str(recipe), "-o", str(tmp_path / "judge"), "--base", str(base)]
-    assert main(command) == 0
+    assert main([*command, "--memory", "20MB"]) == 1
+    refused = capsys.readouterr().err
+    assert "a step with 1 of the examples at once needs about" in refused
+    assert "the limit is 20.0 MB" in refused
+    assert main([*command, "--memory", "64GB"]) == 0
     captured = capsys.readouterr()
     assert "8 examples, 3 steps" in captured.err
     assert "add 0.5 of it to that stage's score" in captured.err

@@ -19,6 +19,7 @@ from shortlist.collection.vector_graph import (
 )
 from shortlist.memory import PROGRAM_BYTES
 from shortlist.scoring import dot_products
+from shortlist.search.scorers import vectors as vectors_scorer
 from tests.collection.test_sign_bits import vectors
 from tests.search.corpus import QUERIES, documents
 
@@ -31,6 +32,7 @@ GRAPH = VectorGraph(BUILT, len(DENSE), DENSE.shape[1], "here")
 def small_segments_have_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_graph, "GRAPH_FROM_PASSAGES", 10)
     monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 10)
+    monkeypatch.setattr(vectors_scorer, "GRAPH_SHARE", 1)
 
 
 @pytest.mark.parametrize("recall", [0.8, 0.98])
@@ -50,7 +52,7 @@ def test_it_finds_the_share_that_is_asked_for(k: int, recall: float) -> None:
 
 def test_it_looks_harder_for_more_documents_and_for_a_higher_recall() -> None:
     found = np.linspace(60, 95, len(EFFORTS)).astype(np.int32)[:, None]
-    graph = VectorGraph(BuiltGraph(BUILT.data, found), 3000, 96, "")
+    graph = VectorGraph(BuiltGraph(BUILT.data, BUILT.efforts, found), 3000, 96, "")
     assert graph.effort(10, 0.6) == MARGIN * EFFORTS[0]
     assert graph.effort(10, 0.61) == MARGIN * EFFORTS[1]
     assert graph.effort(3 * NEIGHBOURS, 0.61) == MARGIN * max(3 * EFFORTS[1], 3 * NEIGHBOURS)
@@ -66,7 +68,7 @@ def test_few_vectors_are_all_found(count: int) -> None:
 @pytest.mark.parametrize("size", [0, 10, 1000])
 def test_what_is_no_graph_of_the_vectors_is_refused(size: int) -> None:
     with pytest.raises(CollectionDamagedError, match="here: its graph is not one of its vectors"):
-        VectorGraph(BuiltGraph(BUILT.data[:size].copy(), BUILT.found), len(DENSE), DENSE.shape[1], "here")
+        VectorGraph(BuiltGraph(BUILT.data[:size].copy(), *BUILT[1:]), len(DENSE), DENSE.shape[1], "here")
     with pytest.raises(CollectionDamagedError):
         VectorGraph(BUILT, len(DENSE) + 1, DENSE.shape[1], "here")
 
@@ -110,7 +112,7 @@ def test_a_collection_finds_with_it_what_it_finds_without(
             for k in (1, 10, 100):
                 assert found(collection, query, 0.9, k) == found(collection, query, 1, k)
         assert len(asked) >= 2 * 3 * len(QUERIES)  # of two segments
-        assert max(asked) > 100  # of one document's many passages more had to be asked for
+        assert max(asked) > len(corpus())  # of one document's many passages more had to be asked for
         asked.clear()
         assert found(collection, "salt", 0.9, condition='topic = "sky"')
         assert not asked  # behind a filter all is compared
@@ -142,10 +144,37 @@ def test_it_is_made_anew_when_segments_are_joined_and_repaired(path: Path) -> No
 def test_it_stays_on_the_disk_where_memory_is_short(path: Path) -> None:
     with Store(path).snapshot() as snapshot:
         kept = sum(segment.kept_bytes for segment in snapshot.segments)
-    with Collection.open(path, memory=PROGRAM_BYTES + kept) as collection:
-        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
-        with collection._searching() as searcher:
-            assert all("vector_graph" not in vars(segment) for segment in searcher.snapshot.segments)
+        vectors = sum(segment.sizes["dense"] for segment in snapshot.segments)
+        graphs = sum(segment.sizes["dense_graph"] for segment in snapshot.segments)
+    for more, keeps in ((0, (False, False)), (vectors, (True, False)), (vectors + graphs, (True, True))):
+        with Collection.open(path, memory=PROGRAM_BYTES + kept + more) as collection:
+            assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
+            with collection._searching() as searcher:
+                for segment in searcher.snapshot.segments:
+                    assert (segment.keeps_vectors, segment.keeps_graph) == keeps
+                    assert ("vector_graph" in vars(segment)) == keeps[1]
+
+
+@pytest.mark.parametrize("kind", ["dead", "same"])
+def test_where_it_leads_to_too_little_all_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Nine of ten documents are dead, or all have the same vector."""
+    monkeypatch.setattr(vectors_scorer, "GRAPH_SHARE", 4)
+    documents = [
+        Document(str(n), "salt" if kind == "same" else f"about {n} grains of salt") for n in range(400)
+    ]
+    with Collection.create(tmp_path / "c", hnsw=True, token_vectors=False) as collection:
+        collection.add(documents)
+        if kind == "dead":
+            best = [doc_id for doc_id, _ in found(collection, "about 7 grains of salt", 1, 360)]
+            collection.delete(best)
+        for k in (1, 10, 40):
+            ours = found(collection, "about 7 grains of salt", 0.9, k)
+            assert len(ours) == k
+            assert [score for _, score in ours] == [
+                s for _, s in found(collection, "about 7 grains of salt", 1, k)
+            ]
 
 
 def test_without_usearch_signs_are_compared_and_nothing_is_added(
@@ -156,6 +185,8 @@ def test_without_usearch_signs_are_compared_and_nothing_is_added(
     with Collection.open(path) as collection:
         assert found(collection, "salt", 0.9) == found(collection, "salt", 1)
         before = collection.info().documents
+        with pytest.raises(CollectionError, match="usearch"):
+            collection.compact()
         with pytest.raises(CollectionError, match="usearch, which is not installed") as refused:
             collection.add([Document("new", "salt")])
         assert "shortlist[hnsw]" in refused.value.hint
@@ -164,3 +195,11 @@ def test_without_usearch_signs_are_compared_and_nothing_is_added(
     with pytest.raises(CollectionError, match="usearch"):
         Collection.create(path.parent / "other", hnsw=True)
     assert not (path.parent / "other").exists()
+    first = min((path / "segments").iterdir())
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2] ^= 255
+    first.write_bytes(content)
+    assert Collection.repair(path).segments == 1  # without a graph, rather than not at all
+    with Collection.open(path) as collection:
+        assert collection.check(deep=True) == []
+        assert found(collection, "salt", 0.9) == found(collection, "salt", 1)

@@ -72,6 +72,34 @@ def test_nearly_all_of_the_best_are_found_and_their_scores_are_exact(built: Coll
     assert np.mean(shares) >= 0.97
 
 
+@pytest.mark.parametrize(("bits", "pooling"), [(4, 1), (2, 1), (4, 2)])
+def test_tokens_in_few_bits_have_lists_too(tmp_path: Path, bits: int, pooling: int) -> None:
+    with Collection.create(tmp_path / "c", token_bits=bits, token_pooling=pooling) as made:
+        made.add(many()[:300])
+        made.add(many()[300:])
+        made.compact()
+        assert made.check(deep=True) == []
+        assert made.info().size_bytes["token_list_passages"] > 0
+        shares = []
+        for query in QUERIES[:6]:
+            exact, ours = (dict(found(made, query, stage)) for stage in (EXACT, LATE))
+            assert all(score == exact[doc_id] for doc_id, score in ours.items() if doc_id in exact)
+            shares.append(len(exact.keys() & ours.keys()) / max(1, len(exact)))
+        assert np.mean(shares) >= 0.95
+
+
+def test_a_run_reads_no_documents(built: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [Query(str(number), query) for number, query in enumerate(QUERIES[:3])]
+    expected = [built.search(query.text, 10, pipeline="hybrid+late").ranking for query in asked]
+
+    def read(*_: object) -> object:
+        raise AssertionError("a document was read")
+
+    monkeypatch.setattr("shortlist.collection.segment.Segment.document_bytes", read)
+    run = built.run(asked, 10, pipeline="hybrid+late")
+    assert [run.rankings[query.query_id] for query in asked] == expected
+
+
 def test_not_all_are_read(built: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     whole = late.LateScorer._score_passages

@@ -27,7 +27,7 @@ _SOURCE_HELP = (
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
 _MEMORY_HELP = "index, search and join segments in about so much memory: 500MB, 4GB (default: no limit)"
-_TRAINING_MEMORY_HELP = "work on as many examples at once as fit into so much memory: 4GB (default: no limit)"
+_TRAINING_MEMORY_HELP = "keep to so much memory, or refuse and say how much it takes: 4GB (default: no limit)"
 _LABELLED_HELP = (
     "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
 )

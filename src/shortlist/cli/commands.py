@@ -288,9 +288,10 @@ def _info(arguments: argparse.Namespace) -> None:
     )
     print(f"documents    {info.documents:,} in generation {info.generation}{waiting}")
     pooled = f", pooled by {info.token_pooling}" if info.token_pooling > 1 else ""
+    graph = "; graphs of large segments' vectors" if info.hnsw else ""
     coded = f", {info.token_bits} bits a component" if info.token_bits < 8 else ""
     vectors = f"{info.token_vectors:,} token vectors{pooled}{coded}"
-    print(f"passages     {info.passages:,}; {vectors}; {counted(info.segments, 'segment')}")
+    print(f"passages     {info.passages:,}; {vectors}; {counted(info.segments, 'segment')}{graph}")
     print(f"size         {size(total)}, {total / max(1, info.documents):,.0f} bytes a document")
     for name, value in sorted(info.size_bytes.items(), key=lambda item: -item[1])[:4]:
         print(f"             {size(value):>9}  {name}")

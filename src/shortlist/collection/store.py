@@ -201,8 +201,11 @@ class Writer:
 
         Raises:
             CollectionStorageError: the disk has no room for the new segment beside the old ones.
-            CollectionError: joining them would take more memory than the limit.
+            CollectionError: joining them would take more memory than the limit, or there is nothing to make a graph
+                with that was asked for.
         """
+        if self._settings.hnsw:
+            require_usearch()
         return self._merge(lambda entries: slice(0, len(entries)))
 
     def replace_segment(self, number: int, data: SegmentData) -> None:

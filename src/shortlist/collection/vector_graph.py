@@ -1,7 +1,7 @@
 """A graph of a segment's text vectors that leads from near to nearer: HNSW, by usearch, where it was asked for.
 
-Signs (`sign_bits`) read an eighth of all vectors, which is the faster way up to some two millions; a graph reads some
-hundreds of them, however many there are, takes half as much memory again as the vectors, and minutes to build.
+Signs (`sign_bits`) read an eighth of all vectors' bytes; a graph reads some hundreds of vectors, however many there
+are. It has a copy of them, so that it takes 1.4 times their memory again, and it takes minutes to build.
 How hard to look is measured for each segment, as it is for signs. What a graph finds is compared exactly.
 
 Source: Malkov and Yashunin 2018.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.collection.array_file import REPAIR
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.scoring import best_products
 
@@ -46,12 +47,13 @@ MARGIN = 2
 
 
 class BuiltGraph(NamedTuple):
-    """Hold a graph as usearch writes it, and how many of their neighbours samples find: ``found [efforts, samples]``.
+    """Hold a graph as usearch writes it, and how many of their neighbours samples find with how much effort.
 
-    A sample is its own first neighbour.
+    They are ``efforts [E]``, ascending, and ``found [E, samples]``. A sample is its own first neighbour.
     """
 
     data: NDArray[np.uint8]
+    efforts: NDArray[np.int32]
     found: NDArray[np.int32]
 
 
@@ -99,7 +101,7 @@ def build_graph(dense: NDArray[np.int8], threads: int = 1) -> BuiltGraph:
             row[place] = np.isin(best, _nearest(index, dense[sample], neighbours, effort)).sum()
     written = index.save()
     assert written is not None  # it is where it is given no path
-    return BuiltGraph(np.frombuffer(written, np.uint8), found)
+    return BuiltGraph(np.frombuffer(written, np.uint8), np.array(EFFORTS, np.int32), found)
 
 
 class VectorGraph:
@@ -112,9 +114,11 @@ class VectorGraph:
     def __init__(self, built: BuiltGraph, passages: int, dimensions: int, where: str) -> None:
         from usearch.index import Index
 
-        self._data, found = built
-        if found.ndim != 2 or len(found) != len(EFFORTS) or not found.size:
-            raise CollectionDamagedError(f"{where}: what was measured of its graph is of another shape")
+        self._data, self._efforts, found = built
+        if found.ndim != 2 or self._efforts.shape != found.shape[:1] or not found.size:
+            raise CollectionDamagedError(
+                f"{where}: what was measured of its graph is of another shape", hint=REPAIR
+            )
         self._recalls = found.mean(axis=1) / min(NEIGHBOURS, passages)
         self._lock = Lock()  # how hard to look is set for the whole index
         try:
@@ -122,7 +126,10 @@ class VectorGraph:
         except (ValueError, RuntimeError):
             index = None
         if index is None or (len(index), index.ndim) != (passages, dimensions):
-            raise CollectionDamagedError(f"{where}: its graph is not one of its vectors")
+            raise CollectionDamagedError(
+                f"{where}: its graph is not one of its vectors, or this version of usearch can't read it",
+                hint=REPAIR,
+            )
         self._index = index
 
     def __len__(self) -> int:
@@ -133,7 +140,7 @@ class VectorGraph:
         enough = np.flatnonzero(self._recalls >= recall)
         if not len(enough):
             return None
-        return int(MARGIN * max(EFFORTS[enough[0]] * max(1.0, k / NEIGHBOURS), k))
+        return int(MARGIN * max(self._efforts[enough[0]] * max(1.0, k / NEIGHBOURS), k))
 
     def nearest(self, vector: NDArray[np.int8], k: int, effort: int) -> NDArray[np.int64]:
         """Give ``k`` passages that are near to a query's vector ``[H]``, ascending; fewer if there are no more."""

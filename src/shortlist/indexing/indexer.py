@@ -21,8 +21,9 @@ DOCUMENTS_A_COMMIT = 5000
 WHOLE_COMMIT = 1000  # documents that are never divided, however long they are
 CHARACTERS_A_COMMIT = 32_000_000  # of more documents than that: a commit should not take an hour
 ENCODING_BYTES = 160_000_000  # beside the program: batches in the encoder, vectors on their way to the disk
-BYTES_A_CHARACTER = 12  # of a commit's documents: their text, passages and postings
-LEAST_CHARACTERS = 1_000_000  # that a limit of memory must leave room for
+BYTES_A_BYTE = 12  # of a commit's documents, as UTF-8: their text, passages and postings
+BYTES_AN_ID = 250  # of a record that was read: ids may not come twice
+LEAST_BYTES = 1_000_000  # that a limit of memory must leave room for
 MAX_SHOWN = 1000  # rejected records kept word for word; the rest are only counted
 
 
@@ -66,16 +67,7 @@ class Indexer:
         self._encoder = encoder
         self._threads = threads
         self._analyzer = Analyzer(store.settings.language)
-        self._most_characters: int | None = None  # of a commit, whatever the number of its documents
-        if store.memory is not None:
-            least = PROGRAM_BYTES + ENCODING_BYTES
-            self._most_characters = (store.memory - least) // BYTES_A_CHARACTER
-            if self._most_characters < LEAST_CHARACTERS:
-                raise CollectionError(
-                    f"{store.path}: adding documents needs about {size(least + LEAST_CHARACTERS * BYTES_A_CHARACTER)}"
-                    f" of memory, the limit is {size(store.memory)}",
-                    hint="raise the limit; nothing was changed",
-                )
+        self._room = None if store.memory is None else _Room(store)
 
     def add(self, source: Source, *, strict: bool = False, progress: Progress | None = None) -> Report:
         """Add a source's documents; one with a known id replaces the old one.
@@ -92,7 +84,7 @@ class Indexer:
         """
         report = Report()
         if strict:
-            source = _checked(source)
+            source = _checked(source, self._room)
         with self._store.writer() as writer:
             seen: dict[str, str] = {}
             for batch in self._batches(source, seen, report, progress):
@@ -104,36 +96,35 @@ class Indexer:
     ) -> Iterator[list[Document]]:
         """Read documents in commits; in a commit every id stands once, the last of a source's records."""
         batch: dict[str, Document] = {}
-        characters = 0
+        characters = taken = 0
         for record in source:
             if isinstance(record, Rejected):
                 report.rejected += 1
                 report.note(record)
                 _ = progress and progress(1)
                 continue
+            size_now = 0 if self._room is None else self._room.taken_by(record)
+            if self._room is not None:
+                if problem := self._room.refusal(record):
+                    report.rejected += 1
+                    report.note(problem)
+                    _ = progress and progress(1)
+                    continue
+                if batch and taken + size_now > self._room.left(len(seen)):
+                    yield list(batch.values())
+                    batch, characters, taken = {}, 0, 0
             if record.doc_id in seen:
                 report.duplicates += 1
                 report.note(_duplicate(record, seen[record.doc_id]))
                 _ = record.doc_id in batch and progress and progress(1)
-            if self._most_characters is not None:
-                if len(record.text) > self._most_characters:
-                    needed = size(PROGRAM_BYTES + ENCODING_BYTES + len(record.text) * BYTES_A_CHARACTER)
-                    report.rejected += 1
-                    report.note(
-                        Rejected(record.place, f"id {record.doc_id!r} needs about {needed} of memory")
-                    )
-                    _ = progress and progress(1)
-                    continue
-                if batch and characters + len(record.text) > self._most_characters:
-                    yield list(batch.values())
-                    batch, characters = {}, 0
             seen[record.doc_id] = record.place
             batch[record.doc_id] = record
             characters += len(record.text)
+            taken += size_now
             long = len(batch) >= WHOLE_COMMIT and characters >= CHARACTERS_A_COMMIT
             if len(batch) == DOCUMENTS_A_COMMIT or long:
                 yield list(batch.values())
-                batch, characters = {}, 0
+                batch, characters, taken = {}, 0, 0
         if batch:
             yield list(batch.values())
 
@@ -178,7 +169,52 @@ class Indexer:
         writer.need_bytes(needed, f"adding {documents:,} documents")
 
 
-def _checked(source: Source) -> Source:
+class _Room:
+    """Say how much of documents fits into a limit of memory at once.
+
+    Raises:
+        CollectionError: the limit leaves no room for any.
+    """
+
+    def __init__(self, store: Store) -> None:
+        assert store.memory is not None
+        self._limit, self._path = store.memory, store.path
+        with store.snapshot() as snapshot:  # where the documents that are there already are looked up
+            ids = ("ids", "id_offsets", "id_hashes", "id_order", "document_offsets")
+            known = sum(segment.sizes[name] for segment in snapshot.segments for name in ids)
+        self._least = PROGRAM_BYTES + ENCODING_BYTES + known
+        self.left(0)
+
+    def left(self, records: int) -> int:
+        """Give how many bytes of documents a commit may have, once the ids of so many records are remembered.
+
+        Raises:
+            CollectionError: too few.
+        """
+        least = self._least + records * BYTES_AN_ID
+        found = (self._limit - least) // BYTES_A_BYTE
+        if found < LEAST_BYTES:
+            raise CollectionError(
+                f"{self._path}: adding documents needs about {size(least + LEAST_BYTES * BYTES_A_BYTE)}"
+                f" of memory, the limit is {size(self._limit)}",
+                hint="raise the limit, or add fewer documents at once; what was committed is there",
+            )
+        return found
+
+    def taken_by(self, document: Document) -> int:
+        """Give the bytes of a document."""
+        return len(document.title.encode()) + len(document.text.encode())
+
+    def refusal(self, document: Document) -> Rejected | None:
+        """Refuse a document that is too large to be taken in even alone."""
+        taken = self.taken_by(document)
+        if taken <= self.left(0):
+            return None
+        needed = size(self._least + taken * BYTES_A_BYTE)
+        return Rejected(document.place, f"id {document.doc_id!r} needs about {needed} of memory")
+
+
+def _checked(source: Source, room: _Room | None) -> Source:
     """Read a source to its end; give one that can be read again.
 
     Raises:
@@ -192,6 +228,8 @@ def _checked(source: Source) -> Source:
             problems.append(record)
         elif record.doc_id in places:
             problems.append(_duplicate(record, places[record.doc_id]))
+        elif room is not None and (problem := room.refusal(record)):
+            problems.append(problem)
         else:
             places[record.doc_id] = record.place
     if problems:

@@ -50,7 +50,7 @@ class TokenCodes(NamedTuple):
 
 
 def encode_tokens(vectors: NDArray[np.int8], codes: TokenCodes) -> NDArray[np.uint8]:
-    """Give the codes ``[T, width]`` of vectors ``[T, D]``, of which only the direction is kept.
+    """Give the codes ``[T, width]`` of vectors ``[T, D]``, of which only the direction is kept; 0 has none.
 
     Raises:
         ValueError: vectors have other dimensions than the codes.

@@ -142,9 +142,15 @@ def train(
 
     part_size = min(schedule.part_size, schedule.batch_size)
     if budget is not None:
+        if training_device().type != "cpu":
+            raise DataError("a limit of memory is of the machine's, and training runs on a GPU")
         model.train()
         longest = heapq.nlargest(part_size, examples, key=budget.length)
-        part_size = fitting_part(model, longest, loss_of, part_size, budget.limit, whole=budget.whole)
+        learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        kept = learned * (12 if schedule.shrink else 8)  # two moments of each, and where it began
+        part_size = fitting_part(
+            model, longest, loss_of, part_size, budget.limit, kept=kept, whole=budget.whole
+        )
     torch.manual_seed(schedule.seed)
     apart = {id(parameter) for parameter in heads}
     slow = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -59,54 +60,68 @@ def fitting_part(
     most: int,
     limit: int,
     *,
+    kept: int = 0,
     whole: bool,
 ) -> int:
     """Give how many examples, up to ``most``, may be worked on at once in so many bytes of memory.
 
     ``examples`` begin with those that take most. ``step`` gives the loss of some; its gradients are forgotten again.
-    With ``whole`` it is ``most`` or none: a batch whose passages are each other's negatives can't be divided.
+    ``kept`` bytes will be held besides. With ``whole`` it is ``most`` or none: a batch whose passages are each other's
+    negatives can't be divided.
 
     Raises:
         DataError: that is not even one, or not ``most``; or this system doesn't say what a process takes.
     """
-    optimizer = sum(8 * parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    peaks: list[int] = []
+    torch.autograd.backward(step(examples[:1]))  # gradients are there while others are added to them
+    peaks: dict[int, int] = {}
     part = 1
     while True:
+        _forget_peak()
         torch.autograd.backward(step(examples[:part]))
-        model.zero_grad(set_to_none=True)
-        peaks.append(_peak() + optimizer)
-        if peaks[-1] > limit:
-            part //= 2
-            break
-        if part == most:
-            break
+        peaks[part] = _peak() + kept
         following = min(2 * part, most)
-        if _expected(peaks, part, following) > limit:
+        if peaks[part] > limit or part == most or _expected(peaks, following) > limit:
             break
         part = following
-    if part and (part == most or not whole):
-        return part
+    model.zero_grad(set_to_none=True)
+    fitting = max((part for part, peak in peaks.items() if peak <= limit), default=0)
+    if fitting and (fitting == most or not whole):
+        return fitting
     wanted = most if whole else 1
-    needed = peaks[-1] if not part else _expected(peaks, part, wanted)
+    about = "about" if len(peaks) > 1 or wanted == 1 else "more than"
     mend = "lower schedule.batch_size or the examples' negatives" if whole else "lower model.training_tokens"
     raise DataError(
-        f"a step with {wanted} of the examples at once needs about {size(needed)} of memory,"
+        f"a step with {wanted} of the examples at once needs {about} {size(_expected(peaks, wanted))} of memory,"
         f" the limit is {size(limit)}",
         hint=f"raise the limit, {mend}, or freeze more layers",
     )
 
 
-def _expected(peaks: Sequence[int], part: int, following: int) -> int:
-    """Give what a larger part will take: each further example as much as the last ones did."""
-    if len(peaks) < 2:
-        return peaks[-1]
-    before = max(1, part // 2)
-    return peaks[-1] + (peaks[-1] - peaks[-2]) * (following - part) // max(1, part - before)
+def _expected(peaks: Mapping[int, int], part: int) -> int:
+    """Give what a part takes: as was measured, or each further example as much as the last ones did."""
+    if part in peaks:
+        return peaks[part]
+    *before, last = sorted(peaks)
+    if not before:
+        return peaks[last]
+    each = (peaks[last] - peaks[before[-1]]) / (last - before[-1])
+    return peaks[last] + round(each * (part - last))
+
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def _forget_peak() -> None:
+    """Let :func:`_peak` count from now on, where the system can (Linux); elsewhere loading may have taken more."""
+    with suppress(OSError):
+        _CLEAR.write_text("5")
 
 
 def _peak() -> int:
-    """Give the most bytes of memory that this process has taken so far."""
+    """Give the most bytes of memory that this process has taken, as far back as the system counts."""
+    with suppress(OSError, ValueError, StopIteration):
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return 1024 * int(line.split()[1])
     try:
         import resource
     except ModuleNotFoundError:

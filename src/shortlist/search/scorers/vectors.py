@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Segment, SignBits, Snapshot
+from shortlist.collection import Segment, SignBits, Snapshot, VectorGraph
 from shortlist.scoring import best_products, dot_products, nearest_bits, poly_scores, sign_bits
 from shortlist.search.pipeline import DEPTH
 from shortlist.search.query import PreparedQuery
@@ -28,6 +28,9 @@ from shortlist.search.scorers.passages import (
 from shortlist.types import Passage
 
 __all__ = ["DenseScorer", "PolyScorer", "best_documents"]
+
+GRAPH_SHARE = 16
+"""Where more than one in so many vectors would be asked of a graph, all are compared, or their signs."""
 
 
 class DenseScorer:
@@ -179,23 +182,41 @@ def _by_graph(
     segment: Segment, vectors: NDArray[np.int8], k: int, allowed: Mask | None, recall: float
 ) -> list[Found] | None:
     """Compare the vectors that a graph leads to; ``None`` if none is in memory, or it doesn't lead well enough."""
-    graph = segment.vector_graph if segment.keeps_vectors else None
+    graph = segment.vector_graph if segment.keeps_graph else None
     if graph is None or graph.effort(k, recall) is None:
         return None
     wanted = min(k, len(segment) if allowed is None else int(np.count_nonzero(allowed)))
     found = []
     for vector in vectors:
-        count = k * max(1, round(segment.passage_count / len(segment)))
-        while True:
-            effort = graph.effort(count, recall)
-            assert effort is not None
-            near = np.unique(segment.passages[graph.nearest(vector, count, effort), 0]).astype(np.int64)
-            near = near if allowed is None else near[allowed[near]]
-            if len(near) >= wanted or count >= segment.passage_count:
-                break
-            count *= 2  # other passages of the same documents, or dead ones, have taken the places
+        near = _led_to(segment, graph, vector, wanted, allowed, recall)
+        if near is None:
+            return None
         found.append(_compared(segment, vector, near, k))
     return found
+
+
+def _led_to(
+    segment: Segment,
+    graph: VectorGraph,
+    vector: NDArray[np.int8],
+    wanted: int,
+    allowed: Mask | None,
+    recall: float,
+) -> Positions | None:
+    """Give at least so many documents, ascending, that a graph leads to; ``None`` if comparing all is less work."""
+    count = wanted * max(1, round(segment.passage_count / len(segment)))
+    while count * GRAPH_SHARE <= segment.passage_count:
+        effort = graph.effort(count, recall)
+        assert effort is not None
+        passages = graph.nearest(vector, count, effort)
+        near = np.unique(segment.passages[passages, 0]).astype(np.int64)
+        near = near if allowed is None else near[allowed[near]]
+        if len(near) >= wanted:
+            return near
+        if len(passages) < count:  # it has parts that nothing leads to
+            break
+        count *= 2  # other passages of the same documents, or dead ones, have taken the places
+    return None
 
 
 def _compared(segment: Segment, vector: NDArray[np.int8], documents: Positions, k: int) -> Found:
