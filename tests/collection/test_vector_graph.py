@@ -91,7 +91,7 @@ def path(tmp_path: Path) -> Path:
 def found(
     collection: Collection, query: str, recall: float, k: int = 10, **options: str
 ) -> list[tuple[str, float]]:
-    results = collection.search(query, k, pipeline="dense", recall=recall, **options)  # type: ignore[arg-type]
+    results = collection.search(query, k, pipeline=f"dense(depth={k})", recall=recall, **options)  # type: ignore[arg-type]
     return [(hit.doc_id, hit.score) for hit, _ in results]
 
 
@@ -111,8 +111,8 @@ def test_a_collection_finds_with_it_what_it_finds_without(
         for query in QUERIES:
             for k in (1, 10, 100):
                 assert found(collection, query, 0.9, k) == found(collection, query, 1, k)
-        assert len(asked) >= 2 * 3 * len(QUERIES)  # of two segments
-        assert max(asked) > len(corpus())  # of one document's many passages more had to be asked for
+        assert len(asked) >= 2 * 2 * len(QUERIES)  # of two segments, if not for all that there are
+        assert max(asked) >= 40  # of one document's many passages more had to be asked for
         asked.clear()
         assert found(collection, "salt", 0.9, condition='topic = "sky"')
         assert not asked  # behind a filter all is compared

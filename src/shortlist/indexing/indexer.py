@@ -74,13 +74,14 @@ class Indexer:
 
         Up to 1,000 documents are one commit. More are committed 5,000 at a time, or, from 1,000 on, whenever
         32 million characters have come together; and whenever there are as many as a limit of memory has room for.
-        What was committed before an error is there. With ``strict`` the source is read once before, and nothing is
-        committed if any record is bad or any id comes twice.
+        What was committed before an error is there. With ``strict`` the source is read once before, and held
+        whatever the limit is, and nothing is committed if any record is bad or any id comes twice.
 
         Raises:
             DataError: the source can't be read; or, with ``strict``, a record is bad.
             CollectionBusyError: another process or thread is writing.
             CollectionStorageError: the disk has no room for what is to come, or refuses a file.
+            CollectionError: the limit of memory has no room for more ids.
         """
         report = Report()
         if strict:
@@ -103,16 +104,16 @@ class Indexer:
                 report.note(record)
                 _ = progress and progress(1)
                 continue
-            size_now = 0 if self._room is None else self._room.taken_by(record)
             if self._room is not None:
-                if problem := self._room.refusal(record):
+                if problem := self._room.refusal(record, len(seen)):
                     report.rejected += 1
                     report.note(problem)
                     _ = progress and progress(1)
                     continue
-                if batch and taken + size_now > self._room.left(len(seen)):
+                if batch and taken + bytes_of(record) > self._room.left(len(seen)):
                     yield list(batch.values())
                     batch, characters, taken = {}, 0, 0
+                taken += bytes_of(record)
             if record.doc_id in seen:
                 report.duplicates += 1
                 report.note(_duplicate(record, seen[record.doc_id]))
@@ -120,7 +121,6 @@ class Indexer:
             seen[record.doc_id] = record.place
             batch[record.doc_id] = record
             characters += len(record.text)
-            taken += size_now
             long = len(batch) >= WHOLE_COMMIT and characters >= CHARACTERS_A_COMMIT
             if len(batch) == DOCUMENTS_A_COMMIT or long:
                 yield list(batch.values())
@@ -201,17 +201,18 @@ class _Room:
             )
         return found
 
-    def taken_by(self, document: Document) -> int:
-        """Give the bytes of a document."""
-        return len(document.title.encode()) + len(document.text.encode())
-
-    def refusal(self, document: Document) -> Rejected | None:
-        """Refuse a document that is too large to be taken in even alone."""
-        taken = self.taken_by(document)
-        if taken <= self.left(0):
+    def refusal(self, document: Document, records: int) -> Rejected | None:
+        """Refuse a document that even alone, after so many records, is too large."""
+        taken = bytes_of(document)
+        if taken <= self.left(records):
             return None
-        needed = size(self._least + taken * BYTES_A_BYTE)
+        needed = size(self._least + records * BYTES_AN_ID + taken * BYTES_A_BYTE)
         return Rejected(document.place, f"id {document.doc_id!r} needs about {needed} of memory")
+
+
+def bytes_of(document: Document) -> int:
+    """Give the bytes of a document's title and text, as UTF-8."""
+    return len(document.title.encode()) + len(document.text.encode())
 
 
 def _checked(source: Source, room: _Room | None) -> Source:
@@ -228,7 +229,7 @@ def _checked(source: Source, room: _Room | None) -> Source:
             problems.append(record)
         elif record.doc_id in places:
             problems.append(_duplicate(record, places[record.doc_id]))
-        elif room is not None and (problem := room.refusal(record)):
+        elif room is not None and (problem := room.refusal(record, len(places))):
             problems.append(problem)
         else:
             places[record.doc_id] = record.place
