@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS=1  # as the command line sets it: single searches ar
 "$bin/python" benchmarks/install_size.py
 "$bin/python" benchmarks/demo_speed.py
 "$bin/python" benchmarks/durability.py
-OMP_NUM_THREADS=1 "$bin/python" benchmarks/kernels.py
+OMP_NUM_THREADS=1 "$bin/python" benchmarks/kernel_speed.py
 "$bin/python" benchmarks/search_speed.py --vectors build/search-speed-vectors.npy
 OMP_NUM_THREADS=1 "$bin/python" benchmarks/graph_speed.py --vectors build/search-speed-vectors.npy
 for threads in 1 2; do "$bin/python" benchmarks/encoders.py --threads "$threads"; done

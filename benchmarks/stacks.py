@@ -1,9 +1,9 @@
 """How do whole search stacks compare: building, searching, memory, disk, quality? Each in a process of its own.
 
-    python benchmarks/stacks.py --data FOLDER [--set nfcorpus] [--threads 2]
+    python benchmarks/stacks.py --data FOLDER [--set cranfield] [--threads 2]
 
-Each stack indexes the same documents and answers the set's test queries one at a time: the first 200 are timed,
-encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Shortlist's stacks are
+Each stack indexes the same documents and answers the set's test queries one at a time: the first 200 are timed
+(50 with a CrossEncoder), encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Shortlist's stacks are
 pipelines on one collection with the models that come along; sentence-transformers, faiss and txtai encode with the
 model that these started from, in float32. The CrossEncoder has the shape of Shortlist's judge and a head that knows
 nothing, which costs it no time: its quality is not given. Memory is what a process takes at most, files that are
@@ -27,6 +27,8 @@ from pathlib import Path
 from measuring import arguments, data_folder, summary, write_results
 
 TIMED, DEPTH, RERANKED = 200, 100, 50
+JUDGED_BY_PEER = 50  # queries: it takes seconds for each
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 Search = Callable[[str], list[tuple[str, float]]]
 """Gives ids and scores of the best documents for a query."""
 Documents = Sequence[tuple[str, str]]
@@ -91,9 +93,8 @@ def with_faiss(docs: Documents, place: Path, *, rerank: bool = False) -> Search:
     from sentence_transformers import SentenceTransformer
     from similarity import MODEL
 
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    torch.set_num_threads(threads)
-    faiss.omp_set_num_threads(threads)
+    torch.set_num_threads(THREADS)
+    faiss.omp_set_num_threads(THREADS)
     encoder = SentenceTransformer(str(MODEL), device="cpu")
     if place.exists():
         index = faiss.read_index(str(place))
@@ -139,15 +140,14 @@ def with_shortlist(docs: Documents, place: Path, pipeline: str) -> Search:
     from shortlist import Collection, Document
     from shortlist.types import Query
 
-    threads = int(os.environ["OMP_NUM_THREADS"])
     if place.exists():
         collection = Collection.open(place)
     else:
         collection = Collection.create(place)
-        collection.add([Document(doc_id, text) for doc_id, text in docs], threads=threads)
+        collection.add([Document(doc_id, text) for doc_id, text in docs], threads=THREADS)
 
     def search(query: str) -> list[tuple[str, float]]:
-        (found,) = collection.run_all([Query("", query)], [pipeline], DEPTH, threads=threads)
+        (found,) = collection.run_all([Query("", query)], [pipeline], DEPTH, threads=THREADS)
         return [(hit.doc_id, hit.score) for hit in found.rankings[""]]
 
     return search
@@ -189,7 +189,7 @@ def measure(name: str, folder: Path, place: Path) -> dict[str, object]:
     for query in judged.queries[:5]:
         search(query.text)
     rankings, seconds = {}, []
-    for query in judged.queries[: TIMED if name == UNJUDGED else None]:
+    for query in judged.queries[: JUDGED_BY_PEER if name == UNJUDGED else None]:
         begin = time.perf_counter()
         hits = search(query.text)
         seconds.append(time.perf_counter() - begin)
@@ -217,7 +217,7 @@ def _most_memory() -> int:
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--set", default="nfcorpus")
+    parser.add_argument("--set", default="cranfield")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stack", choices=STACKS, help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)

@@ -1,11 +1,13 @@
 """How fast are the inner loops beside other libraries'? One thread, in turn in one process, the best of several.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/kernels.py [--vectors N]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/kernel_speed.py [--vectors N]
 
 MaxSim of 1,000 passages of 100 tokens of 128 numbers with 32 query tokens: every instruction set of this machine, the
 reference in numpy, token vectors in 4 and 2 bits, torch in float32, NumKong's maxsim (packed beforehand, float16 and
 float32). Dense: the first 100 of a million vectors of 384 numbers: int8 scan, sign bits and then int8 of the nearest
 1,000, faiss' IndexFlatIP. The numbers are random: what is timed here does not depend on them.
+
+It is not called kernels.py: transformers would import that as a package of this name, and with it one thread.
 """
 
 from __future__ import annotations
