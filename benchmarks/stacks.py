@@ -2,11 +2,11 @@
 
     python benchmarks/stacks.py --data FOLDER [--set cranfield] [--threads 2]
 
-Each stack indexes the same documents and answers the set's test queries one at a time: the first 200 are timed
-(50 with a CrossEncoder), encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Shortlist's stacks are
-pipelines on one collection with the models that come along; sentence-transformers, faiss and txtai encode with the
-model that these started from, in float32. The CrossEncoder has the shape of Shortlist's judge and a head that knows
-nothing, which costs it no time: its quality is not given. Memory is what a process takes at most, files that are
+Each stack indexes the same documents and answers the set's test queries one at a time: the first 200 are timed (50
+with a CrossEncoder), encoding included, all are judged (nDCG@10 of the first 100 hits, the same measure for all). Our
+stacks are pipelines on one collection with the models that come along; sentence-transformers, faiss and txtai encode
+with the model that these started from, in float32. The CrossEncoder has the shape of Shortlist's judge and a head that
+knows nothing, which costs it no time: its quality is not given. Memory is what a process takes at most, files that are
 mapped aside: of Shortlist and of faiss one that searches what another has built, of the others one that does both.
 Bytes are those of what was written.
 """

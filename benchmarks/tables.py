@@ -156,8 +156,8 @@ def kernels() -> list[str]:
             found = record["results"][name]
             ratios = next(value for key, value in found.items() if key.startswith("times "))
             lines += [
-                f"**{what.format(vectors=found.get('vectors', 0))}**, one thread unless said, the best of several in turn",
-                f"({note('kernel_speed.py', record)}, {record['machine']}).",
+                f"**{what.format(vectors=found.get('vectors', 0))}**, one thread unless said, the best of several",
+                f"in turn ({note('kernel_speed.py', record)}, {record['machine']}).",
                 "",
                 "| | ms | |",
                 "|---|---|---|",
