@@ -123,7 +123,9 @@ def measure_dense(searcher: Searcher, vectors: np.ndarray, queries: np.ndarray) 
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(vectors)
     faiss.omp_set_num_threads(1)
-    prepared = [PreparedQuery("", Analyzer(), _no_encoder, QueryVectors(query, query[None])) for query in queries]
+    prepared = [
+        PreparedQuery("", Analyzer(), _no_encoder, QueryVectors(query, query[None])) for query in queries
+    ]
     dense = parse("dense(depth=10)")
     by_signs = {recall: parse(f"dense(depth=10, recall={recall})") for recall in RECALLS}
     assert searcher.snapshot.segments[0].sign_bits is not None
