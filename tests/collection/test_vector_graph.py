@@ -9,10 +9,10 @@ import pytest
 
 from shortlist import Collection, CollectionDamagedError, CollectionError, Document
 from shortlist.collection import Store, sign_bits, vector_graph
+from shortlist.collection.sign_bits import NEIGHBOURS
 from shortlist.collection.vector_graph import (
     EFFORTS,
     MARGIN,
-    NEIGHBOURS,
     BuiltGraph,
     VectorGraph,
     build_graph,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shortlist.scoring import best_products, bit_distances, sign_bits
 
-__all__ = ["BITS_FROM_PASSAGES", "SignBits", "build_sign_bits"]
+__all__ = ["BITS_FROM_PASSAGES", "NEIGHBOURS", "SignBits", "build_sign_bits", "sampled_rows"]
 
 BITS_FROM_PASSAGES = 100_000
 """Segments of fewer passages have no signs: comparing whole vectors takes no longer."""
@@ -48,11 +48,15 @@ class SignBits(NamedTuple):
         return max(k, int(MARGIN * reach * max(1.0, k / neighbours)))
 
 
+def sampled_rows(count: int) -> NDArray[np.int64]:
+    """Give some of so many rows, evenly over all, the first and the last among them."""
+    return np.unique(np.linspace(0, max(0, count - 1), min(SAMPLED, count)).astype(np.int64))
+
+
 def build_sign_bits(dense: NDArray[np.int8], threads: int = 1) -> SignBits:
     """Take the signs of vectors ``[passages, H]`` and measure how well they tell what is near."""
     bits = sign_bits(dense)
-    places = np.linspace(0, max(0, len(dense) - 1), min(SAMPLED, len(dense)))
-    sampled = np.unique(places.astype(np.int64))
+    sampled = sampled_rows(len(dense))
     neighbours = min(NEIGHBOURS, len(dense) - 1)
     ranks = np.empty((len(sampled), max(0, neighbours)), np.int32)
     if neighbours < 1:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection.array_file import REPAIR
+from shortlist.collection.sign_bits import NEIGHBOURS, sampled_rows
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.scoring import best_products
 
@@ -40,8 +41,6 @@ BUILD_EFFORT = 128
 EFFORTS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 """How many candidates a search keeps on its way."""
 
-SAMPLED = 64
-NEIGHBOURS = 100
 MARGIN = 2
 """How many times the effort to make that finds a passage's neighbours: queries may lie farther from what they seek."""
 
@@ -90,15 +89,16 @@ def build_graph(dense: NDArray[np.int8], threads: int = 1) -> BuiltGraph:
         ndim=dense.shape[1], metric="ip", dtype="i8", connectivity=LINKS, expansion_add=BUILD_EFFORT
     )
     index.add(np.arange(len(dense)), dense, threads=threads)
-    places = np.linspace(0, max(0, len(dense) - 1), min(SAMPLED, len(dense)))
-    sampled = np.unique(places.astype(np.int64))
+    samples = dense[sampled_rows(len(dense))]
     neighbours = min(NEIGHBOURS, len(dense))
-    nearest = best_products(dense, dense[sampled], neighbours, threads=threads)
-    found = np.empty((len(EFFORTS), len(sampled)), np.int32)
+    nearest = [
+        passages[np.argsort(-products, kind="stable")[:neighbours]]
+        for passages, products in best_products(dense, samples, neighbours, threads=threads)
+    ]
+    found = np.empty((len(EFFORTS), len(samples)), np.int32)
     for row, effort in zip(found, EFFORTS, strict=True):
-        for place, (sample, (passages, products)) in enumerate(zip(sampled, nearest, strict=True)):
-            best = passages[np.argsort(-products, kind="stable")[:neighbours]]
-            row[place] = np.isin(best, _nearest(index, dense[sample], neighbours, effort)).sum()
+        for place, (sample, its) in enumerate(zip(samples, nearest, strict=True)):
+            row[place] = np.isin(its, _nearest(index, sample, neighbours, effort)).sum()
     written = index.save()
     assert written is not None  # it is where it is given no path
     return BuiltGraph(np.frombuffer(written, np.uint8), np.array(EFFORTS, np.int32), found)
