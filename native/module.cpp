@@ -104,7 +104,7 @@ class Native {
     require(rows.shape(1) == width, "rows must be as wide as codes of the query's dimensions");
     check_offsets(offsets, rows.shape(0), "offsets must ascend from 0 to the number of tokens");
     return scores_of(query, {reinterpret_cast<const std::int8_t*>(rows.data()), offsets.data(), &codes},
-                  offsets.size() - 1, weights, threads);
+                     offsets.size() - 1, weights, threads);
   }
 
   Out<float, 2> dot_products(In<std::int8_t, 2> vectors, In<std::int8_t, 2> queries, std::size_t threads) const {
@@ -220,7 +220,7 @@ class Native {
 
  private:
   Out<double, 1> scores_of(const In<std::int8_t, 2>& query, shortlist::Ragged passages, std::size_t count,
-                        const std::optional<In<double, 1>>& weights, std::size_t threads) const {
+                           const std::optional<In<double, 1>>& weights, std::size_t threads) const {
     require(!weights || weights->size() == query.shape(0), "there must be a weight for each query token");
     std::vector<double> scores(count);
     {

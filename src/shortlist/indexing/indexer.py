@@ -105,15 +105,16 @@ class Indexer:
                 _ = progress and progress(1)
                 continue
             if self._room is not None:
-                if problem := self._room.refusal(record, len(seen)):
+                own = bytes_of(record)
+                if problem := self._room.refusal(record, own, len(seen)):
                     report.rejected += 1
                     report.note(problem)
                     _ = progress and progress(1)
                     continue
-                if batch and taken + bytes_of(record) > self._room.left(len(seen)):
+                if batch and taken + own > self._room.left(len(seen)):
                     yield list(batch.values())
                     batch, characters, taken = {}, 0, 0
-                taken += bytes_of(record)
+                taken += own
             if record.doc_id in seen:
                 report.duplicates += 1
                 report.note(_duplicate(record, seen[record.doc_id]))
@@ -201,9 +202,8 @@ class _Room:
             )
         return found
 
-    def refusal(self, document: Document, records: int) -> Rejected | None:
-        """Refuse a document that even alone, after so many records, is too large."""
-        taken = bytes_of(document)
+    def refusal(self, document: Document, taken: int, records: int) -> Rejected | None:
+        """Refuse a document of so many bytes that even alone, after so many records, is too large."""
         if taken <= self.left(records):
             return None
         needed = size(self._least + records * BYTES_AN_ID + taken * BYTES_A_BYTE)
@@ -229,7 +229,7 @@ def _checked(source: Source, room: _Room | None) -> Source:
             problems.append(record)
         elif record.doc_id in places:
             problems.append(_duplicate(record, places[record.doc_id]))
-        elif room is not None and (problem := room.refusal(record, len(places))):
+        elif room is not None and (problem := room.refusal(record, bytes_of(record), len(places))):
             problems.append(problem)
         else:
             places[record.doc_id] = record.place
