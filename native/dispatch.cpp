@@ -25,6 +25,8 @@ void Buffer::resize(std::size_t bytes) {
   std::memset(words, 0, whole);
 }
 
+namespace {
+
 bool can_run_avx512() {
 #ifdef SHORTLIST_AVX512
   __builtin_cpu_init();
@@ -36,6 +38,8 @@ bool can_run_avx512() {
   return false;
 #endif
 }
+
+}  // namespace
 
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
@@ -56,6 +60,18 @@ std::vector<const Kernels*> available() {
 #endif
 #endif
   found.push_back(&portable);
+  return found;
+}
+
+std::vector<const TransformerKernels*> transformers() {
+  std::vector<const TransformerKernels*> found;
+#ifdef SHORTLIST_AVX512
+  if (can_run_avx512()) found.push_back(&transformer_avx512);
+#endif
+#ifdef SHORTLIST_AVX2
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&transformer_avx2);
+#endif
   return found;
 }
 

@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "transformer.hpp"
 
 namespace shortlist {
 
-// Whether this processor, and what was compiled, can run the transformer.
-bool can_run_avx512();
-
 // The sets that were compiled and that this processor has, the fastest first; `portable` is always the last.
 std::vector<const Kernels*> available();
+
+// Those that run the transformer, the fastest first.
+std::vector<const TransformerKernels*> transformers();
 
 }  // namespace shortlist

@@ -321,8 +321,11 @@ Odd<float> numbers(std::size_t size, float most) {
 
 // The forward's arithmetic is tested from Python; here it may not read or write elsewhere.
 void forward(const Kernels& kernels) {
-  if (std::string(kernels.name) != "avx512") return;
-#ifdef SHORTLIST_AVX512
+  const shortlist::TransformerKernels* runs = nullptr;
+  for (const auto* one : shortlist::transformers()) {
+    if (std::string(one->name) == kernels.name) runs = one;
+  }
+  if (runs == nullptr) return;
   const std::size_t heads = 1 + below(3), hidden = 64 * heads, inner = 64 * (1 + below(4)), layers = 1 + below(2);
   std::vector<Odd<float>> kept;
   std::vector<Odd<std::int8_t>> steps;
@@ -348,7 +351,7 @@ void forward(const Kernels& kernels) {
     shortlist::Layer& layer = model.layers[number];
     const auto pack = [&](shortlist::Linear& linear, std::size_t outputs, std::size_t inputs) {
       linear.pack(bytes(outputs * inputs), floats(outputs * inputs / 64, 0.001f), floats(outputs, 0.1f), outputs,
-                  inputs);
+                  inputs, runs->layout);
     };
     pack(layer.qkv, 3 * hidden, hidden);
     pack(layer.attention, hidden, hidden);
@@ -367,15 +370,14 @@ void forward(const Kernels& kernels) {
     types[i] = static_cast<std::uint8_t>(below(2));
   }
   Odd<float> found(count * hidden), projected(count * 96);
-  shortlist::run_avx512(model, {ids.data(), model.types ? types.data() : nullptr, places.data(), texts}, found.data());
+  runs->run(model, {ids.data(), model.types ? types.data() : nullptr, places.data(), texts}, found.data());
   for (std::size_t i = 0; i < found.size(); ++i) require(std::isfinite(found[i]), kernels, "forward");
-  shortlist::project_avx512(found.data(), count, hidden, floats(hidden * 96, 1), 96, projected.data());
+  runs->project(found.data(), count, hidden, floats(hidden * 96, 1), 96, projected.data());
   if (count > 1) {
-    const float mean = shortlist::joint_maxsim_avx512(found.data(), count, 1 + below(count - 1), hidden,
+    const float mean = runs->joint_maxsim(found.data(), count, 1 + below(count - 1), hidden,
                                                       floats(hidden, 1), 0.5f);
     require(std::abs(mean) < 1.01f, kernels, "joint_maxsim");
   }
-#endif
 }
 
 }  // namespace

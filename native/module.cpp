@@ -247,8 +247,11 @@ class Native {
 class Transformer {
  public:
   // Tensors are named as in a weights file: matrices NAME.i8 with float32 scales NAME.scale, all else float32.
-  Transformer(nb::dict tensors, std::size_t layers, std::size_t heads, float epsilon) {
-    if (!shortlist::can_run_avx512()) throw nb::value_error("this machine can't run a transformer");
+  Transformer(const std::string& kernels, nb::dict tensors, std::size_t layers, std::size_t heads, float epsilon) {
+    for (const shortlist::TransformerKernels* one : shortlist::transformers()) {
+      if (one->name == kernels) kernels_ = one;
+    }
+    if (kernels_ == nullptr) throw nb::value_error(("this machine can't run a transformer by " + kernels).c_str());
     require(layers <= 1000, "too many layers");
     const auto positions = kept<float, 2>(tensors, "embeddings.position.weight");
     model_.hidden = positions.shape(1);
@@ -307,10 +310,8 @@ class Transformer {
     std::vector<float> hidden(ids.size() * model_.hidden);
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_AVX512
-      shortlist::run_avx512(model_, {ids.data(), types ? types->data() : nullptr, offsets.data(), offsets.size() - 1},
-                            hidden.data());
-#endif
+      kernels_->run(model_, {ids.data(), types ? types->data() : nullptr, offsets.data(), offsets.size() - 1},
+                    hidden.data());
     }
     return give(std::move(hidden), ids.size(), model_.hidden);
   }
@@ -322,10 +323,7 @@ class Transformer {
     float found = 0;
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_AVX512
-      found = shortlist::joint_maxsim_avx512(vectors.data(), vectors.shape(0), first, model_.hidden, weight.data(),
-                                             bias);
-#endif
+      found = kernels_->joint_maxsim(vectors.data(), vectors.shape(0), first, model_.hidden, weight.data(), bias);
     }
     return found;
   }
@@ -338,10 +336,8 @@ class Transformer {
     std::vector<float> projected(vectors.shape(0) * matrix.shape(1));
     {
       const nb::gil_scoped_release release;
-#ifdef SHORTLIST_AVX512
-      shortlist::project_avx512(vectors.data(), vectors.shape(0), vectors.shape(1), matrix.data(), matrix.shape(1),
-                                projected.data());
-#endif
+      kernels_->project(vectors.data(), vectors.shape(0), vectors.shape(1), matrix.data(), matrix.shape(1),
+                        projected.data());
     }
     return give(std::move(projected), vectors.shape(0), matrix.shape(1));
   }
@@ -379,17 +375,19 @@ class Transformer {
                 outputs > 0 && outputs <= 65536 && scales.shape(0) == outputs &&
                 scales.shape(1) == inputs / shortlist::group && bias.size() == outputs,
             "a matrix of another shape");
-    linear.pack(weights.data(), scales.data(), bias.data(), outputs, inputs);
+    linear.pack(weights.data(), scales.data(), bias.data(), outputs, inputs, kernels_->layout);
   }
 
+  const shortlist::TransformerKernels* kernels_ = nullptr;
   std::vector<nb::ndarray<>> kept_;  // what the model points into
   shortlist::Transformer model_;
   std::size_t most_tokens_ = 0, word_count_ = 0;
 };
 
-std::vector<std::string> names() {
+template <class Those>
+std::vector<std::string> names(const Those& those) {
   std::vector<std::string> found;
-  for (const shortlist::Kernels* one : shortlist::available()) found.emplace_back(one->name);
+  for (const auto* one : those) found.emplace_back(one->name);
   return found;
 }
 
@@ -398,7 +396,12 @@ std::vector<std::string> names() {
 NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // what a cache holds until the end is no leak
   module.doc() = "The inner loops of search in C++; shortlist.scoring chooses between these and numpy.";
-  module.def("available", names, "Name the instruction sets that this machine can run, the fastest first.");
+  module.def(
+      "available", [] { return names(shortlist::available()); },
+      "Name the instruction sets that this machine can run, the fastest first.");
+  module.def(
+      "transformers", [] { return names(shortlist::transformers()); },
+      "Name those of them that can run a transformer, the fastest first.");
   nb::class_<Native> native(module, "Native");
   native
       .def(nb::init<const std::string&>(), "name"_a)
@@ -416,7 +419,7 @@ NB_MODULE(_native, module) {
            "gains"_a.noconvert(), "count"_a, "k"_a, "allowed"_a.noconvert() = nb::none())
       .def("checksums", &Native::checksums, "data"_a.noconvert(), "offsets"_a.noconvert(), "threads"_a = 1);
   nb::class_<Transformer>(module, "Transformer")
-      .def(nb::init<nb::dict, std::size_t, std::size_t, float>(), "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
+      .def(nb::init<const std::string&, nb::dict, std::size_t, std::size_t, float>(), "kernels"_a, "tensors"_a, "layers"_a, "heads"_a, "epsilon"_a)
       .def_prop_ro("hidden", &Transformer::hidden)
       .def_prop_ro("has_types", &Transformer::has_types)
       .def("__call__", &Transformer::operator(), "ids"_a.noconvert(), "offsets"_a.noconvert(),

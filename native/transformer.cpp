@@ -6,7 +6,8 @@
 namespace shortlist {
 
 void Linear::pack(const std::int8_t* matrix, const float* its_scales, const float* its_bias, std::size_t rows,
-                  std::size_t columns) {
+                  std::size_t columns, const Layout& layout) {
+  const std::size_t panel = layout.panel, word = layout.word;
   inputs = columns;
   outputs = rows;
   const std::size_t groups = inputs / group, panels = outputs / panel;
@@ -24,10 +25,10 @@ void Linear::pack(const std::int8_t* matrix, const float* its_scales, const floa
         const std::int8_t* from = matrix + row * inputs + g * group;
         std::int32_t sum = 0;
         for (std::size_t k = 0; k < group; ++k) {
-          packed[(p * groups + g) * group * panel + k / 4 * 4 * panel + 4 * n + k % 4] = from[k];
+          packed[(p * groups + g) * group * panel + k / word * word * panel + word * n + k % word] = from[k];
           sum += from[k];
         }
-        packed_starts[place] = -128 * sum;
+        packed_starts[place] = -layout.middle * sum;
         packed_scales[place] = its_scales[row * groups + g];
       }
     }

@@ -12,19 +12,26 @@
 namespace shortlist {
 
 constexpr std::size_t group = 64;  // components that share a scale
-constexpr std::size_t panel = 32;  // outputs that are computed together
 
-// y = W x + bias, W [outputs, inputs] in panels: panel, then group, then 16 steps of four inputs for 32 outputs.
+// How an instruction set wants weights: the outputs and inputs that it multiplies at once, and which step of an
+// activation is none.
+struct Layout {
+  std::size_t panel, word;
+  std::int32_t middle;
+};
+
+// y = W x + bias, W [outputs, inputs] in panels: panel, then group, then word by word of inputs for all outputs of the
+// panel.
 struct Linear {
   std::size_t inputs = 0, outputs = 0;
   Buffer weights;  // int8
-  Buffer scales;   // float32 [panels, groups, 32]
-  Buffer starts;   // int32 [panels, groups, 32]: what sums begin at, as activations count from 0 to 255
+  Buffer scales;   // float32 [panels, groups, panel]
+  Buffer starts;   // int32 [panels, groups, panel]: what sums begin at, as activations count from the middle
   Buffer bias;     // float32 [outputs]
 
   // `weights` is [outputs, inputs], `scales` [outputs, inputs / 64], `bias` [outputs]; both sizes are multiples of 64.
   void pack(const std::int8_t* weights, const float* scales, const float* bias, std::size_t outputs,
-            std::size_t inputs);
+            std::size_t inputs, const Layout& layout);
 };
 
 struct Norm {
@@ -63,17 +70,26 @@ struct Tokens {
   std::size_t texts;
 };
 
-// Give the last layer's vectors of all tokens, [tokens, hidden].
-void run_avx512(const Transformer& model, const Tokens& tokens, float* hidden);
+// What one instruction set does of it.
+struct TransformerKernels {
+  const char* name;
+  Layout layout;  // of every Linear
 
-// Multiply vectors [count, hidden] by a matrix [hidden, dimensions] and scale each to length 1. `dimensions` is a
-// multiple of 32.
-void project_avx512(const float* vectors, std::size_t count, std::size_t hidden, const float* matrix,
-                    std::size_t dimensions, float* projected);
+  // Give the last layer's vectors of all tokens, [tokens, hidden].
+  void (*run)(const Transformer& model, const Tokens& tokens, float* hidden);
 
-// Give the weighted mean, over the first `first` of a text's tokens [length, hidden], of the best cosine with one of the
-// others. A token counts softplus(its product with `weight`, plus `bias`). 0 < first < length.
-float joint_maxsim_avx512(const float* vectors, std::size_t length, std::size_t first, std::size_t hidden,
-                          const float* weight, float bias);
+  // Multiply vectors [count, hidden] by a matrix [hidden, dimensions] and scale each to length 1. `dimensions` is a
+  // multiple of 32.
+  void (*project)(const float* vectors, std::size_t count, std::size_t hidden, const float* matrix,
+                  std::size_t dimensions, float* projected);
+
+  // Give the weighted mean, over the first `first` of a text's tokens [length, hidden], of the best cosine with one of
+  // the others. A token counts softplus(its product with `weight`, plus `bias`). 0 < first < length.
+  float (*joint_maxsim)(const float* vectors, std::size_t length, std::size_t first, std::size_t hidden,
+                        const float* weight, float bias);
+};
+
+extern const TransformerKernels transformer_avx2;  // compiled where the compiler can
+extern const TransformerKernels transformer_avx512;
 
 }  // namespace shortlist

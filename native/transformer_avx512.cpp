@@ -1,464 +1,68 @@
-// The transformer's forward on AVX-512 with VNNI. See kernels.hpp on what such a file may not use.
+// The transformer on AVX-512 with VNNI: four products of bytes at once, one factor counted from 0 to 255.
 #include <immintrin.h>
 
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 
-#include "transformer.hpp"
-
-namespace shortlist {
 namespace {
 
-using Vector = __m512;
+struct Simd {
+  using Vector = __m512;
+  using Sums = __m512i;
+  using Step = std::uint8_t;
+  static constexpr std::size_t lanes = 16;
+  static constexpr int rows = 6;
+  static constexpr std::int32_t middle = 128;
 
-constexpr std::size_t lanes = 16;
-constexpr std::size_t at_once = 48;  // tokens that go through the wide layers together: they stay in the second cache
-
-constexpr std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
-constexpr std::size_t round_up(std::size_t value, std::size_t step) { return (value + step - 1) / step * step; }
-
-inline const float* floats(const Buffer& buffer) { return reinterpret_cast<const float*>(buffer.words); }
-
-// Call use<R>() for R = count, from 1 to 6.
-template <class Use>
-inline void for_rows(std::size_t count, const Use& use) {
-  switch (count) {
-    case 1: return use.template operator()<1>();
-    case 2: return use.template operator()<2>();
-    case 3: return use.template operator()<3>();
-    case 4: return use.template operator()<4>();
-    case 5: return use.template operator()<5>();
-    default: return use.template operator()<6>();
+  static Vector load(const float* from) { return _mm512_loadu_ps(from); }
+  static void store(float* to, Vector value) { _mm512_storeu_ps(to, value); }
+  static Vector load_bytes(const std::int8_t* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
   }
-}
+  static Vector all(float value) { return _mm512_set1_ps(value); }
+  static Vector zero() { return _mm512_setzero_ps(); }
+  static Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+  static Vector subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
+  static Vector multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
+  static Vector divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
+  static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+  static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
+  static Vector highest(Vector a, Vector b) { return _mm512_max_ps(a, b); }
+  static Vector absolute(Vector a) { return _mm512_abs_ps(a); }
+  static Vector root(Vector a) { return _mm512_sqrt_ps(a); }
+  static float root(float a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
+  static Vector rounded(Vector a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static Vector times_power(Vector a, Vector exponent) { return _mm512_scalef_ps(a, exponent); }
+  static float sum_of_lanes(Vector a) { return _mm512_reduce_add_ps(a); }
+  static float highest_lane(Vector a) { return _mm512_reduce_max_ps(a); }
+  static Vector by_sign(Vector x, Vector right, Vector left) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ), left, right);
+  }
+  // The first `count` lanes of one vector, the rest of another.
+  static Vector first(std::size_t count, Vector those, Vector others) {
+    const auto mask = static_cast<__mmask16>(count >= lanes ? 0xffff : (1u << count) - 1);
+    return _mm512_mask_blend_ps(mask, others, those);
+  }
 
-constexpr std::size_t most_rows = 6;
-
-// --- Functions of vectors -------------------------------------------------------------------------------------------
-
-// e^x for x <= 0, to about one unit in the last place. Source: Cephes expf, its polynomial.
-inline Vector exponential(Vector x) {
-  x = _mm512_max_ps(x, _mm512_set1_ps(-104.0f));
-  const Vector n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341f)),
-                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  Vector r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-  Vector p = _mm512_set1_ps(1.9875691500e-4f);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-  p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
-  return _mm512_scalef_ps(p, n);
-}
-
-// x times the normal distribution function at x. Source: Abramowitz and Stegun, 7.1.26, error below 1.5e-7.
-inline Vector gelu(Vector x) {
-  const Vector z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678118654752f));
-  const Vector t =
-      _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1.0f)));
-  Vector p = _mm512_set1_ps(1.061405429f);
-  p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(-1.453152027f));
-  p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(1.421413741f));
-  p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(-0.284496736f));
-  p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(0.254829592f));
-  const Vector tail = _mm512_mul_ps(_mm512_mul_ps(p, t), exponential(_mm512_sub_ps(_mm512_setzero_ps(),
-                                                                                  _mm512_mul_ps(z, z))));
-  // tail is 1 - erf(z): the function is 1 - tail / 2 right of zero, tail / 2 left of it.
-  const Vector half = _mm512_mul_ps(tail, _mm512_set1_ps(0.5f));
-  const __mmask16 right = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ);
-  return _mm512_mul_ps(x, _mm512_mask_sub_ps(half, right, _mm512_set1_ps(1.0f), half));
-}
-
-// --- Products in int8 -----------------------------------------------------------------------------------------------
-
-// Activations [rows, inputs] as steps from 0 to 255, of which 128 is none, and a scale for each group.
-struct Quantized {
-  std::uint8_t* steps;
-  float* scales;
+  static void store_steps(Step* to, Vector scaled) {
+    const Sums steps = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), _mm512_set1_epi32(middle));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(steps));
+  }
+  static Sums load_sums(const std::int32_t* from) { return _mm512_loadu_si512(from); }
+  static Sums load_weights(const std::int8_t* from) { return _mm512_loadu_si512(from); }
+  static Sums all_words(std::int32_t word) { return _mm512_set1_epi32(word); }
+  static Sums add_products(Sums sum, Sums activations, Sums weights) {
+    return _mm512_dpbusd_epi32(sum, activations, weights);
+  }
+  static Vector floats(Sums sums) { return _mm512_cvtepi32_ps(sums); }
 };
-
-inline void quantize_group(const Vector (&x)[4], std::uint8_t* steps, float* scale) {
-  const Vector a = _mm512_max_ps(_mm512_abs_ps(x[0]), _mm512_abs_ps(x[1]));
-  const Vector b = _mm512_max_ps(_mm512_abs_ps(x[2]), _mm512_abs_ps(x[3]));
-  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(a, b));
-  *scale = largest / 127.0f;
-  const Vector factor = _mm512_set1_ps(largest > 0 ? 127.0f / largest : 0.0f);
-  const __m512i middle = _mm512_set1_epi32(128);
-  for (std::size_t i = 0; i < 4; ++i) {
-    const __m512i step = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x[i], factor)), middle);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(steps + i * lanes), _mm512_cvtepi32_epi8(step));
-  }
-}
-
-inline void quantize_row(const float* row, std::size_t inputs, std::uint8_t* steps, float* scales) {
-  for (std::size_t g = 0; g < inputs / group; ++g) {
-    Vector x[4];
-    for (std::size_t i = 0; i < 4; ++i) x[i] = _mm512_loadu_ps(row + g * group + i * lanes);
-    quantize_group(x, steps + g * group, scales + g);
-  }
-}
-
-// 32 outputs of R rows.
-template <int R>
-inline void multiply_tile(const Linear& linear, std::size_t which, const std::uint8_t* steps, const float* scales,
-                          float* out) {
-  const std::size_t inputs = linear.inputs, groups = inputs / group;
-  const auto* weights = reinterpret_cast<const std::int8_t*>(linear.weights.words) + which * panel * inputs;
-  const auto* starts = reinterpret_cast<const std::int32_t*>(linear.starts.words) + which * panel * groups;
-  const float* weight_scales = floats(linear.scales) + which * panel * groups;
-  Vector total[R][2];
-  for (int v = 0; v < 2; ++v) {
-    const Vector bias = _mm512_loadu_ps(floats(linear.bias) + which * panel + v * lanes);
-    for (int r = 0; r < R; ++r) total[r][v] = bias;
-  }
-  for (std::size_t g = 0; g < groups; ++g) {
-    __m512i sum[R][2];
-    for (int v = 0; v < 2; ++v) {
-      const __m512i start = _mm512_loadu_si512(starts + g * panel + v * lanes);
-      for (int r = 0; r < R; ++r) sum[r][v] = start;
-    }
-    const std::int8_t* part = weights + g * group * panel;
-    const std::uint8_t* row = steps + g * group;
-#pragma GCC unroll 16  // or gcc 12 copies every sum twice a step
-    for (std::size_t k = 0; k < group; k += 4) {
-      const __m512i first = _mm512_loadu_si512(part + k * panel);
-      const __m512i second = _mm512_loadu_si512(part + k * panel + 4 * lanes);
-      for (int r = 0; r < R; ++r) {
-        std::int32_t four;
-        std::memcpy(&four, row + r * inputs + k, 4);
-        const __m512i activation = _mm512_set1_epi32(four);
-        sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], activation, first);
-        sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], activation, second);
-      }
-    }
-    for (int v = 0; v < 2; ++v) {
-      const Vector weight_scale = _mm512_loadu_ps(weight_scales + g * panel + v * lanes);
-      for (int r = 0; r < R; ++r) {
-        const Vector scale = _mm512_mul_ps(weight_scale, _mm512_set1_ps(scales[r * groups + g]));
-        total[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][v]), scale, total[r][v]);
-      }
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < 2; ++v) {
-      _mm512_storeu_ps(out + r * linear.outputs + which * panel + v * lanes, total[r][v]);
-    }
-  }
-}
-
-struct MultiplyTile {
-  const Linear& linear;
-  std::size_t which;
-  const std::uint8_t* steps;
-  const float* scales;
-  float* out;
-  template <int R>
-  void operator()() const {
-    multiply_tile<R>(linear, which, steps, scales, out);
-  }
-};
-
-// Give W x + bias of `rows` rows, out [rows, outputs].
-void multiply(const Linear& linear, const Quantized& x, std::size_t rows, float* out) {
-  const std::size_t groups = linear.inputs / group;
-  for (std::size_t which = 0; which < linear.outputs / panel; ++which) {
-    for (std::size_t row = 0; row < rows; row += most_rows) {
-      const MultiplyTile tile{linear, which, x.steps + row * linear.inputs, x.scales + row * groups,
-                              out + row * linear.outputs};
-      for_rows(least(most_rows, rows - row), tile);
-    }
-  }
-}
-
-// --- Rows -----------------------------------------------------------------------------------------------------------
-
-// Give the layer norm of a row of `hidden` numbers, in place.
-inline void normalize(float* row, std::size_t hidden, const Norm& norm, float epsilon) {
-  Vector sum = _mm512_setzero_ps();
-  for (std::size_t i = 0; i < hidden; i += lanes) sum = _mm512_add_ps(sum, _mm512_loadu_ps(row + i));
-  const Vector mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / static_cast<float>(hidden));
-  Vector squares = _mm512_setzero_ps();
-  for (std::size_t i = 0; i < hidden; i += lanes) {
-    const Vector away = _mm512_sub_ps(_mm512_loadu_ps(row + i), mean);
-    squares = _mm512_fmadd_ps(away, away, squares);
-  }
-  const float variance = _mm512_reduce_add_ps(squares) / static_cast<float>(hidden);
-  const Vector factor = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(_mm512_set1_ps(variance + epsilon)));
-  for (std::size_t i = 0; i < hidden; i += lanes) {
-    const Vector away = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + i), mean), factor);
-    _mm512_storeu_ps(row + i, _mm512_fmadd_ps(away, _mm512_loadu_ps(norm.weight + i),
-                                              _mm512_loadu_ps(norm.bias + i)));
-  }
-}
-
-inline float dot(const float* a, const float* b, std::size_t size) {
-  Vector sum = _mm512_setzero_ps();
-  for (std::size_t i = 0; i < size; i += lanes) {
-    sum = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i), sum);
-  }
-  return _mm512_reduce_add_ps(sum);
-}
-
-void embed(const Transformer& model, const Tokens& tokens, float* hidden) {
-  const std::size_t width = model.hidden;
-  for (std::size_t text = 0; text < tokens.texts; ++text) {
-    const auto begin = static_cast<std::size_t>(tokens.offsets[text]);
-    const auto end = static_cast<std::size_t>(tokens.offsets[text + 1]);
-    for (std::size_t token = begin; token < end; ++token) {
-      float* row = hidden + token * width;
-      const auto id = static_cast<std::size_t>(tokens.ids[token]);
-      for (std::size_t i = 0; i < width; i += lanes) {
-        const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(model.words + id * width + i));
-        const Vector scale = _mm512_set1_ps(model.word_scales[(id * width + i) / group]);
-        Vector value = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps)), scale);
-        value = _mm512_add_ps(value, _mm512_loadu_ps(model.positions + (token - begin) * width + i));
-        if (model.types != nullptr) {
-          const std::size_t type = tokens.types ? tokens.types[token] : 0;
-          value = _mm512_add_ps(value, _mm512_loadu_ps(model.types + type * width + i));
-        }
-        _mm512_storeu_ps(row + i, value);
-      }
-      normalize(row, width, model.embedding_norm, model.epsilon);
-    }
-  }
-}
-
-// --- Products in float32 --------------------------------------------------------------------------------------------
-
-// out [R, 32] = a [R, inner] times b [inner, 32], with strides.
-template <int R>
-inline void float_tile(const float* a, std::size_t a_stride, const float* b, std::size_t b_stride, std::size_t inner,
-                       float* out, std::size_t out_stride) {
-  Vector sum[R][2];
-  for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
-  for (std::size_t k = 0; k < inner; ++k) {
-    const Vector first = _mm512_loadu_ps(b + k * b_stride), second = _mm512_loadu_ps(b + k * b_stride + lanes);
-    for (int r = 0; r < R; ++r) {
-      const Vector value = _mm512_set1_ps(a[r * a_stride + k]);
-      sum[r][0] = _mm512_fmadd_ps(value, first, sum[r][0]);
-      sum[r][1] = _mm512_fmadd_ps(value, second, sum[r][1]);
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    _mm512_storeu_ps(out + r * out_stride, sum[r][0]);
-    _mm512_storeu_ps(out + r * out_stride + lanes, sum[r][1]);
-  }
-}
-
-struct FloatTile {
-  const float* a;
-  std::size_t a_stride;
-  const float* b;
-  std::size_t b_stride, inner;
-  float* out;
-  std::size_t out_stride;
-  template <int R>
-  void operator()() const {
-    float_tile<R>(a, a_stride, b, b_stride, inner, out, out_stride);
-  }
-};
-
-// --- Attention ------------------------------------------------------------------------------------------------------
-
-// What one text's attention needs: keys turned [width, padded], values [padded, wide], scores [6, padded].
-struct Scratch {
-  float* keys;
-  float* values;
-  float* scores;
-  float* found;  // [6, wide]
-};
-
-// Mix the values of a text's tokens in one head: qkv [length, 3 * hidden] into mixed [length, hidden].
-void attend(const float* qkv, std::size_t length, std::size_t hidden, std::size_t head, std::size_t width,
-            const Scratch& scratch, float* mixed) {
-  const std::size_t padded = round_up(length, panel), wide = round_up(width, panel), stride = 3 * hidden;
-  const float scale = 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(static_cast<float>(width))));
-  const float* queries = qkv + head * width;
-  for (std::size_t token = 0; token < length; ++token) {
-    const float* key = qkv + token * stride + hidden + head * width;
-    for (std::size_t i = 0; i < width; ++i) scratch.keys[i * padded + token] = key[i] * scale;
-    for (std::size_t i = 0; i < width; i += lanes) {
-      _mm512_storeu_ps(scratch.values + token * wide + i, _mm512_loadu_ps(key + hidden + i));
-    }
-  }
-  for (std::size_t row = 0; row < length; row += most_rows) {
-    const std::size_t rows = least(most_rows, length - row);
-    for (std::size_t column = 0; column < padded; column += panel) {
-      for_rows(rows, FloatTile{queries + row * stride, stride, scratch.keys + column, padded, width,
-                               scratch.scores + column, padded});
-    }
-    Vector sums[most_rows];
-    for (std::size_t r = 0; r < rows; ++r) {
-      float* scores = scratch.scores + r * padded;
-      const auto mask_of = [&](std::size_t at) {
-        return static_cast<__mmask16>(length - at >= lanes ? 0xffff : (1u << (length - at)) - 1);
-      };
-      Vector highest = _mm512_set1_ps(-3.4e38f);
-      for (std::size_t at = 0; at < length; at += lanes) {
-        highest = _mm512_mask_max_ps(highest, mask_of(at), highest, _mm512_loadu_ps(scores + at));
-      }
-      highest = _mm512_set1_ps(_mm512_reduce_max_ps(highest));
-      Vector sum = _mm512_setzero_ps();
-      for (std::size_t at = 0; at < length; at += lanes) {
-        const Vector away = _mm512_sub_ps(_mm512_loadu_ps(scores + at), highest);
-        const Vector weight = _mm512_maskz_mov_ps(mask_of(at), exponential(away));
-        _mm512_storeu_ps(scores + at, weight);
-        sum = _mm512_add_ps(sum, weight);
-      }
-      sums[r] = _mm512_set1_ps(_mm512_reduce_add_ps(sum));
-    }
-    for (std::size_t i = 0; i < width; i += panel) {
-      for_rows(rows, FloatTile{scratch.scores, padded, scratch.values + i, wide, length, scratch.found + i, wide});
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      for (std::size_t i = 0; i < width; i += lanes) {
-        const Vector found = _mm512_div_ps(_mm512_loadu_ps(scratch.found + r * wide + i), sums[r]);
-        _mm512_storeu_ps(mixed + (row + r) * hidden + head * width + i, found);
-      }
-    }
-  }
-}
 
 }  // namespace
 
-void run_avx512(const Transformer& model, const Tokens& tokens, float* x) {
-  const std::size_t hidden = model.hidden, width = hidden / model.heads;
-  const auto count = static_cast<std::size_t>(tokens.offsets[tokens.texts]);
-  if (count == 0) return;
-  embed(model, tokens, x);
-  std::size_t longest = 0, inner = hidden;
-  for (std::size_t text = 0; text < tokens.texts; ++text) {
-    const auto length = static_cast<std::size_t>(tokens.offsets[text + 1] - tokens.offsets[text]);
-    longest = length > longest ? length : longest;
-  }
-  for (std::size_t number = 0; number < model.layer_count; ++number) {
-    const std::size_t outputs = model.layers[number].intermediate.outputs;
-    inner = outputs > inner ? outputs : inner;
-  }
-  const std::size_t padded = round_up(longest, panel), wide = round_up(width, panel);
-  const Buffer qkv(4 * count * 3 * hidden), mixed(4 * count * hidden), rows(4 * at_once * inner);
-  const Buffer steps(at_once * inner), scales(4 * at_once * inner / group);
-  const Buffer keys(4 * width * padded), values(4 * padded * wide), scores(4 * most_rows * padded);
-  const Buffer found(4 * most_rows * wide);
-  const auto as_floats = [](const Buffer& buffer) { return reinterpret_cast<float*>(buffer.words); };
-  const Quantized quantized{reinterpret_cast<std::uint8_t*>(steps.words), as_floats(scales)};
-  const Scratch scratch{as_floats(keys), as_floats(values), as_floats(scores), as_floats(found)};
-  const auto quantize = [&](const float* from, std::size_t many, std::size_t inputs) {
-    for (std::size_t r = 0; r < many; ++r) {
-      quantize_row(from + r * inputs, inputs, quantized.steps + r * inputs, quantized.scales + r * (inputs / group));
-    }
-  };
-  const auto add_and_normalize = [&](const float* change, float* to, std::size_t many, const Norm& norm) {
-    for (std::size_t r = 0; r < many; ++r) {
-      for (std::size_t i = r * hidden; i < (r + 1) * hidden; i += lanes) {
-        _mm512_storeu_ps(to + i, _mm512_add_ps(_mm512_loadu_ps(to + i), _mm512_loadu_ps(change + i)));
-      }
-      normalize(to + r * hidden, hidden, norm, model.epsilon);
-    }
-  };
-  for (std::size_t number = 0; number < model.layer_count; ++number) {
-    const Layer& layer = model.layers[number];
-    for (std::size_t start = 0; start < count; start += at_once) {
-      const std::size_t many = least(at_once, count - start);
-      quantize(x + start * hidden, many, hidden);
-      multiply(layer.qkv, quantized, many, as_floats(qkv) + start * 3 * hidden);
-    }
-    for (std::size_t text = 0; text < tokens.texts; ++text) {
-      const auto begin = static_cast<std::size_t>(tokens.offsets[text]);
-      const auto length = static_cast<std::size_t>(tokens.offsets[text + 1]) - begin;
-      for (std::size_t head = 0; head < model.heads && length; ++head) {
-        attend(as_floats(qkv) + begin * 3 * hidden, length, hidden, head, width, scratch,
-               as_floats(mixed) + begin * hidden);
-      }
-    }
-    for (std::size_t start = 0; start < count; start += at_once) {
-      const std::size_t many = least(at_once, count - start);
-      float* part = x + start * hidden;
-      quantize(as_floats(mixed) + start * hidden, many, hidden);
-      multiply(layer.attention, quantized, many, as_floats(rows));
-      add_and_normalize(as_floats(rows), part, many, layer.attention_norm);
-      quantize(part, many, hidden);
-      multiply(layer.intermediate, quantized, many, as_floats(rows));
-      const std::size_t outputs = layer.intermediate.outputs;
-      for (std::size_t r = 0; r < many; ++r) {
-        for (std::size_t g = 0; g < outputs / group; ++g) {
-          Vector value[4];
-          for (std::size_t i = 0; i < 4; ++i) {
-            value[i] = gelu(_mm512_loadu_ps(as_floats(rows) + r * outputs + g * group + i * lanes));
-          }
-          quantize_group(value, quantized.steps + r * outputs + g * group,
-                         quantized.scales + r * (outputs / group) + g);
-        }
-      }
-      multiply(layer.output, quantized, many, as_floats(rows));
-      add_and_normalize(as_floats(rows), part, many, layer.output_norm);
-    }
-  }
-}
+#include "transformer_loops.hpp"
 
-float joint_maxsim_avx512(const float* vectors, std::size_t length, std::size_t first, std::size_t hidden,
-                          const float* weight, float bias) {
-  const std::size_t others = length - first, padded = round_up(others, panel);
-  const Buffer turned(4 * hidden * padded), asked(4 * most_rows * hidden), products(4 * most_rows * padded);
-  auto* columns = reinterpret_cast<float*>(turned.words);
-  auto* rows = reinterpret_cast<float*>(asked.words);
-  auto* cosines = reinterpret_cast<float*>(products.words);
-  const auto one_over_length = [&](const float* vector) {
-    return 1.0f / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(dot(vector, vector, hidden))));
-  };
-  for (std::size_t other = 0; other < others; ++other) {
-    const float* vector = vectors + (first + other) * hidden;
-    const float factor = one_over_length(vector);
-    for (std::size_t i = 0; i < hidden; ++i) columns[i * padded + other] = vector[i] * factor;
-  }
-  double total = 0, counts = 0;
-  for (std::size_t start = 0; start < first; start += most_rows) {
-    const std::size_t count = least(most_rows, first - start);
-    for (std::size_t r = 0; r < count; ++r) {
-      const float* vector = vectors + (start + r) * hidden;
-      const float factor = one_over_length(vector);
-      for (std::size_t i = 0; i < hidden; ++i) rows[r * hidden + i] = vector[i] * factor;
-    }
-    for (std::size_t column = 0; column < padded; column += panel) {
-      for_rows(count, FloatTile{rows, hidden, columns + column, padded, hidden, cosines + column, padded});
-    }
-    for (std::size_t r = 0; r < count; ++r) {
-      float best = -2;
-      for (std::size_t other = 0; other < others; ++other) {
-        const float cosine = cosines[r * padded + other];
-        best = cosine > best ? cosine : best;
-      }
-      const double raw = dot(vectors + (start + r) * hidden, weight, hidden) + bias;
-      const double counted = raw > 30 ? raw : __builtin_log1p(__builtin_exp(raw));
-      total += counted * best;
-      counts += counted;
-    }
-  }
-  return static_cast<float>(total / counts);
+namespace shortlist {
+const TransformerKernels transformer_avx512 = {"avx512", layout, run, project, joint_maxsim};
 }
-
-void project_avx512(const float* vectors, std::size_t count, std::size_t hidden, const float* matrix,
-                    std::size_t dimensions, float* projected) {
-  for (std::size_t row = 0; row < count; row += most_rows) {
-    const std::size_t rows = least(most_rows, count - row);
-    for (std::size_t column = 0; column < dimensions; column += panel) {
-      for_rows(rows, FloatTile{vectors + row * hidden, hidden, matrix + column, dimensions, hidden,
-                               projected + row * dimensions + column, dimensions});
-    }
-    for (std::size_t r = row; r < row + rows; ++r) {
-      Vector squares = _mm512_setzero_ps();
-      for (std::size_t i = 0; i < dimensions; i += lanes) {
-        const Vector value = _mm512_loadu_ps(projected + r * dimensions + i);
-        squares = _mm512_fmadd_ps(value, value, squares);
-      }
-      const Vector length = _mm512_sqrt_ps(_mm512_set1_ps(_mm512_reduce_add_ps(squares)));
-      for (std::size_t i = 0; i < dimensions; i += lanes) {
-        const Vector value = _mm512_loadu_ps(projected + r * dimensions + i);
-        _mm512_storeu_ps(projected + r * dimensions + i, _mm512_div_ps(value, length));
-      }
-    }
-  }
-}
-
-}  // namespace shortlist

@@ -20,15 +20,21 @@ from shortlist.models.heads import HEADS
 from shortlist.models.native_transformer import NativeBackbone
 from shortlist.models.own_folder import DEFAULT, JUDGES, WEIGHTS
 from shortlist.models.score_cache import ScoreCache
-from shortlist.scoring.kernels import NUMPY, VARIABLE, native_transformer
+from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_transformer
 from shortlist.train.export import write_description
 
 Float = NDArray[np.float32]
 GROUP = 64
 
 pytestmark = pytest.mark.skipif(
-    native_transformer() is None, reason="this processor has no AVX-512 with VNNI"
+    native_transformer() is None, reason="no kernels that run a transformer on this processor"
 )
+
+
+@pytest.fixture(autouse=True, params=[name for name in available() if name.startswith("avx")])
+def by_each(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test with each of the kernels that this machine has for it."""
+    monkeypatch.setenv(VARIABLE, request.param)
 
 
 def random_model(seed: int, hidden: int, inner: int, layers: int, *, types: bool) -> dict[str, NDArray[Any]]:
@@ -120,14 +126,17 @@ def test_the_vectors_are_those_of_the_arithmetic_written_down(
     assert make is not None
     run = make(tensors, layers, heads, 1e-12)
     random = np.random.default_rng(2)
+    differences = []
     for length in (1, 2, 5, 6, 7, 16, 31, 33, 49, 70):
         ids = random.integers(0, 50, length, dtype=np.int32)
         kinds = random.integers(0, 2, length, dtype=np.uint8) if types else None
         found = run(ids, np.array([0, length]), kinds)
         expected = reference(tensors, ids.tolist(), None if kinds is None else kinds.tolist(), heads, layers)
-        # A number that lies between two steps may be rounded to the other one: rarely, and by one step.
-        assert np.abs(found - expected).mean() < 0.01
+        # A number that lies between two steps may be rounded to the other one; the next layer spreads it.
         assert np.abs(found - expected).max() < 0.1
+        differences.append(np.abs(found - expected).mean())
+    assert np.median(differences) < 1e-4
+    assert max(differences) < 0.02
 
 
 def test_a_text_has_the_same_bytes_alone_and_in_any_company() -> None:

@@ -9,12 +9,15 @@ was chosen then.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from shortlist.errors import ShortlistError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from shortlist.scoring._native import Native, Transformer
 
 try:
@@ -26,7 +29,6 @@ __all__ = ["VARIABLE", "available", "native", "native_named", "native_transforme
 
 VARIABLE = "SHORTLIST_KERNELS"
 NUMPY = "numpy"
-RUNS_TRANSFORMERS = "avx512"
 
 
 def available() -> tuple[str, ...]:
@@ -58,7 +60,9 @@ def native_named(name: str) -> Native | None:
     return None if name == NUMPY or _native is None else _native.Native(name)
 
 
-def native_transformer() -> type[Transformer] | None:
-    """Give what runs a transformer, or ``None`` where the kernels to use can't."""
+def native_transformer() -> Callable[[dict[str, NDArray[Any]], int, int, float], Transformer] | None:
+    """Give what makes a transformer of tensors, or ``None`` where the kernels to use can't run one."""
     kernels = native()
-    return _native.Transformer if kernels is not None and kernels.name == RUNS_TRANSFORMERS else None
+    if kernels is None or kernels.name not in _native.transformers():
+        return None
+    return partial(_native.Transformer, kernels.name)
