@@ -190,27 +190,23 @@ void vectors(const Kernels& kernels) {
 }
 
 void bits(const Kernels& kernels) {
-  const std::size_t count = below(20) ? below(60) : 5000, words = below(20), k = 1 + below(70);
-  const auto firsts = offsets(count, 1, 1 + 2 * below(2));
-  const auto rows = static_cast<std::size_t>(firsts[count]);
+  const std::size_t rows = below(20) ? below(60) : 5000, words = below(20);
   const auto stored = drawn<std::uint64_t>(rows * words);
   const auto asked = drawn<std::uint64_t>(words);
-  const bool one_row_each = rows == count;
-  auto best = shortlist::nearest_bits(kernels, asked.data(), stored.data(), words,
-                                      {count, one_row_each ? nullptr : firsts.data(), nullptr}, k, 1 + below(3));
-  std::vector<std::pair<std::int32_t, std::int64_t>> scores;
-  for (std::size_t d = 0; d < count; ++d) {
-    std::int32_t least = std::numeric_limits<std::int32_t>::max();
-    for (auto row = static_cast<std::size_t>(firsts[d]); row < static_cast<std::size_t>(firsts[d + 1]); ++row) {
-      std::int32_t distance = 0;
-      for (std::size_t w = 0; w < words; ++w) {
-        for (std::uint64_t rest = stored[row * words + w] ^ asked[w]; rest; rest &= rest - 1) ++distance;
-      }
-      least = std::min(least, distance);
+  Odd<std::int16_t> distances(rows);
+  Odd<std::int64_t> counts(64 * words + 1);
+  std::vector<std::int64_t> expected(counts.size(), 0);
+  shortlist::bit_distances(kernels, asked.data(), stored.data(), rows, words, 1 + below(3), distances.data(),
+                           counts.data());
+  for (std::size_t row = 0; row < rows; ++row) {
+    std::int16_t distance = 0;
+    for (std::size_t w = 0; w < words; ++w) {
+      for (std::uint64_t rest = stored[row * words + w] ^ asked[w]; rest; rest &= rest - 1) ++distance;
     }
-    scores.emplace_back(-least, static_cast<std::int64_t>(d));
+    require(distances[row] == distance, kernels, "bit_distances");
+    ++expected[static_cast<std::size_t>(distance)];
   }
-  require_best(best, scores, k, kernels, "nearest_bits");
+  for (std::size_t i = 0; i < counts.size(); ++i) require(counts[i] == expected[i], kernels, "bit_distances");
 }
 
 void lists(const Kernels& kernels) {

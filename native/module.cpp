@@ -138,19 +138,19 @@ class Native {
     return found;
   }
 
-  std::pair<Positions, Out<std::int32_t, 1>> nearest_bits(In<std::uint64_t, 2> bits, In<std::uint64_t, 1> query,
-                                                          std::size_t k, Firsts firsts, Allowed allowed,
-                                                          std::size_t threads) const {
+  std::pair<Out<std::int16_t, 1>, Out<std::int64_t, 1>> bit_distances(In<std::uint64_t, 2> bits,
+                                                                      In<std::uint64_t, 1> query,
+                                                                      std::size_t threads) const {
     require(bits.shape(1) == query.size(), "rows and query must have as many bits");
     require(query.size() <= 500, "more bits than distances can count");
-    const shortlist::Documents documents = documents_of(bits.shape(0), firsts, allowed);
-    require(k > 0, "k must be at least 1");
-    std::optional<shortlist::Best<std::int32_t>> best;
+    std::vector<std::int16_t> distances(bits.shape(0));
+    std::vector<std::int64_t> counts(64 * query.size() + 1);
     {
       const nb::gil_scoped_release release;
-      best = shortlist::nearest_bits(*kernels_, query.data(), bits.data(), bits.shape(1), documents, k, threads);
+      shortlist::bit_distances(*kernels_, query.data(), bits.data(), bits.shape(0), bits.shape(1), threads,
+                               distances.data(), counts.data());
     }
-    return give<std::int32_t>(*best);
+    return {give(std::move(distances)), give(std::move(counts))};
   }
 
   Out<std::int32_t, 1> nearest(In<std::int8_t, 2> vectors, In<std::int8_t, 2> centroids, std::size_t threads) const {
@@ -412,8 +412,7 @@ NB_MODULE(_native, module) {
       .def("dot_products", &Native::dot_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "threads"_a = 1)
       .def("best_products", &Native::best_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
-      .def("nearest_bits", &Native::nearest_bits, "bits"_a.noconvert(), "query"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
-           "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
+      .def("bit_distances", &Native::bit_distances, "bits"_a.noconvert(), "query"_a.noconvert(), "threads"_a = 1)
       .def("nearest", &Native::nearest, "vectors"_a.noconvert(), "centroids"_a.noconvert(), "threads"_a = 1)
       .def("best_listed", &Native::best_listed, "passages"_a.noconvert(), "offsets"_a.noconvert(), "probes"_a.noconvert(),
            "gains"_a.noconvert(), "count"_a, "k"_a, "allowed"_a.noconvert() = nb::none())

@@ -98,21 +98,20 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
   return best[0];
 }
 
-Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits,
-                                std::size_t words, const Documents& documents, std::size_t k, std::size_t threads) {
-  const std::size_t parts = parts_of(documents.count, bits_at_once);
-  std::vector<Best<std::int32_t>> best(worth(threads, parts), {k, std::numeric_limits<std::int32_t>::min()});
+void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits, std::size_t rows,
+                   std::size_t words, std::size_t threads, std::int16_t* distances, std::int64_t* counts) {
+  const std::size_t parts = parts_of(rows, bits_at_once), longest = 64 * words;
+  std::vector<std::vector<std::int64_t>> its_counts(worth(threads, parts), std::vector<std::int64_t>(longest + 1, 0));
   in_parallel(parts, threads, [&](std::size_t part, std::size_t thread) {
-    const std::size_t begin = part * bits_at_once, end = std::min(documents.count, begin + bits_at_once);
-    if (!any_allowed(documents, begin, end)) return;
-    const std::size_t first = documents.first(begin), rows = documents.first(end) - first;
-    std::vector<std::int16_t> scores(rows);
-    kernels.hamming(bits + first * words, rows, words, query, scores.data());
-    for (std::int16_t& one : scores) one = static_cast<std::int16_t>(-one);
-    add_best(documents, begin, end, scores.data(), best[thread]);
+    const std::size_t begin = part * bits_at_once, end = std::min(rows, begin + bits_at_once);
+    kernels.hamming(bits + begin * words, end - begin, words, query, distances + begin);
+    std::int64_t* here = its_counts[thread].data();
+    for (std::size_t row = begin; row < end; ++row) ++here[distances[row]];
   });
-  for (std::size_t thread = 1; thread < best.size(); ++thread) best[0].take(best[thread]);
-  return best[0];
+  std::fill_n(counts, longest + 1, 0);
+  for (const auto& here : its_counts) {
+    for (std::size_t distance = 0; distance <= longest; ++distance) counts[distance] += here[distance];
+  }
 }
 
 template <class Count>

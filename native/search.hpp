@@ -34,9 +34,10 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
                                               const std::int8_t* vectors, const Documents& documents, std::size_t k,
                                               std::size_t threads);
 
-// The documents one of whose rows differs least from the query; scores are minus the number of differing bits.
-Best<std::int32_t> nearest_bits(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits,
-                                std::size_t words, const Documents& documents, std::size_t k, std::size_t threads);
+// In how many bits each of bits [rows, words] differs from the query, and counts [64 * words + 1]: how many rows differ
+// in so many.
+void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits, std::size_t rows,
+                   std::size_t words, std::size_t threads, std::int16_t* distances, std::int64_t* counts);
 
 // One term of a query: which documents have it (ascending), how often, and what it is worth.
 template <class Count>

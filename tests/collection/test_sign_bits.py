@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shortlist.collection.sign_bits import MARGIN, NEIGHBOURS, build_sign_bits
-from shortlist.scoring import dot_products
+from shortlist.collection.sign_bits import NEIGHBOURS, build_sign_bits
+from shortlist.scoring import sign_bits
 from shortlist.vectors import quantize
 
 
@@ -24,45 +24,71 @@ def test_signs_are_the_bits_of_the_vectors() -> None:
         assert ours == [*(row >= 0).astype(int).tolist(), *[0] * 58]
 
 
-def test_ranks_say_how_far_by_their_signs_the_true_neighbours_are() -> None:
+def test_pairs_near_and_far_say_how_many_signs_differ_at_a_product() -> None:
     dense = vectors(3000)
     found = build_sign_bits(dense)
-    assert found.ranks.shape == (64, NEIGHBOURS)
-    sample = 2999  # the last one is always drawn
-    products = dot_products(dense, dense[[sample]])[0]
-    differing = np.array(
-        [sum(int(word).bit_count() for word in row) for row in found.bits ^ found.bits[sample]]
-    )
-    others = np.delete(np.arange(3000), sample)
-    nearest = others[np.argsort(-products[others], kind="stable")[:NEIGHBOURS]]
-    expected = [int((differing[others] <= differing[one]).sum()) for one in nearest]
-    assert found.ranks[-1].tolist() == expected
+    assert len(found.products) == len(found.distances) > 64 * NEIGHBOURS
+    assert (np.diff(found.products) >= 0).all()
+    pairs = set(zip(found.products.tolist(), found.distances.tolist(), strict=True))
+    for sample in (0, 2999):  # the first and the last are always drawn
+        length = np.linalg.norm(dense[sample].astype(np.float32))
+        products = (dense @ dense[sample].astype(np.int32)).astype(np.float32) / length
+        products = np.rint(products)
+        differing = np.bitwise_count(found.bits ^ found.bits[sample]).sum(axis=1)
+        nearest = np.argsort(-products)[1:NEIGHBOURS]
+        assert set(zip(products[nearest].tolist(), differing[nearest].tolist(), strict=True)) <= pairs
+    assert found.products[0] < 0.1 * found.products[-1]
 
 
-@settings(max_examples=40)
-@given(k=st.integers(1, 500), more=st.integers(0, 100), recall=st.floats(0, 0.9))
-def test_more_is_looked_at_for_more_documents_and_for_a_higher_recall(
-    k: int, more: int, recall: float
+@pytest.mark.parametrize("recall", [0.5, 0.9, 0.98])
+@pytest.mark.parametrize("kind", ["of them", "between them", "elsewhere"])
+def test_that_share_of_what_is_as_near_to_any_query_lies_within_reach(kind: str, recall: float) -> None:
+    """Queries need not lie where the vectors do."""
+    dense = vectors(6000)
+    found, random = build_sign_bits(dense), np.random.default_rng(3)
+    within = []
+    for _ in range(40):
+        one, other = dense[random.integers(0, 6000, 2)].astype(float)
+        query = {"of them": one, "between them": one + other, "elsewhere": random.normal(size=96)}[kind]
+        query /= np.linalg.norm(query)
+        products = dense @ query
+        differing = np.bitwise_count(found.bits ^ sign_bits(quantize(query[None], 1 / 254))).sum(axis=1)
+        nearest = np.argsort(-products)[:300]
+        within.append((differing[nearest] <= found.reach(products[nearest], recall)).mean())
+    assert recall - 0.03 < np.mean(within) < recall + 0.15
+
+
+@given(product=st.floats(-1e9, 1e9), more=st.floats(0, 1e9), recall=st.floats(0, 0.9))
+def test_one_looks_further_for_what_is_farther_and_for_a_higher_recall(
+    product: float, more: float, recall: float
 ) -> None:
-    depth = BITS.depth(k, recall)
-    assert depth >= k
-    assert BITS.depth(k + more, recall) >= depth
-    assert BITS.depth(k, recall + 0.09) >= depth
-
-
-@pytest.mark.parametrize("k", [1, 3, 10, 30, NEIGHBOURS])
-@pytest.mark.parametrize("recall", [0.5, 0.9, 0.99])
-def test_so_many_hold_the_share_of_the_samples_neighbours(k: int, recall: float) -> None:
-    reach = BITS.depth(k, recall) / MARGIN
-    assert (BITS.ranks[:, :k] <= reach + 1).mean() >= recall
-    assert BITS.depth(2 * NEIGHBOURS, recall) >= 2 * BITS.depth(NEIGHBOURS, recall) - MARGIN
+    its, nearer = (np.array([one, -10.0, 40.0], np.float32) for one in (product, product + more))
+    reach = BITS.reach(its, recall)
+    assert 0 <= reach <= 128
+    assert BITS.reach(its, recall + 0.09) >= reach
+    assert BITS.reach(nearer, recall) <= reach + 6  # what was measured is no smooth line
 
 
 BITS = build_sign_bits(vectors(2000))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
-def test_few_vectors_have_few_neighbours(count: int) -> None:
+def test_few_vectors_have_few_pairs(count: int) -> None:
     found = build_sign_bits(vectors(count))
     assert len(found.bits) == count
-    assert found.depth(10, 0.98) >= 10
+    assert (len(found.products) > 0) == (count > 1)
+    assert 0 <= found.reach(np.zeros(3, np.float32), 0.98) <= 128
+
+
+def test_without_pairs_all_are_looked_at() -> None:
+    assert build_sign_bits(vectors(1)).reach(np.ones(3, np.float32), 0.5) == 128
+
+
+def test_doubles_do_not_bring_nearer_what_is_to_be_looked_at() -> None:
+    """What is measured is what signs tell of products, not how many vectors are near."""
+    alone = vectors(1000)
+    many = np.concatenate([alone] * 10)
+    once, tenfold = build_sign_bits(alone), build_sign_bits(many)
+    for product in np.linspace(once.products[500], once.products[-500], 7):
+        its = np.array([product], np.float32)
+        assert tenfold.reach(its, 0.95) == pytest.approx(once.reach(its, 0.95), abs=6)

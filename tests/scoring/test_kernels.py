@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shortlist.errors import ShortlistError
-from shortlist.scoring import CODE_BITS, TokenCodes, at_least_kth, dense, fast, kernels, late, lexical, lists
+from shortlist.scoring import (
+    CODE_BITS,
+    TokenCodes,
+    dense,
+    fast,
+    kernels,
+    late,
+    lexical,
+    lists,
+)
+from shortlist.scoring import bits as scoring_bits
 from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_named
 
 NATIVE = [name for name in available() if name != NUMPY]
@@ -217,7 +227,7 @@ def test_best_products(
 
 @every_set
 @pytest.mark.parametrize("share", [None, 0.001, 0.5])
-def test_many_documents_of_several_rows(name: str, share: float | None) -> None:
+def test_many_documents_of_several_rows(share: float | None) -> None:
     """More than are worked on at a time, so that parts, threads and documents that end in a part are joined."""
     random = np.random.default_rng(4)
     count = 9000
@@ -225,28 +235,10 @@ def test_many_documents_of_several_rows(name: str, share: float | None) -> None:
     vectors = random.integers(-3, 4, (int(firsts[-1]), 16), dtype=np.int8)  # many tie
     asked = random.integers(-3, 4, (2, 16), dtype=np.int8)
     allowed = None if share is None else random.random(count) < share
-    native = native_named(name)
-    assert native is not None
-    bits = random.integers(0, 2**64, (int(firsts[-1]), 2), dtype=np.uint64)
-    query_bits = random.integers(0, 2**64, 2, dtype=np.uint64)
-    distances = np.bitwise_count(bits ^ query_bits).sum(axis=1).astype(np.int64)
-    nearest = at_least_kth(
-        np.where(
-            True if allowed is None else allowed,
-            -np.minimum.reduceat(distances, firsts[:-1]).astype(float),
-            -np.inf,
-        ),
-        70,
-    )
     for k in (1, 70):
         expected = dense.best_products(vectors, asked, k, firsts, allowed)
         for threads in (1, 2, 4):
             assert same(fast.best_products(vectors, asked, k, firsts, allowed, threads=threads), expected)
-    for threads in (1, 3):
-        found, _ = native.nearest_bits(bits, query_bits, 70, firsts, allowed, threads)
-        assert found.tolist() == nearest.tolist()
-    one_each, _ = native.nearest_bits(bits, query_bits, 70, None, None, 2)
-    assert one_each.tolist() == at_least_kth(-distances.astype(float), 70).tolist()
 
 
 @every_set
@@ -274,34 +266,22 @@ def test_best_products_of_many_documents(share: float) -> None:
 @every_set
 @given(
     seed=SEEDS,
-    counts=st.lists(st.integers(1, 3), max_size=60),
-    words=st.integers(0, 20),
-    k=st.integers(1, 70),
-    filtered=st.booleans(),
+    rows=st.integers(0, 60) | st.just(9000),
+    words=st.integers(1, 20),
     threads=THREADS,
 )
-def test_nearest_bits(
-    name: str, seed: int, counts: list[int], words: int, k: int, filtered: bool, threads: int
-) -> None:
+def test_bit_distances(seed: int, rows: int, words: int, threads: int) -> None:
     random = np.random.default_rng(seed)
-    firsts = np.cumsum([0, *counts], dtype=np.int64)
-    bits = at_odd_places(random.integers(0, 2**64, (int(firsts[-1]), words), dtype=np.uint64))
+    stored = at_odd_places(random.integers(0, 2**64, (rows, words), dtype=np.uint64))
     asked = random.integers(0, 2**64, words, dtype=np.uint64)
-    allowed = random.random(len(counts)) < 0.5 if filtered else None
-    native = native_named(name)
-    assert native is not None
-    positions, scores = native.nearest_bits(bits, asked, k, firsts, allowed, threads)
-    differing = [int(value).bit_count() for value in (bits ^ asked).ravel()]
-    each = np.array(differing, np.int64).reshape(bits.shape).sum(axis=1)
-    best = {
-        document: -int(each[firsts[document] : firsts[document + 1]].min())
-        for document in range(len(counts))
-        if allowed is None or allowed[document]
-    }
-    bound = sorted(best.values(), reverse=True)[min(k, len(best)) - 1] if best else 0
-    assert dict(zip(positions.tolist(), scores.tolist(), strict=True)) == {
-        document: score for document, score in best.items() if score >= bound
-    }
+    found = fast.bit_distances(stored, asked, threads=threads)
+    assert same([found], [scoring_bits.bit_distances(stored, asked)])
+    distances, counts = found
+    some = slice(None, None, max(1, rows // 60))
+    assert distances[some].tolist() == [
+        sum(int(word).bit_count() for word in row) for row in stored[some] ^ asked
+    ]
+    assert counts.tolist() == [int((distances == distance).sum()) for distance in range(64 * words + 1)]
 
 
 @every_set
@@ -357,7 +337,7 @@ WRONG: dict[str, Any] = {
     "allowed": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 1, None, np.ones(3, np.bool_)),
     "firsts": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 1, np.array([0, 3]), None),
     "no k": lambda n: n.best_products(zeros(4, 3), zeros(1, 3), 0),
-    "bits": lambda n: n.nearest_bits(np.zeros((4, 3), np.uint64), np.zeros(2, np.uint64), 1),
+    "bits": lambda n: n.bit_distances(np.zeros((4, 3), np.uint64), np.zeros(2, np.uint64)),
     "a document beyond": lambda n: bm25(n, [7]),
     "a document below": lambda n: bm25(n, [-1]),
     "documents that descend": lambda n: bm25(n, [5, 4097, 4]),

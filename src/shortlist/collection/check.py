@@ -161,7 +161,7 @@ def _rules_of_rows(segment: Segment) -> dict[str, bool]:
 
 def _rules_of_candidates(segment: Segment) -> dict[str, bool]:
     """Say whether what suggests documents is about the segment's own."""
-    rules, passages = {}, segment.passage_count
+    rules: dict[str, bool] = {}
     bits, lists = segment.sign_bits, segment.token_lists
     try:
         _ = segment.vector_graph
@@ -169,8 +169,11 @@ def _rules_of_candidates(segment: Segment) -> dict[str, bool]:
         rules["the graph can be read, and has as many vectors as there are passages"] = False
     if bits is not None:
         rules["the signs are those of the vectors"] = np.array_equal(bits.bits, sign_bits(segment.dense))
-        rules["ranks are those of passages"] = bits.ranks.ndim == 2 and bool(
-            ((bits.ranks >= 0) & (bits.ranks < passages)).all()
+        far, most = bits.distances, 64 * bits.bits.shape[1]
+        rules["pairs of vectors were measured, from far to near"] = (
+            len(far) == len(bits.products)
+            and bool(np.all((far >= 0) & (far <= most)))
+            and bool(np.all(np.diff(bits.products) >= 0))
         )
     if lists is not None:
         inside = np.asarray(lists.passages)

@@ -10,7 +10,8 @@
     dense              int8 [passages, H]      one vector a passage
     dense_checksums    uint32 [passages]       CRC-32 of each
     dense_bits         uint64 [passages, H/64] their signs, if there are many: see `sign_bits`
-    dense_bit_ranks    int32 [samples, ranks]  how far to look among these
+    dense_bit_products int32 [pairs]           of pairs of them, how near they are,
+    dense_bit_distances int32 [pairs]          and in how many signs they differ
     dense_graph        bytes                   a graph of them, if that was asked for: see `vector_graph`
     dense_graph_efforts int32 [efforts]        how hard samples looked,
     dense_graph_found  int32 [efforts, samples] and how many of their neighbours they found
@@ -199,10 +200,11 @@ class Segment:
 
     @cached_property
     def sign_bits(self) -> SignBits | None:
-        """The signs of the vectors, if the segment is large enough to have them."""
-        if "dense_bits" not in self.file.sections:
+        """The signs of the vectors, if the segment is large enough to have them; older segments can't use theirs."""
+        if "dense_bit_distances" not in self.file.sections:
             return None
-        return SignBits(self._array("dense_bits"), self._array("dense_bit_ranks"))
+        names = ("dense_bits", "dense_bit_products", "dense_bit_distances")
+        return SignBits(*(self._array(name) for name in names))
 
     @cached_property
     def vector_graph(self) -> VectorGraph | None:

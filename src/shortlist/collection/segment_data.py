@@ -171,7 +171,8 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
     if len(vectors) >= sign_bits.BITS_FROM_PASSAGES:
         built = sign_bits.build_sign_bits(vectors, threads)
         writer.add_array("dense_bits", built.bits)
-        writer.add_array("dense_bit_ranks", built.ranks)
+        writer.add_array("dense_bit_products", built.products)
+        writer.add_array("dense_bit_distances", built.distances)
     if data.hnsw and len(vectors) >= vector_graph.GRAPH_FROM_PASSAGES and vector_graph.has_usearch():
         graph = vector_graph.build_graph(vectors, threads)
         writer.add_array("dense_graph", graph.data)

@@ -1,71 +1,89 @@
 """The signs of a segment's text vectors, and how far to look among them for what is near.
 
-An eighth of the memory is read, but signs alone order vectors badly: so many are looked at again as it takes to find
-a given share of the truly nearest. How many that is differs from collection to collection and is measured for each
-segment, with some of its own vectors as queries.
+An eighth of the memory is read, but signs alone order vectors badly: some must be looked at again. How many depends
+on the query: what is near to one lies as far away as what is of no interest to another. So the first look says how
+near the ``k`` best are, and the second goes as far as vectors that are so near lie by their signs. That is measured
+for each segment, on pairs of its vectors that are near and far. How much two vectors differ in their signs depends on
+their angle alone, so that it holds for queries too, wherever they lie.
 
-Source: the sign bits of Charikar 2002; the second look of Jégou et al. 2011.
+Source: the sign bits of Charikar 2002; the second look of Jégou et al. 2011. Deviation: their number of vectors to look
+at is fixed. Measured on a collection's own vectors it was too small for queries, which lie farther from what they seek,
+and far too small where texts have doubles.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.scoring import best_products, bit_distances, sign_bits
+from shortlist.scoring import best_products, bit_distances, dot_products, sign_bits
 
 __all__ = ["BITS_FROM_PASSAGES", "NEIGHBOURS", "SignBits", "build_sign_bits", "sampled_rows"]
 
 BITS_FROM_PASSAGES = 100_000
 """Segments of fewer passages have no signs: comparing whole vectors takes no longer."""
 
-SAMPLED = 64
 NEIGHBOURS = 100
-MARGIN = 1.5
-"""How many times as far to look as a passage's neighbours lie: queries may be farther from what they seek.
-``benchmarks/scale.py`` measures what is found."""
+SAMPLED = 64
+OTHERS = 4096
+RANKS = 64
+"""Of ``SAMPLED`` vectors, the pairs with their ``NEIGHBOURS`` and with ``RANKS`` of ``OTHERS``, near and far, are
+measured."""
+
+WINDOW = 128
+ASKED = 16
+"""``WINDOW`` pairs, those whose products are nearest to a product, say how far such vectors are; ``ASKED`` of the best
+products, from the first to the last, say how far all of these are."""
 
 
 class SignBits(NamedTuple):
-    """Hold the signs of vectors, ``bits [passages, ceil(H / 64)]``, and ``ranks [samples, neighbours]``.
+    """Hold the signs of vectors, ``bits [passages, ceil(H / 64)]``, and what was measured on pairs of them.
 
-    ``ranks[s, n]`` is how many passages differ from sample ``s`` in no more signs than its ``n``-th neighbour does.
+    ``products [pairs]``, ascending, are those of the vectors over the length of one of them, rounded: one step is .002
+    of a cosine where a vector of length 1 has 508. ``distances [pairs]`` say in how many signs the two differ.
     """
 
     bits: NDArray[np.uint64]
-    ranks: NDArray[np.int32]
+    products: NDArray[np.int32]
+    distances: NDArray[np.int32]
 
-    def depth(self, k: int, recall: float) -> int:
-        """Give how many of the nearest by their signs must be looked at to find that share of the ``k`` nearest."""
-        samples, neighbours = self.ranks.shape
-        if not samples or not neighbours:
-            return k
-        # Of fewer neighbours no more is asked: farther ones can lie nearer by chance.
-        few = {min(k, count) for count in (1, 3, 10, 30, neighbours)}
-        reach = max(float(np.quantile(self.ranks[:, :count], recall, method="higher")) for count in few)
-        return max(k, int(MARGIN * reach * max(1.0, k / neighbours)))
+    def reach(self, products: NDArray[np.floating[Any]], recall: float) -> int:
+        """Give in how many signs at most that share of vectors differs from a query with which they have ``products``.
+
+        The products are those with the query's vector scaled to length 1. Where nothing was measured it is all signs.
+        """
+        if not len(self.products):
+            return 64 * int(self.bits.shape[1])
+        some = np.sort(products)[sampled_rows(len(products), ASKED)]
+        firsts = np.searchsorted(self.products, some) - WINDOW // 2
+        firsts = np.clip(firsts, 0, max(0, len(self.products) - WINDOW))
+        windows = firsts[:, None] + np.arange(min(WINDOW, len(self.products)))
+        return int(np.quantile(self.distances[windows], recall, method="higher"))
 
 
-def sampled_rows(count: int) -> NDArray[np.int64]:
+def sampled_rows(count: int, most: int = SAMPLED) -> NDArray[np.int64]:
     """Give some of so many rows, evenly over all, the first and the last among them."""
-    return np.unique(np.linspace(0, max(0, count - 1), min(SAMPLED, count)).astype(np.int64))
+    return np.unique(np.linspace(0, max(0, count - 1), min(most, count)).astype(np.int64))
 
 
 def build_sign_bits(dense: NDArray[np.int8], threads: int = 1) -> SignBits:
-    """Take the signs of vectors ``[passages, H]`` and measure how well they tell what is near."""
+    """Take the signs of vectors ``[passages, H]`` and measure what they tell of products."""
     bits = sign_bits(dense)
-    sampled = sampled_rows(len(dense))
-    neighbours = min(NEIGHBOURS, len(dense) - 1)
-    ranks = np.empty((len(sampled), max(0, neighbours)), np.int32)
-    if neighbours < 1:
-        return SignBits(bits, ranks)
-    nearest = best_products(dense, dense[sampled], neighbours + 1, threads=threads)
-    for row, sample, (passages, products) in zip(ranks, sampled, nearest, strict=True):
-        others = passages != sample
-        order = np.argsort(-products[others], kind="stable")[:neighbours]
-        distances = bit_distances(bits, bits[sample])
-        within = np.cumsum(np.bincount(distances))
-        row[:] = within[distances[passages[others][order]]] - 1  # the sample itself is none of them
-    return SignBits(bits, ranks)
+    samples = sampled_rows(len(dense))
+    products, distances = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    others = sampled_rows(len(dense), OTHERS)
+    ranks = np.unique(np.geomspace(1, max(1, len(others)), RANKS).astype(np.int64)) - 1
+    nearest = best_products(dense, dense[samples], NEIGHBOURS, threads=threads)
+    for sample, (near, _) in zip(samples, nearest, strict=True):
+        vector = dense[[sample]]
+        order = np.argsort(-dot_products(dense[others], vector)[0], kind="stable")
+        pairs = np.concatenate([near, others[order[ranks]]])
+        pairs = pairs[pairs != sample]
+        length = max(1.0, float(np.linalg.norm(vector.astype(np.float32))))
+        products.append(np.rint(dot_products(dense[pairs], vector)[0] / length).astype(np.int32))
+        distances.append(bit_distances(bits[pairs], bits[sample])[0].astype(np.int32))
+    every, far = np.concatenate(products), np.concatenate(distances)
+    order = np.lexsort((far, every))
+    return SignBits(bits, every[order], far[order])

@@ -1,16 +1,16 @@
 """The arithmetic of search: a reference in numpy, and in front of it kernels in C++ that give the same bits."""
 
-from shortlist.scoring.bits import bit_distances, sign_bits
+from shortlist.scoring.bits import sign_bits
 from shortlist.scoring.codes import CODE_BITS, TokenCodes, decode_tokens, encode_tokens
 from shortlist.scoring.dense import MAX_DIMENSIONS
 from shortlist.scoring.fast import (
     best_bm25,
     best_listed,
     best_products,
+    bit_distances,
     dot_products,
     maxsim,
     nearest,
-    nearest_bits,
 )
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.poly import poly_scores
@@ -32,7 +32,6 @@ __all__ = [
     "encode_tokens",
     "maxsim",
     "nearest",
-    "nearest_bits",
     "poly_scores",
     "sign_bits",
     "tfidf_idf",

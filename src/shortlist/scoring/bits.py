@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.scoring.selection import at_least_kth
+__all__ = ["Distances", "bit_distances", "sign_bits"]
 
-__all__ = ["Near", "bit_distances", "nearest_bits", "sign_bits"]
-
-Near = tuple[NDArray[np.int64], NDArray[np.int32]]
-"""The documents that were found, ascending, and minus the number of bits in which each differs from the query."""
+Distances = tuple[NDArray[np.int16], NDArray[np.int64]]
+"""In how many bits each row differs from the query, and how many rows differ in 0, 1, ... 64 W bits."""
 
 
 def sign_bits(vectors: NDArray[np.int8]) -> NDArray[np.uint64]:
@@ -20,27 +18,13 @@ def sign_bits(vectors: NDArray[np.int8]) -> NDArray[np.uint64]:
     return np.packbits(signs, axis=1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
 
 
-def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Give in how many bits each of ``bits [N, W]`` differs from the query's ``[W]``."""
-    found: NDArray[np.int32] = np.bitwise_count(bits ^ query).sum(axis=1, dtype=np.int32)
-    return found
+def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64]) -> Distances:
+    """Give in how many bits each of ``bits [N, W]`` differs from the query's ``[W]``.
 
-
-def nearest_bits(
-    bits: NDArray[np.uint64],
-    query: NDArray[np.uint64],
-    k: int,
-    firsts: NDArray[np.int64] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
-) -> Near:
-    """Give the ``k`` documents one of whose rows of ``bits [N, W]`` differs least from the query's ``[W]``.
-
-    ``firsts`` and ``allowed`` are as in :func:`shortlist.scoring.dense.best_products`; ties are given in full.
+    Raises:
+        ValueError: they have not as many bits, or more than 32,000.
     """
-    scores = -bit_distances(bits, query)
-    if firsts is not None:
-        scores = np.maximum.reduceat(scores, firsts[:-1]) if len(firsts) > 1 else scores[:0]
-    if allowed is not None:
-        scores = np.where(allowed, scores, np.iinfo(np.int32).min)
-    best = at_least_kth(scores, k, above=np.iinfo(np.int32).min)
-    return best, scores[best]
+    if bits.shape[1] != len(query) or len(query) > 500:
+        raise ValueError(f"rows of {bits.shape[1]} words can't be compared with a query of {len(query)}")
+    found = np.bitwise_count(bits ^ query).sum(axis=1, dtype=np.int16)
+    return found, np.bincount(found, minlength=64 * len(query) + 1)

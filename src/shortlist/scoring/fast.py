@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 
 from shortlist.scoring import bits as scoring_bits
 from shortlist.scoring import dense, late, lexical, lists
-from shortlist.scoring.bits import Near
+from shortlist.scoring.bits import Distances
 from shortlist.scoring.codes import TokenCodes
 from shortlist.scoring.dense import Found, check_dimensions
 from shortlist.scoring.kernels import native
 from shortlist.scoring.lexical import Postings
 
-__all__ = ["best_bm25", "best_listed", "best_products", "dot_products", "maxsim", "nearest", "nearest_bits"]
+__all__ = [
+    "best_bm25",
+    "best_listed",
+    "best_products",
+    "bit_distances",
+    "dot_products",
+    "maxsim",
+    "nearest",
+]
 
 
 def maxsim(
@@ -77,23 +85,16 @@ def best_products(
     return kernels.best_products(_rows(vectors), _rows(queries), k, its_firsts, _mask(allowed), threads)
 
 
-def nearest_bits(
-    bits: NDArray[np.uint64],
-    query: NDArray[np.uint64],
-    k: int,
-    firsts: NDArray[np.int64] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
-    *,
-    threads: int = 1,
-) -> Near:
-    """Give what :func:`shortlist.scoring.bits.nearest_bits` gives."""
+def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64], *, threads: int = 1) -> Distances:
+    """Give what :func:`shortlist.scoring.bits.bit_distances` gives.
+
+    Raises:
+        ValueError: as there.
+    """
     kernels = native()
-    if kernels is None or k < 1 or not len(query):
-        return scoring_bits.nearest_bits(bits, query, k, firsts, allowed)
-    its_firsts = None if firsts is None else np.ascontiguousarray(firsts, np.int64)
-    return kernels.nearest_bits(
-        np.ascontiguousarray(bits), np.ascontiguousarray(query), k, its_firsts, _mask(allowed), threads
-    )
+    if kernels is None or not len(query):
+        return scoring_bits.bit_distances(bits, query)
+    return kernels.bit_distances(np.ascontiguousarray(bits), np.ascontiguousarray(query), threads)
 
 
 def best_bm25(

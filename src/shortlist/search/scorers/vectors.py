@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Segment, SignBits, Snapshot, VectorGraph
-from shortlist.scoring import best_products, dot_products, nearest_bits, poly_scores, sign_bits
+from shortlist.scoring import best_products, bit_distances, dot_products, poly_scores, sign_bits
 from shortlist.search.pipeline import DEPTH
 from shortlist.search.query import PreparedQuery
 from shortlist.search.scorers.passages import (
@@ -31,6 +31,12 @@ __all__ = ["DenseScorer", "PolyScorer", "best_documents"]
 
 GRAPH_SHARE = 16
 """Where more than one in so many vectors would be asked of a graph, all are compared, or their signs."""
+
+SIGNS_SHARE = 8
+"""Where more than one in so many vectors would have to be looked at after their signs, all are."""
+
+FIRST_LOOK = 64
+"""How many more than four times as many as are wanted are looked at first, by their signs."""
 
 
 class DenseScorer:
@@ -147,10 +153,8 @@ def best_documents(
         each = None
         if recall < 1 and allowed is snapshot.live:
             each = _by_graph(segment, vectors, k, mask, recall)
-            if each is None and segment.sign_bits is not None:
-                each = [
-                    _signs_first(segment, segment.sign_bits, one, k, mask, threads, recall) for one in vectors
-                ]
+            if each is None:
+                each = _by_signs(segment, vectors, k, mask, threads, recall)
         if each is None:
             each = _all_compared(segment, vectors, k, mask, threads)
         for part, (positions, products) in zip(parts, each, strict=True):
@@ -229,22 +233,63 @@ def _compared(segment: Segment, vector: NDArray[np.int8], documents: Positions, 
     return documents[best], scores
 
 
-def _signs_first(
+def _by_signs(
     segment: Segment,
-    bits: SignBits,
-    vector: NDArray[np.int8],
+    vectors: NDArray[np.int8],
     k: int,
     allowed: Mask | None,
     threads: int | None,
     recall: float,
-) -> Found:
-    """Compare the vectors whose signs are nearest to those of the query's."""
-    depth = bits.depth(k, recall)
+) -> list[Found] | None:
+    """Compare the vectors whose signs are near to a query's; ``None`` if there are none, or all must be compared."""
+    bits = segment.sign_bits
+    if bits is None:
+        return None
+    wanted = min(k, len(segment) if allowed is None else int(np.count_nonzero(allowed)))
+    found = []
+    for vector in vectors:
+        nearest = _looked_at_twice(segment, bits, vector, k, wanted, allowed, threads, recall)
+        if nearest is None:
+            return None
+        found.append(nearest)
+    return found
+
+
+def _looked_at_twice(
+    segment: Segment,
+    bits: SignBits,
+    vector: NDArray[np.int8],
+    k: int,
+    wanted: int,
+    allowed: Mask | None,
+    threads: int | None,
+    recall: float,
+) -> Found | None:
+    """Compare what is nearest by its signs, and then all that could be as near as the last of these."""
     count = threads_for(bits.bits.nbytes, threads)
-    query = sign_bits(vector[None])[0]
-    firsts = None if segment.passage_count == len(segment) else segment.first_passages
-    near, _ = nearest_bits(bits.bits, query, depth, firsts, allowed, threads=count)
-    return _compared(segment, vector, near, k)
+    distances, counts = bit_distances(bits.bits, sign_bits(vector[None])[0], threads=count)
+    within = np.cumsum(counts)  # how many differ in no more signs than 0, 1, ...
+    most = segment.passage_count // SIGNS_SHARE
+
+    def compared(reach: int) -> Found:
+        passages = np.flatnonzero(distances <= reach)
+        documents = np.unique(segment.passages[passages, 0]).astype(np.int64)
+        return _compared(segment, vector, documents if allowed is None else documents[allowed[documents]], k)
+
+    look = FIRST_LOOK + 4 * wanted * max(1, round(segment.passage_count / len(segment)))
+    while look <= most:
+        first = int(np.searchsorted(within, look))
+        if within[first] > most:
+            break
+        documents, products = compared(first)
+        if len(documents) >= wanted:
+            length = max(1.0, float(np.linalg.norm(vector.astype(np.float32))))
+            reach = bits.reach(np.sort(products)[::-1][:wanted] / length, recall)
+            if reach <= first:
+                return documents, products
+            return compared(reach) if within[min(reach, len(within) - 1)] <= most else None
+        look *= 4  # passages of the same documents, or dead ones, have taken the places
+    return None
 
 
 class PolyScorer(ByPassage):
