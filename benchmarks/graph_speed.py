@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy reads them
@@ -23,10 +24,12 @@ from measuring import arguments, data_folder, summary, write_results
 from numpy.typing import NDArray
 from search_speed import read_pairs
 
+from shortlist.collection import Segment, SignBits
 from shortlist.collection.sign_bits import build_sign_bits
 from shortlist.collection.vector_graph import VectorGraph, build_graph
 from shortlist.models import Encoder
-from shortlist.scoring import best_products, dot_products, nearest_bits, sign_bits
+from shortlist.search.scorers.passages import Found
+from shortlist.search.scorers.vectors import _all_compared, _by_graph, _by_signs
 from shortlist.vectors import quantize, quantize_rows
 
 TOP, RECALL = 10, 0.98
@@ -46,10 +49,25 @@ def grown(vectors: Int8, count: int) -> Int8:
     return np.concatenate(parts)[:count]
 
 
-def nearest_of(vectors: Int8, query: Int8, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    products = dot_products(vectors[rows], query[None])[0]
-    found: NDArray[np.int64] = rows[np.argsort(-products, kind="stable")[:TOP]]
-    return found
+class Vectors:
+    """Stand in for a segment of documents of one passage each: what dense search asks of it."""
+
+    keeps_graph = True
+
+    def __init__(self, vectors: Int8, bits: SignBits, graph: VectorGraph) -> None:
+        self._vectors, self.sign_bits, self.vector_graph = vectors, bits, graph
+        self.passage_count = len(vectors)
+        self.first_passages = np.arange(len(vectors) + 1)
+        self.passages = np.arange(len(vectors))[:, None]
+
+    def __len__(self) -> int:
+        return self.passage_count
+
+    def dense_rows(self, passages: NDArray[np.int64]) -> Int8:
+        return self._vectors[passages]
+
+    def dense_blocks(self) -> Iterator[tuple[slice, Int8]]:
+        yield slice(0, len(self)), self._vectors
 
 
 def measure(vectors: Int8, queries: Int8) -> dict[str, object]:
@@ -60,33 +78,22 @@ def measure(vectors: Int8, queries: Int8) -> dict[str, object]:
     built = build_graph(vectors, threads=2)
     graph_built = time.perf_counter() - start
     graph = VectorGraph(built, len(vectors), vectors.shape[1], "the benchmark")
-    depth, effort = bits.depth(TOP, RECALL), graph.effort(TOP, RECALL)
-    assert effort is not None
-
-    def exact(query: Int8) -> NDArray[np.int64]:
-        ((rows, products),) = best_products(vectors, query[None], TOP)
-        found: NDArray[np.int64] = rows[np.argsort(-products, kind="stable")[:TOP]]
-        return found
-
-    def by_signs(query: Int8) -> NDArray[np.int64]:
-        return nearest_of(vectors, query, nearest_bits(bits.bits, sign_bits(query[None])[0], depth)[0])
-
-    def by_graph(query: Int8) -> NDArray[np.int64]:
-        return nearest_of(vectors, query, graph.nearest(query, TOP, effort))
-
-    ways: dict[str, Callable[[Int8], NDArray[np.int64]]] = {
-        "all compared": exact,
-        f"signs first, {RECALL} asked": by_signs,
-        f"graph, {RECALL} asked": by_graph,
+    segment = cast(Segment, Vectors(vectors, bits, graph))
+    ways: dict[str, Callable[[Int8], list[Found] | None]] = {
+        "all compared": lambda query: _all_compared(segment, query, TOP, None, 1),
+        f"signs first, {RECALL} asked": lambda query: _by_signs(segment, query, TOP, None, 1, RECALL),
+        f"graph, {RECALL} asked": lambda query: _by_graph(segment, query, TOP, None, RECALL),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, list[set[int]]] = {name: [] for name in ways}
     for query in queries:
         for name, way in ways.items():
             start = time.perf_counter()
-            rows = way(query)
+            best = way(query[None])
             seconds[name].append(time.perf_counter() - start)
-            found[name].append(set(rows.tolist()))
+            assert best is not None
+            ((rows, products),) = best
+            found[name].append(set(rows[np.argsort(-products, kind="stable")[:TOP]].tolist()))
     return {
         name: {
             **summary(seconds[name][5:]),

@@ -98,7 +98,8 @@ def vectors(count: int) -> dict[str, object]:
             continue
 
         def signs_first(kernels: object = kernels) -> object:
-            rows, _ = kernels.nearest_bits(bits, query_bits, OVERSAMPLED)  # type: ignore[attr-defined]
+            distances, counts = kernels.bit_distances(bits, query_bits)  # type: ignore[attr-defined]
+            rows = np.flatnonzero(distances <= np.searchsorted(np.cumsum(counts), OVERSAMPLED))
             products = kernels.dot_products(stored[rows], query)[0]  # type: ignore[attr-defined]
             return rows[np.argsort(-products, kind="stable")[:FIRST]]
 

@@ -12,7 +12,6 @@ from shortlist.collection import Store, sign_bits, vector_graph
 from shortlist.collection.sign_bits import NEIGHBOURS
 from shortlist.collection.vector_graph import (
     EFFORTS,
-    MARGIN,
     BuiltGraph,
     VectorGraph,
     build_graph,
@@ -53,9 +52,9 @@ def test_it_finds_the_share_that_is_asked_for(k: int, recall: float) -> None:
 def test_it_looks_harder_for_more_documents_and_for_a_higher_recall() -> None:
     found = np.linspace(60, 95, len(EFFORTS)).astype(np.int32)[:, None]
     graph = VectorGraph(BuiltGraph(BUILT.data, BUILT.efforts, found), 3000, 96, "")
-    assert graph.effort(10, 0.6) == MARGIN * EFFORTS[0]
-    assert graph.effort(10, 0.61) == MARGIN * EFFORTS[1]
-    assert graph.effort(3 * NEIGHBOURS, 0.61) == MARGIN * max(3 * EFFORTS[1], 3 * NEIGHBOURS)
+    assert graph.effort(10, 0.6) == EFFORTS[0]
+    assert graph.effort(10, 0.61) == EFFORTS[1]
+    assert graph.effort(3 * NEIGHBOURS, 0.61) == max(3 * EFFORTS[1], 3 * NEIGHBOURS)
     assert graph.effort(10, 0.96) is None
 
 
