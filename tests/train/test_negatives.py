@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shortlist import Collection, DataError, parse
+from shortlist import Collection, CollectionError, DataError, parse
 from shortlist.train.examples import Example
 from shortlist.train.negatives import Mining, mine
 from tests.search.corpus import documents
@@ -54,6 +54,18 @@ def test_scores_are_those_of_the_first_pipeline(tmp_path: Path) -> None:
             assert example.scores == tuple(scores[text] for text in example.passages)
     again = mine([*PAIRS, *EXTRA], settings("dense", "bm25", count=2, last=5), keep=kept)
     assert again.examples == mined.examples
+
+
+def test_in_little_memory_it_finds_the_same_and_in_too_little_nothing_is_left(tmp_path: Path) -> None:
+    asked = settings("hybrid+late", count=3, last=5)
+    expected = mine([*PAIRS, *EXTRA], asked)
+    kept = tmp_path / "kept"
+    assert mine([*PAIRS, *EXTRA], asked, keep=kept, memory=600_000_000).examples == expected.examples
+    with pytest.raises(CollectionError, match="of memory, the limit is 10.0 MB"):
+        mine([*PAIRS, *EXTRA], asked, keep=kept, memory=10_000_000)
+    with pytest.raises(CollectionError, match="of memory, the limit is 10.0 MB"):
+        mine([*PAIRS, *EXTRA], asked, keep=tmp_path / "other", memory=10_000_000)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_kept_collection_of_other_passages_is_refused(tmp_path: Path) -> None:

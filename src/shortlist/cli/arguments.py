@@ -27,6 +27,7 @@ _SOURCE_HELP = (
 )
 _MODEL_HELP = "a model folder (default: the one that comes along)"
 _MEMORY_HELP = "index, search and join segments in about so much memory: 500MB, 4GB (default: no limit)"
+_MINING_MEMORY_HELP = "index and search the passages in about so much memory: 4GB (default: no limit)"
 _TRAINING_MEMORY_HELP = "keep to so much memory, or refuse and say how much it takes: 4GB (default: no limit)"
 _LABELLED_HELP = (
     "a .jsonl, .csv or .tsv file (or .gz) whose records have a `text`, a label and maybe a `split`"
@@ -443,6 +444,7 @@ def _training_commands(commands: Commands) -> None:
         help="how far below the answer's score a negative's must be (default: 0.0)",
     )  # fmt: skip
     negatives.add_argument("--keep", metavar="FOLDER", help="keep the passages' collection, or use it again")
+    negatives.add_argument("--memory", type=_memory, metavar="SIZE", help=_MINING_MEMORY_HELP)
     judge = _command(parts, "cross-encoder", "train a cross-encoder by a recipe", part_of_another=True)
     bi = _command(parts, "bi-encoder", "train an encoder of one vector a text", part_of_another=True)
     late = _command(

@@ -60,6 +60,7 @@ def _negatives(arguments: argparse.Namespace) -> None:
             model=_path(arguments.model),
             keep=_path(arguments.keep),
             judge=None if arguments.judge is None else _judge(arguments.judge),
+            memory=arguments.memory,
             threads=arguments.threads,
             steps=steps,
         )

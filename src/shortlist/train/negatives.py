@@ -89,6 +89,7 @@ def mine(
     model: Path | None = None,
     keep: Path | None = None,
     judge: ScoresPairs | None = None,
+    memory: int | None = None,
     threads: int | None = None,
     steps: Steps | None = None,
 ) -> Mined:
@@ -97,12 +98,17 @@ def mine(
     The answer of an example becomes the window of its passage that scores best. Examples whose answer isn't found
     within ``depth``, or that have fewer negatives than asked for, are counted and left out. ``keep`` is where the
     collection of all passages stays, or lies from before. ``judge`` reads twice as many passages as are asked for, and
-    those it takes for answers are left out.
+    those it takes for answers are left out. ``memory`` bytes is about what indexing and searching the passages may
+    take; the examples and what is found for them are in memory besides.
+
+    Raises:
+        DataError: ``keep`` holds other passages, or the judge gives labels.
+        CollectionError: ``memory`` is too little.
     """
     windows, documents = _windows(examples, settings.max_tokens, model)
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, ExitStack() as stack:
         collection = stack.enter_context(
-            _indexed(keep or Path(folder) / "passages.shortlist", documents, model, threads, steps)
+            _indexed(keep or Path(folder) / "passages.shortlist", documents, model, memory, threads, steps)
         )
         queries = [Query(str(number), example.query) for number, example in enumerate(examples)]
         progress = steps("searching", len(queries)) if steps else None
@@ -141,7 +147,12 @@ def mine(
 
 
 def _indexed(
-    path: Path, documents: Sequence[Document], model: Path | None, threads: int | None, steps: Steps | None
+    path: Path,
+    documents: Sequence[Document],
+    model: Path | None,
+    memory: int | None,
+    threads: int | None,
+    steps: Steps | None,
 ) -> Collection:
     """Index the windows, or open the collection that holds them from before.
 
@@ -149,7 +160,7 @@ def _indexed(
         DataError: the collection there holds other passages.
     """
     if path.exists():
-        collection = Collection.open(path, model=model)
+        collection = Collection.open(path, model=model, memory=memory)
         if not collection.info().unfinished:
             with collection.store.snapshot() as snapshot:
                 live = np.flatnonzero(snapshot.live)
@@ -163,7 +174,9 @@ def _indexed(
             return collection
         collection.close()
     progress = steps("indexing passages", len(documents)) if steps else None
-    collection, _ = Collection.build(path, documents, model=model, threads=threads, progress=progress)
+    collection, _ = Collection.build(
+        path, documents, model=model, memory=memory, threads=threads, progress=progress
+    )
     return collection
 
 
