@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -28,8 +28,7 @@ from shortlist.collection import Segment, SignBits
 from shortlist.collection.sign_bits import build_sign_bits
 from shortlist.collection.vector_graph import VectorGraph, build_graph
 from shortlist.models import Encoder
-from shortlist.search.scorers.passages import Found
-from shortlist.search.scorers.vectors import _all_compared, _by_graph, _by_signs
+from shortlist.search.scorers.nearest import nearest_documents
 from shortlist.vectors import quantize, quantize_rows
 
 TOP, RECALL = 10, 0.98
@@ -52,9 +51,9 @@ def grown(vectors: Int8, count: int) -> Int8:
 class Vectors:
     """Stand in for a segment of documents of one passage each: what dense search asks of it."""
 
-    keeps_graph = True
+    keeps_vectors = keeps_graph = True
 
-    def __init__(self, vectors: Int8, bits: SignBits, graph: VectorGraph) -> None:
+    def __init__(self, vectors: Int8, bits: SignBits | None, graph: VectorGraph | None) -> None:
         self._vectors, self.sign_bits, self.vector_graph = vectors, bits, graph
         self.passage_count = len(vectors)
         self.first_passages = np.arange(len(vectors) + 1)
@@ -78,21 +77,20 @@ def measure(vectors: Int8, queries: Int8) -> dict[str, object]:
     built = build_graph(vectors, threads=2)
     graph_built = time.perf_counter() - start
     graph = VectorGraph(built, len(vectors), vectors.shape[1], "the benchmark")
-    segment = cast(Segment, Vectors(vectors, bits, graph))
-    ways: dict[str, Callable[[Int8], list[Found] | None]] = {
-        "all compared": lambda query: _all_compared(segment, query, TOP, None, 1),
-        f"signs first, {RECALL} asked": lambda query: _by_signs(segment, query, TOP, None, 1, RECALL),
-        f"graph, {RECALL} asked": lambda query: _by_graph(segment, query, TOP, None, RECALL),
+    ways = {
+        "all compared": (Vectors(vectors, None, None), 1),
+        f"signs first, {RECALL} asked": (Vectors(vectors, bits, None), RECALL),
+        f"graph, {RECALL} asked": (Vectors(vectors, None, graph), RECALL),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, list[set[int]]] = {name: [] for name in ways}
     for query in queries:
-        for name, way in ways.items():
+        for name, (segment, recall) in ways.items():
             start = time.perf_counter()
-            best = way(query[None])
+            ((rows, products),) = nearest_documents(
+                cast(Segment, segment), query[None], TOP, None, threads=1, recall=recall
+            )
             seconds[name].append(time.perf_counter() - start)
-            assert best is not None
-            ((rows, products),) = best
             found[name].append(set(rows[np.argsort(-products, kind="stable")[:TOP]].tolist()))
     return {
         name: {

@@ -39,6 +39,15 @@ bool can_run_avx512() {
 #endif
 }
 
+bool can_run_avx2() {
+#ifdef SHORTLIST_AVX2
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul");
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 std::vector<const Kernels*> available() {
@@ -47,10 +56,7 @@ std::vector<const Kernels*> available() {
   if (can_run_avx512()) found.push_back(&avx512);
 #endif
 #ifdef SHORTLIST_AVX2
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul")) {
-    found.push_back(&avx2);
-  }
+  if (can_run_avx2()) found.push_back(&avx2);
 #endif
 #ifdef SHORTLIST_NEON
 #if defined(__linux__)
@@ -69,8 +75,7 @@ std::vector<const TransformerKernels*> transformers() {
   if (can_run_avx512()) found.push_back(&transformer_avx512);
 #endif
 #ifdef SHORTLIST_AVX2
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&transformer_avx2);
+  if (can_run_avx2() && __builtin_cpu_supports("fma")) found.push_back(&transformer_avx2);
 #endif
   return found;
 }

@@ -13,8 +13,8 @@ namespace shortlist {
 
 constexpr std::size_t group = 64;  // components that share a scale
 
-// How an instruction set wants weights: the outputs and inputs that it multiplies at once, and which step of an
-// activation is none.
+// How an instruction set wants weights: the outputs and inputs that it multiplies at once, and the step of an activation
+// that stands for zero.
 struct Layout {
   std::size_t panel, word;
   std::int32_t middle;
@@ -70,7 +70,7 @@ struct Tokens {
   std::size_t texts;
 };
 
-// What one instruction set does of it.
+// The parts of it that an instruction set runs.
 struct TransformerKernels {
   const char* name;
   Layout layout;  // of every Linear

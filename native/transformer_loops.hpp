@@ -16,6 +16,7 @@ constexpr std::size_t lanes = Simd::lanes;
 constexpr std::size_t panel = 2 * lanes;      // outputs that are computed together
 constexpr int most_rows = Simd::rows;         // tokens that are
 constexpr std::size_t word = 4 / sizeof(Step);  // inputs that are: what 32 bits hold
+static_assert(most_rows <= 6 && group % panel == 0 && group % word == 0);
 constexpr Layout layout = {panel, word, Simd::middle};
 constexpr std::size_t at_once = 48;  // tokens that go through the wide layers together: they stay in the second cache
 
@@ -58,15 +59,14 @@ inline Vector exponential(Vector x) {
 // x times the normal distribution function at x. Source: Abramowitz and Stegun, 7.1.26, error below 1.5e-7.
 inline Vector gelu(Vector x) {
   const Vector z = Simd::multiply(Simd::absolute(x), Simd::all(0.70710678118654752f));
-  const Vector t =
-      Simd::divide(Simd::all(1.0f), Simd::multiply_add(z, Simd::all(0.3275911f), Simd::all(1.0f)));
+  const Vector t = Simd::divide(Simd::all(1.0f), Simd::multiply_add(z, Simd::all(0.3275911f), Simd::all(1.0f)));
   Vector p = Simd::all(1.061405429f);
   p = Simd::multiply_add(p, t, Simd::all(-1.453152027f));
   p = Simd::multiply_add(p, t, Simd::all(1.421413741f));
   p = Simd::multiply_add(p, t, Simd::all(-0.284496736f));
   p = Simd::multiply_add(p, t, Simd::all(0.254829592f));
-  const Vector tail = Simd::multiply(Simd::multiply(p, t), exponential(Simd::subtract(Simd::zero(),
-                                                                                  Simd::multiply(z, z))));
+  const Vector minus_square = Simd::subtract(Simd::zero(), Simd::multiply(z, z));
+  const Vector tail = Simd::multiply(Simd::multiply(p, t), exponential(minus_square));
   // tail is 1 - erf(z): the function is 1 - tail / 2 right of zero, tail / 2 left of it.
   const Vector half = Simd::multiply(tail, Simd::all(0.5f));
   return Simd::multiply(x, Simd::by_sign(x, Simd::subtract(Simd::all(1.0f), half), half));
@@ -187,8 +187,7 @@ inline void normalize(float* row, std::size_t hidden, const Norm& norm, float ep
   const Vector factor = Simd::divide(Simd::all(1.0f), Simd::root(Simd::all(variance + epsilon)));
   for (std::size_t i = 0; i < hidden; i += lanes) {
     const Vector away = Simd::multiply(Simd::subtract(Simd::load(row + i), mean), factor);
-    Simd::store(row + i, Simd::multiply_add(away, Simd::load(norm.weight + i),
-                                              Simd::load(norm.bias + i)));
+    Simd::store(row + i, Simd::multiply_add(away, Simd::load(norm.weight + i), Simd::load(norm.bias + i)));
   }
 }
 
@@ -394,7 +393,7 @@ void run(const Transformer& model, const Tokens& tokens, float* x) {
 }
 
 float joint_maxsim(const float* vectors, std::size_t length, std::size_t first, std::size_t hidden,
-                          const float* weight, float bias) {
+                   const float* weight, float bias) {
   const std::size_t others = length - first, padded = round_up(others, panel);
   const Buffer turned(4 * hidden * padded), asked(4 * most_rows * hidden), products(4 * most_rows * padded);
   auto* columns = reinterpret_cast<float*>(turned.words);
@@ -435,7 +434,7 @@ float joint_maxsim(const float* vectors, std::size_t length, std::size_t first, 
 }
 
 void project(const float* vectors, std::size_t count, std::size_t hidden, const float* matrix,
-                    std::size_t dimensions, float* projected) {
+             std::size_t dimensions, float* projected) {
   for (std::size_t row = 0; row < count; row += most_rows) {
     const std::size_t rows = least(most_rows, count - row);
     for (std::size_t column = 0; column < dimensions; column += panel) {

@@ -9,16 +9,17 @@ import pytest
 
 from shortlist import Collection, CollectionDamagedError, CollectionError, Document
 from shortlist.collection import Store, sign_bits, vector_graph
-from shortlist.collection.sign_bits import NEIGHBOURS
 from shortlist.collection.vector_graph import (
+    COSINE,
     EFFORTS,
     BuiltGraph,
     VectorGraph,
+    _turned,
     build_graph,
 )
 from shortlist.memory import PROGRAM_BYTES
 from shortlist.scoring import dot_products
-from shortlist.search.scorers import vectors as vectors_scorer
+from shortlist.search.scorers import nearest as nearest_scorer
 from tests.collection.test_sign_bits import vectors
 from tests.search.corpus import QUERIES, documents
 
@@ -31,7 +32,7 @@ GRAPH = VectorGraph(BUILT, len(DENSE), DENSE.shape[1], "here")
 def small_segments_have_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_graph, "GRAPH_FROM_PASSAGES", 10)
     monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 10)
-    monkeypatch.setattr(vectors_scorer, "GRAPH_SHARE", 1)
+    monkeypatch.setattr(nearest_scorer, "GRAPH_SHARE", 1)
 
 
 @pytest.mark.parametrize("recall", [0.8, 0.98])
@@ -50,12 +51,41 @@ def test_it_finds_the_share_that_is_asked_for(k: int, recall: float) -> None:
 
 
 def test_it_looks_harder_for_more_documents_and_for_a_higher_recall() -> None:
-    found = np.linspace(60, 95, len(EFFORTS)).astype(np.int32)[:, None]
-    graph = VectorGraph(BuiltGraph(BUILT.data, BUILT.efforts, found), 3000, 96, "")
-    assert graph.effort(10, 0.6) == EFFORTS[0]
-    assert graph.effort(10, 0.61) == EFFORTS[1]
-    assert graph.effort(3 * NEIGHBOURS, 0.61) == max(3 * EFFORTS[1], 3 * NEIGHBOURS)
-    assert graph.effort(10, 0.96) is None
+    few = np.linspace(7, 9, len(EFFORTS)).astype(np.int32)
+    found = np.stack([few, np.linspace(60, 95, len(EFFORTS)).astype(np.int32)], axis=1)[:, :, None]
+    graph = VectorGraph(BuiltGraph(BUILT.data, BUILT.efforts, BUILT.counts, found), 3000, 96, "")
+    assert BUILT.counts.tolist() == [10, 100]
+    assert graph.effort(10, 0.7) == graph.effort(1, 0.7) == EFFORTS[0]
+    assert graph.effort(10, 0.9) == EFFORTS[-1]
+    assert (graph.effort(11, 0.6), graph.effort(100, 0.6)) == (EFFORTS[0], 100)
+    assert graph.effort(100, 0.95) == EFFORTS[-1]
+    assert graph.effort(300, 0.95) == 3 * EFFORTS[-1]
+    assert graph.effort(10, 0.95) is graph.effort(100, 0.96) is None
+
+
+def test_what_was_measured_for_few_of_the_nearest_holds_for_few() -> None:
+    """Vectors with no structure are hard to find: least effort finds two thirds of the ten nearest, and is known to."""
+    dense = np.random.default_rng(0).integers(-100, 101, (3000, 96), dtype=np.int8)
+    graph = VectorGraph(build_graph(dense, threads=2), 3000, 96, "")
+    queries = np.random.default_rng(1).integers(-100, 101, (50, 96), dtype=np.int8)
+    for k, recall in ((10, 0.9), (10, 0.97), (100, 0.97)):
+        effort = graph.effort(k, recall)
+        assert effort is not None
+        shares = []
+        for query in queries:
+            nearest = np.argsort(-dot_products(dense, query[None])[0], kind="stable")[:k]
+            shares.append(np.isin(nearest, graph.nearest(query, k, effort)).mean())
+        assert np.mean(shares) > recall - 0.03
+
+
+def test_samples_are_turned_by_as_much_and_stay_as_long() -> None:
+    before = np.concatenate([vectors(50), np.zeros((1, 96), np.int8)])
+    after = _turned(before).astype(float)
+    lengths = np.linalg.norm(before, axis=1)
+    assert np.linalg.norm(after, axis=1) == pytest.approx(lengths, rel=0.02)
+    cosines = (after * before).sum(axis=1)[:50] / lengths[:50] ** 2
+    assert cosines == pytest.approx(np.full(50, COSINE), abs=0.02)
+    assert np.array_equal(_turned(before), _turned(before))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -159,7 +189,7 @@ def test_where_it_leads_to_too_little_all_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Nine of ten documents are dead, or all have the same vector."""
-    monkeypatch.setattr(vectors_scorer, "GRAPH_SHARE", 4)
+    monkeypatch.setattr(nearest_scorer, "GRAPH_SHARE", 4)
     documents = [
         Document(str(n), "salt" if kind == "same" else f"about {n} grains of salt") for n in range(400)
     ]

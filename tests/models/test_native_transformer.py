@@ -20,18 +20,18 @@ from shortlist.models.heads import HEADS
 from shortlist.models.native_transformer import NativeBackbone
 from shortlist.models.own_folder import DEFAULT, JUDGES, WEIGHTS
 from shortlist.models.score_cache import ScoreCache
-from shortlist.scoring.kernels import NUMPY, VARIABLE, available, native_transformer
+from shortlist.scoring.kernels import NUMPY, VARIABLE, native_transformer, transformers
 from shortlist.train.export import write_description
 
 Float = NDArray[np.float32]
 GROUP = 64
 
 pytestmark = pytest.mark.skipif(
-    native_transformer() is None, reason="no kernels that run a transformer on this processor"
+    not transformers(), reason="no kernels that run a transformer on this processor"
 )
 
 
-@pytest.fixture(autouse=True, params=[name for name in available() if name.startswith("avx")])
+@pytest.fixture(autouse=True, params=transformers())
 def by_each(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every test with each of the kernels that this machine has for it."""
     monkeypatch.setenv(VARIABLE, request.param)

@@ -61,9 +61,9 @@ def test_in_little_memory_it_finds_the_same_and_in_too_little_nothing_is_left(tm
     expected = mine([*PAIRS, *EXTRA], asked)
     kept = tmp_path / "kept"
     assert mine([*PAIRS, *EXTRA], asked, keep=kept, memory=600_000_000).examples == expected.examples
-    with pytest.raises(CollectionError, match="of memory, the limit is 10.0 MB"):
+    with pytest.raises(CollectionError, match=r"of memory, the limit is 10\.0 MB"):
         mine([*PAIRS, *EXTRA], asked, keep=kept, memory=10_000_000)
-    with pytest.raises(CollectionError, match="of memory, the limit is 10.0 MB"):
+    with pytest.raises(CollectionError, match=r"of memory, the limit is 10\.0 MB"):
         mine([*PAIRS, *EXTRA], asked, keep=tmp_path / "other", memory=10_000_000)
     assert not (tmp_path / "other").exists()
 

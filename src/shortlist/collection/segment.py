@@ -14,7 +14,8 @@
     dense_bit_distances int32 [pairs]          and in how many signs they differ
     dense_graph        bytes                   a graph of them, if that was asked for: see `vector_graph`
     dense_graph_efforts int32 [efforts]        how hard samples looked,
-    dense_graph_found  int32 [efforts, samples] and how many of their neighbours they found
+    dense_graph_counts int32 [counts]          for how many of the nearest,
+    dense_graph_found  int32 [efforts, counts, samples] and how many of these they found
     passages           int32 [passages, 3]     document within the segment, start, end of its span in the text
     documents          bytes                   id, title, text and metadata of each, a JSON array
     document_offsets   int64 [documents + 1]   where each begins
@@ -208,14 +209,14 @@ class Segment:
 
     @cached_property
     def vector_graph(self) -> VectorGraph | None:
-        """The graph of the vectors, if the segment has one and usearch is there to read it.
+        """The graph of the vectors, if the segment has one and usearch is there to read it; not an older segment's.
 
         Raises:
             CollectionDamagedError: it is not one of these vectors.
         """
-        if "dense_graph" not in self.file.sections or not has_usearch():
+        if "dense_graph_counts" not in self.file.sections or not has_usearch():
             return None
-        names = ("dense_graph", "dense_graph_efforts", "dense_graph_found")
+        names = ("dense_graph", "dense_graph_efforts", "dense_graph_counts", "dense_graph_found")
         built = BuiltGraph(*(self._array(name) for name in names))
         return VectorGraph(built, self.passage_count, self.dimensions, str(self.file.path))
 
@@ -253,7 +254,10 @@ class Segment:
     @property
     def kept_bytes(self) -> int:
         """The bytes that stay in memory once everything has been searched, besides the vectors of texts."""
-        whole = (size for name, size in self.sizes.items() if name not in _IN_SLICES and name != "frame")
+        unread = _IN_SLICES | {"frame"}
+        if "dense_bit_distances" not in self.file.sections:
+            unread |= {"dense_bits"}
+        whole = (size for name, size in self.sizes.items() if name not in unread)
         return sum(whole) + self.file.size // _BYTES_A_CHECKSUM + 32 * len(self)
 
     @property

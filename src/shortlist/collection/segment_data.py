@@ -177,6 +177,7 @@ def _write_vectors(writer: ArrayFileWriter, data: SegmentData, threads: int) -> 
         graph = vector_graph.build_graph(vectors, threads)
         writer.add_array("dense_graph", graph.data)
         writer.add_array("dense_graph_efforts", graph.efforts)
+        writer.add_array("dense_graph_counts", graph.counts)
         writer.add_array("dense_graph_found", graph.found)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection.array_file import REPAIR
-from shortlist.collection.sign_bits import NEIGHBOURS, sampled_rows
+from shortlist.collection.sign_bits import sampled_rows
 from shortlist.errors import CollectionDamagedError, CollectionError
 from shortlist.scoring import best_products
 
@@ -41,7 +41,10 @@ GRAPH_FROM_PASSAGES = 100_000
 LINKS = 16  # of a vector, on each level but the lowest, which has twice as many
 BUILD_EFFORT = 128
 EFFORTS = (16, 32, 64, 128, 256, 512, 1024, 2048)
-"""How many candidates a search keeps on its way."""
+"""How many candidates a search keeps on its way; never fewer than it is to find."""
+
+COUNTS = (10, 100)
+"""How many of the nearest samples ask for: the more, the more effort it takes to find most of them."""
 
 COSINE = 0.45
 """How near samples are to the vector they were. With so much, a graph of 20,000 passages finds for them what it finds
@@ -51,13 +54,14 @@ with the least effort."""
 
 
 class BuiltGraph(NamedTuple):
-    """Hold a graph as usearch writes it, and how many of their neighbours samples find with how much effort.
+    """Hold a graph as usearch writes it, and how many of the nearest samples find with how much effort.
 
-    They are ``efforts [E]``, ascending, and ``found [E, samples]``.
+    They are ``efforts [E]`` and ``counts [C]``, both ascending, and ``found [E, C, samples]`` of so many.
     """
 
     data: NDArray[np.uint8]
     efforts: NDArray[np.int32]
+    counts: NDArray[np.int32]
     found: NDArray[np.int32]
 
 
@@ -95,18 +99,24 @@ def build_graph(dense: NDArray[np.int8], threads: int = 1) -> BuiltGraph:
     )
     index.add(np.arange(len(dense)), dense, threads=threads)
     samples = _turned(dense[sampled_rows(len(dense))])
-    neighbours = min(NEIGHBOURS, len(dense))
+    counts = np.unique(np.minimum(COUNTS, len(dense))).astype(np.int32)
     nearest = [
-        passages[np.argsort(-products, kind="stable")[:neighbours]]
-        for passages, products in best_products(dense, samples, neighbours, threads=threads)
+        passages[np.argsort(-products, kind="stable")]
+        for passages, products in best_products(dense, samples, int(counts[-1]), threads=threads)
     ]
-    found = np.empty((len(EFFORTS), len(samples)), np.int32)
-    for row, effort in zip(found, EFFORTS, strict=True):
-        for place, (sample, its) in enumerate(zip(samples, nearest, strict=True)):
-            row[place] = np.isin(its, _nearest(index, sample, neighbours, effort)).sum()
+    found = np.array(
+        [
+            [
+                [np.isin(its[:count], _nearest(index, sample, count, effort)).sum() for sample, its in asked]
+                for count in counts.tolist()
+            ]
+            for asked, effort in ((list(zip(samples, nearest, strict=True)), effort) for effort in EFFORTS)
+        ],
+        np.int32,
+    )
     written = index.save()
     assert written is not None  # it is where it is given no path
-    return BuiltGraph(np.frombuffer(written, np.uint8), np.array(EFFORTS, np.int32), found)
+    return BuiltGraph(np.frombuffer(written, np.uint8), np.array(EFFORTS, np.int32), counts, found)
 
 
 class VectorGraph:
@@ -119,12 +129,16 @@ class VectorGraph:
     def __init__(self, built: BuiltGraph, passages: int, dimensions: int, where: str) -> None:
         from usearch.index import Index
 
-        self._data, self._efforts, found = built
-        if found.ndim != 2 or self._efforts.shape != found.shape[:1] or not found.size:
+        self._data, self._efforts, self._counts, found = built
+        if (
+            found.ndim != 3
+            or (*self._efforts.shape, *self._counts.shape) != found.shape[:2]
+            or not found.size
+        ):
             raise CollectionDamagedError(
                 f"{where}: what was measured of its graph is of another shape", hint=REPAIR
             )
-        self._recalls = found.mean(axis=1) / min(NEIGHBOURS, passages)
+        self._recalls = found.mean(axis=2) / np.maximum(1, self._counts)
         self._lock = Lock()  # how hard to look is set for the whole index
         try:
             index = Index.restore(self._data.data, view=True)
@@ -142,10 +156,11 @@ class VectorGraph:
 
     def effort(self, k: int, recall: float) -> int | None:
         """Give how hard to look for that share of the ``k`` nearest; ``None`` if no effort is known to find it."""
-        enough = np.flatnonzero(self._recalls >= recall)
+        which = min(int(np.searchsorted(self._counts, k)), len(self._counts) - 1)
+        enough = np.flatnonzero(self._recalls[:, which] >= recall)
         if not len(enough):
             return None
-        return int(max(self._efforts[enough[0]] * max(1.0, k / NEIGHBOURS), k))
+        return int(max(self._efforts[enough[0]] * max(1.0, k / self._counts[which]), k))
 
     def nearest(self, vector: NDArray[np.int8], k: int, effort: int) -> NDArray[np.int64]:
         """Give ``k`` passages that are near to a query's vector ``[H]``, ascending; fewer if there are no more."""
@@ -158,7 +173,8 @@ def _turned(vectors: NDArray[np.int8]) -> NDArray[np.int8]:
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     noise = np.random.default_rng(0).normal(size=wide.shape)
-    noise *= lengths / np.linalg.norm(noise, axis=1, keepdims=True)
+    noise -= wide * ((noise * wide).sum(axis=1, keepdims=True) / np.maximum(1, lengths**2))
+    noise *= lengths / np.maximum(1e-9, np.linalg.norm(noise, axis=1, keepdims=True))
     turned = COSINE * wide + np.sqrt(1 - COSINE**2) * noise
     stored: NDArray[np.int8] = np.clip(np.rint(turned), -127, 127).astype(np.int8)
     return stored

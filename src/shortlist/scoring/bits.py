@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Distances", "bit_distances", "sign_bits"]
 
+MOST_WORDS = 500
+
 Distances = tuple[NDArray[np.int16], NDArray[np.int64]]
 """In how many bits each row differs from the query, and how many rows differ in 0, 1, ... 64 W bits."""
 
@@ -24,7 +26,9 @@ def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64]) -> Distan
     Raises:
         ValueError: they have not as many bits, or more than 32,000.
     """
-    if bits.shape[1] != len(query) or len(query) > 500:
+    if bits.shape[1] != len(query):
         raise ValueError(f"rows of {bits.shape[1]} words can't be compared with a query of {len(query)}")
+    if len(query) > MOST_WORDS:
+        raise ValueError(f"{len(query)} words have more bits than distances can count")
     found = np.bitwise_count(bits ^ query).sum(axis=1, dtype=np.int16)
     return found, np.bincount(found, minlength=64 * len(query) + 1)

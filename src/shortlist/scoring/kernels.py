@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError:  # built without a compiler
     _native = None  # type: ignore[assignment]
 
-__all__ = ["VARIABLE", "available", "native", "native_named", "native_transformer"]
+__all__ = ["VARIABLE", "available", "native", "native_named", "native_transformer", "transformers"]
 
 VARIABLE = "SHORTLIST_KERNELS"
 NUMPY = "numpy"
@@ -60,9 +60,14 @@ def native_named(name: str) -> Native | None:
     return None if name == NUMPY or _native is None else _native.Native(name)
 
 
+def transformers() -> tuple[str, ...]:
+    """Name those of :func:`available` that can run a transformer, the fastest first."""
+    return () if _native is None else tuple(_native.transformers())
+
+
 def native_transformer() -> Callable[[dict[str, NDArray[Any]], int, int, float], Transformer] | None:
     """Give what makes a transformer of tensors, or ``None`` where the kernels to use can't run one."""
     kernels = native()
-    if kernels is None or kernels.name not in _native.transformers():
+    if kernels is None or kernels.name not in transformers():
         return None
     return partial(_native.Transformer, kernels.name)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.collection import Segment, SignBits, Snapshot, VectorGraph
-from shortlist.scoring import best_products, bit_distances, dot_products, poly_scores, sign_bits
+from shortlist.collection import Segment, Snapshot
+from shortlist.scoring import dot_products, poly_scores
 from shortlist.search.pipeline import DEPTH
 from shortlist.search.query import PreparedQuery
+from shortlist.search.scorers.nearest import nearest_documents
 from shortlist.search.scorers.passages import (
     BestFound,
     ByPassage,
@@ -20,7 +21,6 @@ from shortlist.search.scorers.passages import (
     Mask,
     Positions,
     Scores,
-    best_of,
     merged,
     passages_of,
     threads_for,
@@ -28,15 +28,6 @@ from shortlist.search.scorers.passages import (
 from shortlist.types import Passage
 
 __all__ = ["DenseScorer", "PolyScorer", "best_documents"]
-
-GRAPH_SHARE = 16
-"""Where more than one in so many vectors would be asked of a graph, all are compared, or their signs."""
-
-SIGNS_SHARE = 8
-"""Where more than one in so many vectors would have to be looked at after their signs, all are."""
-
-FIRST_LOOK = 64
-"""How many more than four times as many as are wanted are looked at first, by their signs."""
 
 
 class DenseScorer:
@@ -143,153 +134,17 @@ def best_documents(
 ) -> list[Found]:
     """Give, for each of some queries ``[Q, H]``, the ``k`` nearest documents that are allowed, and their products.
 
-    All queries share one pass over the vectors. With a ``recall`` below 1 only those that are near by a graph or by
-    their signs are compared, in segments that have these: about that share of the nearest is found. A filter may leave
-    out just what is near, where signs tell little of the rest: then all that it lets through is compared.
+    With a ``recall`` below 1 about that share of the nearest is found, in segments that have signs or a graph. A filter
+    may leave out just what is near, where signs tell little of the rest: then all that it lets through is compared.
     """
     parts: list[list[Found]] = [[] for _ in vectors]
     for (start, end), segment in zip(pairwise(snapshot.starts), snapshot.segments, strict=True):
         mask = None if allowed is snapshot.live and snapshot.all_live else allowed[start:end]
-        each = None
-        if recall < 1 and allowed is snapshot.live:
-            each = _by_graph(segment, vectors, k, mask, recall)
-            if each is None:
-                each = _by_signs(segment, vectors, k, mask, threads, recall)
-        if each is None:
-            each = _all_compared(segment, vectors, k, mask, threads)
+        its_recall = recall if allowed is snapshot.live else 1
+        each = nearest_documents(segment, vectors, k, mask, threads, its_recall)
         for part, (positions, products) in zip(parts, each, strict=True):
             part.append((positions + start, products))
     return [merged(part, k) for part in parts]
-
-
-def _all_compared(
-    segment: Segment, vectors: NDArray[np.int8], k: int, allowed: Mask | None, threads: int | None
-) -> list[Found]:
-    """Compare all vectors of a segment with some queries', in one pass."""
-    parts: list[list[Found]] = [[] for _ in vectors]
-    one_each = segment.passage_count == len(segment)
-    for documents, dense in segment.dense_blocks():
-        first, last = documents.start, documents.stop
-        firsts = (
-            None if one_each else segment.first_passages[first : last + 1] - segment.first_passages[first]
-        )
-        mask = None if allowed is None else allowed[documents]
-        count = threads_for(dense.size, threads)
-        for part, (found, products) in zip(
-            parts, best_products(dense, vectors, k, firsts, mask, threads=count), strict=True
-        ):
-            part.append((found + first, products))
-    return [merged(part, k) for part in parts]
-
-
-def _by_graph(
-    segment: Segment, vectors: NDArray[np.int8], k: int, allowed: Mask | None, recall: float
-) -> list[Found] | None:
-    """Compare the vectors that a graph leads to; ``None`` if none is in memory, or it doesn't lead well enough."""
-    graph = segment.vector_graph if segment.keeps_graph else None
-    if graph is None or graph.effort(k, recall) is None:
-        return None
-    wanted = min(k, len(segment) if allowed is None else int(np.count_nonzero(allowed)))
-    found = []
-    for vector in vectors:
-        near = _led_to(segment, graph, vector, wanted, allowed, recall)
-        if near is None:
-            return None
-        found.append(_compared(segment, vector, near, k))
-    return found
-
-
-def _led_to(
-    segment: Segment,
-    graph: VectorGraph,
-    vector: NDArray[np.int8],
-    wanted: int,
-    allowed: Mask | None,
-    recall: float,
-) -> Positions | None:
-    """Give at least so many documents, ascending, that a graph leads to; ``None`` if comparing all is less work."""
-    count = wanted * max(1, round(segment.passage_count / len(segment)))
-    while count * GRAPH_SHARE <= segment.passage_count:
-        effort = graph.effort(count, recall)
-        assert effort is not None
-        passages = graph.nearest(vector, count, effort)
-        near = np.unique(segment.passages[passages, 0]).astype(np.int64)
-        near = near if allowed is None else near[allowed[near]]
-        if len(near) >= wanted:
-            return near
-        if len(passages) < count:  # it has parts that nothing leads to
-            break
-        count *= 2  # other passages of the same documents, or dead ones, have taken the places
-    return None
-
-
-def _compared(segment: Segment, vector: NDArray[np.int8], documents: Positions, k: int) -> Found:
-    """Give the ``k`` nearest of some documents, ascending."""
-    if not len(documents):
-        return documents, np.empty(0, np.float32)
-    passages, counts = passages_of(segment.first_passages, documents)
-    products = dot_products(segment.dense_rows(passages), vector[None])[0]
-    best, scores = best_of(np.maximum.reduceat(products, np.cumsum(counts) - counts), k)
-    return documents[best], scores
-
-
-def _by_signs(
-    segment: Segment,
-    vectors: NDArray[np.int8],
-    k: int,
-    allowed: Mask | None,
-    threads: int | None,
-    recall: float,
-) -> list[Found] | None:
-    """Compare the vectors whose signs are near to a query's; ``None`` if there are none, or all must be compared."""
-    bits = segment.sign_bits
-    if bits is None:
-        return None
-    wanted = min(k, len(segment) if allowed is None else int(np.count_nonzero(allowed)))
-    found = []
-    for vector in vectors:
-        nearest = _looked_at_twice(segment, bits, vector, k, wanted, allowed, threads, recall)
-        if nearest is None:
-            return None
-        found.append(nearest)
-    return found
-
-
-def _looked_at_twice(
-    segment: Segment,
-    bits: SignBits,
-    vector: NDArray[np.int8],
-    k: int,
-    wanted: int,
-    allowed: Mask | None,
-    threads: int | None,
-    recall: float,
-) -> Found | None:
-    """Compare what is nearest by its signs, and then all that could be as near as the last of these."""
-    count = threads_for(bits.bits.nbytes, threads)
-    distances, counts = bit_distances(bits.bits, sign_bits(vector[None])[0], threads=count)
-    within = np.cumsum(counts)  # how many differ in no more signs than 0, 1, ...
-    most = segment.passage_count // SIGNS_SHARE
-
-    def compared(reach: int) -> Found:
-        passages = np.flatnonzero(distances <= reach)
-        documents = np.unique(segment.passages[passages, 0]).astype(np.int64)
-        return _compared(segment, vector, documents if allowed is None else documents[allowed[documents]], k)
-
-    look = FIRST_LOOK + 4 * wanted * max(1, round(segment.passage_count / len(segment)))
-    while look <= most:
-        first = int(np.searchsorted(within, look))
-        if within[first] > most:
-            break
-        documents, products = compared(first)
-        if len(documents) >= wanted:
-            length = max(1.0, float(np.linalg.norm(vector.astype(np.float32))))
-            reach = bits.reach(np.sort(products)[::-1][:wanted] / length, recall)
-            if reach <= first:
-                return documents, products
-            return compared(reach) if within[min(reach, len(within) - 1)] <= most else None
-        look *= 4  # passages of the same documents, or dead ones, have taken the places
-    return None
 
 
 class PolyScorer(ByPassage):
