@@ -82,6 +82,8 @@ def test_nothing_is_written_over_or_for_nothing(
     command = ["train", "negatives", str(pairs), "-o", str(tmp_path / "m.jsonl"), "--pipelines", "dense"]
     assert main([*command, "--count", "30"]) == 1
     assert "none of 8 queries has its answer and 30 negatives" in capsys.readouterr().err
+    assert main([*command, "--memory", "10MB"]) == 1
+    assert "of memory, the limit is 10.0 MB" in capsys.readouterr().err
     assert not (tmp_path / "m.jsonl").exists()
 
 
