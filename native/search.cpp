@@ -105,8 +105,18 @@ void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std
   in_parallel(parts, threads, [&](std::size_t part, std::size_t thread) {
     const std::size_t begin = part * bits_at_once, end = std::min(rows, begin + bits_at_once);
     kernels.hamming(bits + begin * words, end - begin, words, query, distances + begin);
-    std::int64_t* here = its_counts[thread].data();
-    for (std::size_t row = begin; row < end; ++row) ++here[distances[row]];
+    // Neighbouring rows often differ in as many bits: adding to one number again and again would wait for itself.
+    std::vector<std::uint16_t> apart(4 * (longest + 1), 0);
+    std::uint16_t* each[4];
+    for (std::size_t i = 0; i < 4; ++i) each[i] = apart.data() + i * (longest + 1);
+    std::size_t row = begin;
+    for (; row + 4 <= end; row += 4) {
+      for (std::size_t i = 0; i < 4; ++i) ++each[i][distances[row + i]];
+    }
+    for (; row < end; ++row) ++each[0][distances[row]];
+    for (std::size_t distance = 0; distance <= longest; ++distance) {
+      for (std::size_t i = 0; i < 4; ++i) its_counts[thread][distance] += each[i][distance];
+    }
   });
   std::fill_n(counts, longest + 1, 0);
   for (const auto& here : its_counts) {

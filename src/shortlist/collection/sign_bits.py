@@ -12,6 +12,7 @@ components, without a rotation, which helped nothing; and how many vectors are l
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ measured."""
 
 WINDOW = 128
 ASKED = 16
-"""``WINDOW`` pairs, those whose products are nearest to a product, say how far such vectors are; ``ASKED`` of the best
-products, from the first to the last, say how far all of these are."""
+"""``WINDOW`` pairs, those whose products are nearest to a product, say how far such vectors are; about ``ASKED`` of the
+best products, the last among them, say how far all of these are."""
 
 
 class SignBits(NamedTuple):
@@ -56,12 +57,14 @@ class SignBits(NamedTuple):
         """
         if not len(self.products):
             return 64 * int(self.bits.shape[1])
-        some = np.sort(products)[sampled_rows(len(products), ASKED)]
+        some = np.sort(products)[:: max(1, len(products) // ASKED)]
         middles = (np.searchsorted(self.products, some) + np.searchsorted(self.products, some, "right")) // 2
         firsts = middles - WINDOW // 2
         firsts = np.clip(firsts, 0, max(0, len(self.products) - WINDOW))
         windows = firsts[:, None] + np.arange(min(WINDOW, len(self.products)))
-        return int(np.quantile(self.distances[windows], recall, method="higher"))
+        distances = self.distances[windows].ravel()
+        last = math.ceil(recall * (len(distances) - 1))
+        return int(np.partition(distances, last)[last])
 
 
 def sampled_rows(count: int, most: int = SAMPLED) -> NDArray[np.int64]:

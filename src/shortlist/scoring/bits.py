@@ -15,8 +15,9 @@ Distances = tuple[NDArray[np.int16], NDArray[np.int64]]
 
 def sign_bits(vectors: NDArray[np.int8]) -> NDArray[np.uint64]:
     """Give a bit for each component of vectors ``[N, H]``, 1 where it is not negative, as ``[N, ceil(H / 64)]``."""
-    missing = -vectors.shape[1] % 64
-    signs = np.pad(vectors >= 0, ((0, 0), (0, missing)))
+    signs, missing = vectors >= 0, -vectors.shape[1] % 64
+    if missing:
+        signs = np.pad(signs, ((0, 0), (0, missing)))
     return np.packbits(signs, axis=1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
 
 

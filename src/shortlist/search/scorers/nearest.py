@@ -110,7 +110,8 @@ class _Asked:
 
     def documents_of(self, passages: Positions) -> Positions:
         """Give the allowed documents of some passages, ascending."""
-        documents = np.unique(self.segment.passages[passages, 0]).astype(np.int64)
+        one_each = self.segment.passage_count == len(self.segment)
+        documents = passages if one_each else np.unique(self.segment.passages[passages, 0]).astype(np.int64)
         return documents if self.allowed is None else documents[self.allowed[documents]]
 
     def passages_in(self, documents: Positions) -> int:
