@@ -384,8 +384,8 @@ class ArrayFile:
         for begin, end in spans:
             self._fill(buffer[at : at + end - begin], begin, name)
             at += end - begin
-        expected = [self._checksums[first:last] for first, last in ranges]
-        if not np.array_equal(block_checksums(buffer, BLOCK), np.concatenate(expected)):
+        expected = b"".join(self._checksums[first:last].tobytes() for first, last in ranges)
+        if block_checksums(buffer, BLOCK).tobytes() != expected:
             raise self._damaged("its checksum is not the one it was written with", name)
         return buffer
 

@@ -24,4 +24,6 @@ def checksums(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np
 
 def block_checksums(data: NDArray[np.uint8], block: int) -> NDArray[np.uint32]:
     """Give the CRC-32 of ``data[:block]``, of the next ``block`` bytes and so on; the last may be fewer."""
-    return checksums(data, np.append(np.arange(0, len(data), block), len(data)))
+    offsets = np.arange(0, len(data) + block, block)
+    offsets[-1] = len(data)
+    return checksums(data, offsets)

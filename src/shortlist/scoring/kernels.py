@@ -31,6 +31,7 @@ VARIABLE = "SHORTLIST_KERNELS"
 NUMPY = "numpy"
 
 
+@lru_cache
 def available() -> tuple[str, ...]:
     """Name what this machine can run, the fastest first; ``numpy`` is always the last."""
     return (*(() if _native is None else _native.available()), NUMPY)
