@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from shortlist.collection.array_file import REPAIR
 from shortlist.collection.directory import Directory, storage_errors
 from shortlist.collection.filters import Filter, matches
 from shortlist.collection.generation import Generation, newest_seal, read_generation
+from shortlist.collection.kept_postings import KEPT_BYTES, KeptPostings, SegmentPostings
 from shortlist.collection.segment import Segment, id_hashes
 from shortlist.collection.statistics import tfidf_lengths
 from shortlist.collection.writing import gone
@@ -33,8 +34,6 @@ __all__ = ["Snapshot"]
 
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-SegmentPostings = list[tuple[int, tuple[NDArray[np.int32], NDArray[Any]]]]
-"""The documents of segments, by the segments' numbers, and how often each has a term."""
 
 
 class Snapshot:
@@ -52,6 +51,7 @@ class Snapshot:
         self.path = directory.path
         self._directory = directory
         self._relative_lengths: dict[float, NDArray[np.float64]] = {}
+        self._kept = KeptPostings()
         self.segments: tuple[Segment, ...] = ()
         with storage_errors(self.path, "opening"):
             try:
@@ -74,6 +74,10 @@ class Snapshot:
         for segment in self.segments:
             segment.keeps_vectors = least + vectors <= memory
             segment.keeps_graph = least + vectors + graphs <= memory
+        rest = memory - least
+        for more in (vectors, graphs):
+            rest -= more if more <= rest else 0
+        self._kept = KeptPostings(min(rest, KEPT_BYTES))
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""
@@ -157,8 +161,11 @@ class Snapshot:
     def segment_postings(self, term: str) -> SegmentPostings:
         """Give, for each segment that has ``term`` (by its number), the documents in it and how often each has it.
 
-        Documents count from 0 in each segment; those that are no longer alive are among them.
+        Documents count from 0 in each segment; those that are no longer alive are among them. The arrays are read-only.
         """
+        return self._kept.get(term, self._read_postings)
+
+    def _read_postings(self, term: str) -> SegmentPostings:
         found = []
         for number, segment in enumerate(self.segments):
             span = segment.words.find(term)

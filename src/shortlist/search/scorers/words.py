@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from shortlist.collection import Snapshot
-from shortlist.collection.snapshot import SegmentPostings
+from shortlist.collection.kept_postings import SegmentPostings
 from shortlist.scoring import best_bm25, bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.lexical import Postings
 from shortlist.search.pipeline import BM25
