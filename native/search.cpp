@@ -106,6 +106,7 @@ void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std
     const std::size_t begin = part * bits_at_once, end = std::min(rows, begin + bits_at_once);
     kernels.hamming(bits + begin * words, end - begin, words, query, distances + begin);
     // Neighbouring rows often differ in as many bits: adding to one number again and again would wait for itself.
+    static_assert(bits_at_once <= 65535);
     std::vector<std::uint16_t> apart(4 * (longest + 1), 0);
     std::uint16_t* each[4];
     for (std::size_t i = 0; i < 4; ++i) each[i] = apart.data() + i * (longest + 1);

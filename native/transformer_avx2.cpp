@@ -71,8 +71,12 @@ struct Simd {
   static Sums all_words(std::int32_t word) { return _mm256_set1_epi32(word); }
   static Sums add_products(Sums sum, Sums activations, Sums weights) {
     const Sums products = _mm256_madd_epi16(activations, weights);
+#if defined(__GNUC__) && !defined(__clang__)
     // Not _mm256_add_epi32: gcc 12 would load all factors first and have no registers left for the sums.
-    asm volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
+    asm volatile("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(sum) : "x"(products));
+#else
+    sum = _mm256_add_epi32(sum, products);
+#endif
     return sum;
   }
   static Vector floats(Sums sums) { return _mm256_cvtepi32_ps(sums); }

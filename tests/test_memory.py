@@ -11,6 +11,7 @@ from shortlist.collection import Store, sign_bits
 from shortlist.indexing import indexer
 from shortlist.memory import PROGRAM_BYTES, as_bytes
 from shortlist.search import ANY_SIZE
+from shortlist.search.scorers import nearest
 from tests.search.corpus import QUERIES, documents
 
 
@@ -36,6 +37,8 @@ def test_a_search_finds_the_same_where_vectors_are_read_every_time(
 ) -> None:
     pipeline = "fuse(bm25, dense, method='rrf')" if "," in name else name
     monkeypatch.setattr("shortlist.collection.segment._VECTORS_AT_ONCE", 7)
+    for constant in ("LEAST", "SIGNS_SHARE", "READ_SHARE"):  # so that signs are looked at in so few
+        monkeypatch.setattr(nearest, constant, 1)
     with Collection.open(path) as free, Collection.open(path, memory=PROGRAM_BYTES + kept(path)) as limited:
         for query in QUERIES:
             for condition in (None, 'topic = "sky"'):

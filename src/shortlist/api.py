@@ -121,7 +121,7 @@ class Collection:
         ``language`` that of the stemmer. Without ``token_vectors`` the collection takes about a fiftieth of
         the space and has no late interaction; ``token_pooling`` from 2 to 4 joins as many token vectors that say nearly
         the same into one, and ``token_bits`` of 4 or 2 in place of 8 round them more. With ``hnsw``
-        segments of a million passages or more get a graph, for ``recall`` below 1 in collections of millions (needs
+        segments of two million passages or more get a graph, for ``recall`` below 1 in collections of millions (needs
         ``shortlist[hnsw]``). None of these can be changed later. ``memory`` is a limit that this process keeps to; see
         :meth:`open`.
 

@@ -15,7 +15,7 @@ from shortlist import Collection, Document, scoring
 from shortlist.collection import Store, sign_bits, token_lists
 from shortlist.errors import PipelineError
 from shortlist.search import Dense, MaxSim, Pipeline, leaves, parse
-from shortlist.search.scorers import late, vectors
+from shortlist.search.scorers import late, nearest
 from shortlist.types import Query
 from tests.search.corpus import QUERIES, documents
 
@@ -38,6 +38,9 @@ def many() -> list[Document]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_lists, "LISTS_FROM_PASSAGES", 100)
     monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 100)
+    monkeypatch.setattr(nearest, "LEAST", 10)
+    monkeypatch.setattr(nearest, "TIMES", 2)
+    monkeypatch.setattr(nearest, "SIGNS_SHARE", 1)
     monkeypatch.setattr(late, "EXHAUSTIVE", 50)
     monkeypatch.setattr(late, "CANDIDATES", 60)
 
@@ -176,13 +179,19 @@ def test_signs_first_find_nearly_all_and_compare_few(
         compared.append(len(rows))
         return whole(rows, queries, **options)
 
-    monkeypatch.setattr(vectors, "dot_products", counted)
+    def all_of_them(*_: object, **__: object) -> object:
+        raise AssertionError("all vectors were compared")
+
+    monkeypatch.setattr(nearest, "dot_products", counted)
     shares = []
     for query in (*QUERIES[:4], QUERIES[5]):  # nothing says when the ferry leaves: all is as far
         exact = dict(found(built, query, Dense()))
         compared.clear()
-        ours = dict(found(built, query, Dense(depth=10, recall=0.95)))
-        assert max(compared) < 300
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(nearest, "best_products", all_of_them)
+            ours = dict(found(built, query, Dense(depth=10, recall=0.95)))
+        assert 30 <= compared[0] < 100
+        assert max(compared) < 400
         assert all(score == exact[doc_id] for doc_id, score in ours.items() if doc_id in exact)
         shares.append(len(exact.keys() & ours.keys()) / 10)
     assert np.mean(shares) >= 0.88  # of five queries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,10 +191,35 @@ def test_documents_of_many_passages_leave_room_for_others(tmp_path: Path, compar
 def test_what_must_be_read_from_the_file_is_read_in_fewer_places(
     segment: Segment, compared: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    query = QUERIES[0]
+    kept = found(segment, query, 10, 0.9)
     monkeypatch.setattr(segment, "keeps_vectors", False)
+    compared.clear()
+    assert found(segment, query, 10, 0.9) == found(segment, query, 10, 1)
+    assert min(compared) > 1000  # a hundred for a first look are more than a 64th: all are, block by block
+    monkeypatch.setattr(nearest, "READ_SHARE", nearest.SIGNS_SHARE)
+    compared.clear()
+    assert found(segment, query, 10, 0.9) == kept
+    assert max(compared) < COUNT // 8
+
+
+@pytest.mark.parametrize("effort", [None, 64])
+def test_signs_are_asked_where_a_graph_is_known_not_to_find_so_many(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch, effort: int | None
+) -> None:
+    graph = SimpleNamespace(effort=lambda *_: effort, nearest=lambda _, k, *__: np.arange(100, 100 + k))
+    monkeypatch.setitem(vars(segment), "vector_graph", graph)
+    asked = []
+    distances = scoring.bit_distances
+
+    def watched(*given: object, **options: object) -> object:
+        asked.append(given)
+        return distances(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(nearest, "bit_distances", watched)
     ours = found(segment, QUERIES[0], 10, 0.9)
-    assert max(compared) == COUNT  # a hundred for a first look are more than a 64th
-    assert ours == found(segment, QUERIES[0], 10, 1)
+    assert bool(asked) == (effort is None)
+    assert (min(ours)[0] >= 100 and max(ours)[0] < 110) == (effort is not None)
 
 
 def test_many_are_gathered_in_blocks(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:

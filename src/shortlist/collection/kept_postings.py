@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 __all__ = ["KEPT_BYTES", "KeptPostings", "SegmentPostings"]
 
 KEPT_BYTES = 32_000_000
-"""How much of them stays in memory, at most: the terms of some hundred queries to a million documents."""
+"""How much of them stays in memory, about: the terms of some hundred queries to a million documents."""
 
 SegmentPostings = list[tuple[int, tuple[NDArray[np.int32], NDArray[Any]]]]
 """The documents of segments, by the segments' numbers, and how often each has a term."""
@@ -40,14 +40,13 @@ class KeptPostings:
                 self._terms.move_to_end(term)
                 return self._terms[term]
         found = [(number, (_own(documents), _own(counts))) for number, (documents, counts) in read(term)]
-        size = _size(found)
+        size = _size(term, found)
         with self._lock:
-            if term not in self._terms and size <= self.most_bytes:
+            if found and term not in self._terms and size <= self.most_bytes:
                 self._terms[term] = found
                 self._bytes += size
             while self._bytes > self.most_bytes:
-                _, forgotten = self._terms.popitem(last=False)
-                self._bytes -= _size(forgotten)
+                self._bytes -= _size(*self._terms.popitem(last=False))
         return found
 
 
@@ -58,5 +57,8 @@ def _own(values: NDArray[Any]) -> NDArray[Any]:
     return own
 
 
-def _size(found: SegmentPostings) -> int:
-    return 500 + sum(documents.nbytes + counts.nbytes for _, (documents, counts) in found)
+def _size(term: str, found: SegmentPostings) -> int:
+    """Count what keeping them takes: the blocks that large arrays are part of, and the objects around them."""
+    arrays = [array for _, pair in found for array in pair]
+    whole = (array if array.base is None else array.base for array in arrays)
+    return 300 + len(term) + 250 * len(arrays) + sum(int(getattr(one, "nbytes", 0)) for one in whole)

@@ -74,10 +74,12 @@ class Snapshot:
         for segment in self.segments:
             segment.keeps_vectors = least + vectors <= memory
             segment.keeps_graph = least + vectors + graphs <= memory
-        rest = memory - least
-        for more in (vectors, graphs):
-            rest -= more if more <= rest else 0
-        self._kept = KeptPostings(min(rest, KEPT_BYTES))
+        rest = memory - least - vectors
+        if rest >= graphs:
+            rest -= graphs
+        self._kept = KeptPostings(
+            min(max(0, rest), KEPT_BYTES)
+        )  # none where vectors are read for each search
 
     def close(self) -> None:
         """Let go of the generation; closing twice is fine."""
