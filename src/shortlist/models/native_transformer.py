@@ -1,4 +1,4 @@
-"""Run a transformer of ours on the kernels in C++: what its graph ``fast`` does, in half the time or less.
+"""Run a transformer of ours on the kernels in C++: what its graph ``fast`` does, faster.
 
 The graphs stay what a model is: they run where this processor lacks the instructions, where a model was drawn
 otherwise, and in mode ``exact``. Both round activations to int8 in groups of 64 of a token; the last digits differ.
