@@ -165,10 +165,14 @@ def _by_signs(asked: _Asked) -> Found | None:
     segment, bits = asked.segment, asked.segment.sign_bits
     if bits is None:
         return None
+    most = segment.passage_count // (SIGNS_SHARE if segment.keeps_vectors else READ_SHARE)
+    wanted = asked.wanted
+    look = LEAST + TIMES * wanted * asked.passages_each
+    if look > most:
+        return None
     count = threads_for(bits.bits.nbytes, asked.threads)
     distances, counts = bit_distances(bits.bits, sign_bits(asked.vector[None])[0], threads=count)
     within = np.cumsum(counts)  # how many differ in no more signs than 0, 1, ...
-    most = segment.passage_count // (SIGNS_SHARE if segment.keeps_vectors else READ_SHARE)
 
     def documents_within(reach: int) -> Positions | None:
         if within[min(reach, len(within) - 1)] > most:
@@ -176,8 +180,6 @@ def _by_signs(asked: _Asked) -> Found | None:
         documents = asked.documents_of(np.flatnonzero(distances <= reach))
         return documents if asked.passages_in(documents) <= most else None
 
-    wanted = asked.wanted
-    look = LEAST + TIMES * wanted * asked.passages_each
     while look <= most:
         reach = int(np.searchsorted(within, look))
         documents = documents_within(reach)
