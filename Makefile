@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test check sanitize faults bench clean
+.PHONY: help install demo test check sanitize emulate faults bench clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -37,6 +37,9 @@ sanitize: $(VENV)/.installed-dev ## fuzz the kernels in C++ under AddressSanitiz
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -S . -B build/fuzz -G Ninja -DSHORTLIST_FUZZ=ON && cmake --build build/fuzz' \
 		>build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
 	@if [ -x build/fuzz/fuzz ]; then build/fuzz/fuzz; else echo "no C++ compiler: no kernels to fuzz"; fi
+
+emulate: $(VENV)/.installed-dev ## fuzz the kernels of processors that this one is not (Debian: libsimde-dev g++-aarch64-linux-gnu qemu-user-static)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/emulate.sh
 
 test: check sanitize ## everything a change must pass (the faults fork often: a small process of their own forks fast)
 	$(BIN)/python -m pytest -q tests/faults

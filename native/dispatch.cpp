@@ -27,26 +27,26 @@ void Buffer::resize(std::size_t bytes) {
 
 namespace {
 
-bool can_run_avx512() {
 #ifdef SHORTLIST_AVX512
+bool can_run_avx512() {
+#ifdef SHORTLIST_EMULATE
+  return true;  // see native/emulated
+#else
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("popcnt") &&
          __builtin_cpu_supports("pclmul");
-#else
-  return false;
 #endif
 }
+#endif
 
-bool can_run_avx2() {
 #ifdef SHORTLIST_AVX2
+bool can_run_avx2() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul");
-#else
-  return false;
-#endif
 }
+#endif
 
 }  // namespace
 
