@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort
 
-$(VENV)/.installed: pyproject.toml CMakeLists.txt $(wildcard native/*)
+$(VENV)/.installed: pyproject.toml CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@echo "installing shortlist into $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv $(VENV)
@@ -38,7 +38,7 @@ sanitize: $(VENV)/.installed-dev ## fuzz the kernels in C++ under AddressSanitiz
 		>build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
 	@if [ -x build/fuzz/fuzz ]; then build/fuzz/fuzz; else echo "no C++ compiler: no kernels to fuzz"; fi
 
-emulate: $(VENV)/.installed-dev ## fuzz the kernels of processors that this one is not (Debian: libsimde-dev g++-aarch64-linux-gnu qemu-user-static)
+emulate: $(VENV)/.installed-dev ## fuzz the kernels for AVX-512 and NEON on a processor that has neither
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/emulate.sh
 
 test: check sanitize ## everything a change must pass (the faults fork often: a small process of their own forks fast)

@@ -29,8 +29,8 @@ namespace {
 
 #ifdef SHORTLIST_AVX512
 bool can_run_avx512() {
-#ifdef SHORTLIST_EMULATE
-  return true;  // see native/emulated
+#ifdef SHORTLIST_SIMDE
+  return true;  // see native/simde
 #else
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -2,14 +2,30 @@
 # Fuzz the kernels for AVX-512 and NEON on an x86 processor: the one by SIMDe, the other by QEMU. See `make emulate`.
 set -eu
 cd "$(dirname "$0")/.."
-build() { # NAME, then what cmake is told: build the fuzzer, and say nothing of it unless it fails
-  folder=build/emulate-$1
+rounds=100  # QEMU takes some ten times as long as the processor
+
+lacking=""
+[ "$(uname -m)" = x86_64 ] || { echo "error: this is for x86 processors: make sanitize fuzzes the kernels for $(uname -m)" >&2; exit 1; }
+[ -e /usr/include/simde/x86/avx512.h ] || lacking="$lacking libsimde-dev"
+command -v c++ >/dev/null || lacking="$lacking g++"
+command -v aarch64-linux-gnu-g++ >/dev/null || lacking="$lacking g++-aarch64-linux-gnu"
+command -v qemu-aarch64-static >/dev/null || lacking="$lacking qemu-user-static"
+if [ -n "$lacking" ]; then
+  echo "error: this needs Debian's$lacking" >&2
+  echo "hint: apt install$lacking" >&2
+  exit 1
+fi
+
+build() { # FOLDER, then what cmake is told: build the fuzzer, and say nothing of it unless it fails
+  folder=build/$1
   shift
   mkdir -p "$folder"
-  { cmake -S . -B "$folder" -G Ninja -DSHORTLIST_EMULATE=ON "$@" && cmake --build "$folder"; } >"$folder.log" 2>&1 ||
+  { cmake -S . -B "$folder" -G Ninja -DSHORTLIST_FUZZ=ON "$@" && cmake --build "$folder"; } >"$folder.log" 2>&1 ||
     { cat "$folder.log"; exit 1; }
 }
-build avx512
-build/emulate-avx512/fuzz
-build neon -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
-qemu-aarch64-static -cpu max build/emulate-neon/fuzz 100
+
+build fuzz-avx512 -DSHORTLIST_SIMDE=ON
+build/fuzz-avx512/fuzz $rounds avx512
+build fuzz-neon -DSHORTLIST_SANITIZE=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
+qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu max build/fuzz-neon/fuzz $rounds neon
