@@ -15,7 +15,7 @@ from shortlist.collection.vector_graph import (
     BuiltGraph,
     VectorGraph,
     build_graph,
-    turned,
+    turn_away,
 )
 from shortlist.memory import PROGRAM_BYTES
 from shortlist.scoring import dot_products
@@ -80,12 +80,12 @@ def test_what_was_measured_for_few_of_the_nearest_holds_for_few() -> None:
 
 def test_samples_are_turned_by_as_much_and_stay_as_long() -> None:
     before = np.concatenate([vectors(50), np.zeros((1, 96), np.int8)])
-    after = turned(before).astype(float)
+    after = turn_away(before).astype(float)
     lengths = np.linalg.norm(before, axis=1)
     assert np.linalg.norm(after, axis=1) == pytest.approx(lengths, rel=0.02)
     cosines = (after * before).sum(axis=1)[:50] / lengths[:50] ** 2
     assert cosines == pytest.approx(np.full(50, COSINE), abs=0.02)
-    assert np.array_equal(turned(before), turned(before))
+    assert np.array_equal(turn_away(before), turn_away(before))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -33,7 +33,7 @@ __all__ = [
     "build_graph",
     "has_usearch",
     "require_usearch",
-    "turned",
+    "turn_away",
 ]
 
 GRAPH_FROM_PASSAGES = 2_000_000
@@ -99,7 +99,7 @@ def build_graph(dense: NDArray[np.int8], threads: int = 1) -> BuiltGraph:
         ndim=dense.shape[1], metric="ip", dtype="i8", connectivity=LINKS, expansion_add=BUILD_EFFORT
     )
     index.add(np.arange(len(dense)), dense, threads=threads)
-    samples = turned(dense[sampled_rows(len(dense))])
+    samples = turn_away(dense[sampled_rows(len(dense))])
     counts = np.unique(np.minimum(COUNTS, len(dense))).astype(np.int32)
     nearest = [
         passages[np.argsort(-products, kind="stable")]
@@ -169,7 +169,7 @@ class VectorGraph:
             return np.sort(_nearest(self._index, vector, min(k, len(self)), effort))
 
 
-def turned(vectors: NDArray[np.int8]) -> NDArray[np.int8]:
+def turn_away(vectors: NDArray[np.int8]) -> NDArray[np.int8]:
     """Turn vectors ``[N, H]`` at random, the same each time, until their cosine with what they were is ``COSINE``."""
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)

@@ -25,7 +25,7 @@ try:
 except ModuleNotFoundError:  # built without a compiler
     _native = None  # type: ignore[assignment]
 
-__all__ = ["VARIABLE", "available", "native", "native_named", "native_transformer", "transformers"]
+__all__ = ["NUMPY", "VARIABLE", "available", "native", "native_named", "native_transformer", "transformers"]
 
 VARIABLE = "SHORTLIST_KERNELS"
 NUMPY = "numpy"
