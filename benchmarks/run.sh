@@ -21,7 +21,7 @@ mkdir -p "$kept"
 for script in stages judges; do "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
 "$bin/python" benchmarks/token_storage.py
 "$bin/python" benchmarks/stacks.py
-for script in scale growth; do OMP_NUM_THREADS=1 "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
+for script in scale growth calibration; do OMP_NUM_THREADS=1 "$bin/python" "benchmarks/$script.py" --keep "$kept"; done
 "$bin/python" benchmarks/pair_training.py
 for script in compare_sets adaptive_fusion tune_fusion advice; do
   "$bin/python" "benchmarks/$script.py" --keep "$kept"

@@ -5,9 +5,8 @@
 Passages are those that the data set's questions ask about, filled up with arXiv abstracts: real texts, real
 vectors (encoding takes 15 minutes; --vectors keeps them for the next run). Query vectors are given, so the
 encoder is not timed. Dense is also asked for a share of the nearest, which signs find. BM25 is asked 100 questions and
-100 paper titles, whose words are rarer. Candidates are timed in turn, query by query, in one process; of dense ones
-each asks another query, or the second would find in the cache what the first has read. BM25 begins with no postings in
-memory: the words that queries share are there when they are asked for again, as in use.
+100 paper titles, whose words are rarer. Candidates are timed in turn, query by query, in one process. BM25 begins with
+no postings in memory: the words that queries share are there when they are asked for again, as in use.
 """
 
 from __future__ import annotations
@@ -112,20 +111,25 @@ def build(path: Path, texts: list[str], vectors: np.ndarray, encoder: Encoder) -
     return store
 
 
-def time_each(runs: dict[str, list]) -> dict[str, dict[str, float]]:
-    """Time lists of calls in turn: the first of every candidate, the second of every candidate, ..."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for calls in zip(*runs.values(), strict=True):
-        for name, call in zip(runs, calls, strict=True):
+def time_each(
+    queries: Sequence[Any], runs: dict[str, Callable[[Any], object]]
+) -> dict[str, dict[str, float]]:
+    """Time candidates in turn, each with every query, and give a summary of the milliseconds of each.
+
+    In every turn each candidate has another query, or the second would find in the cache what the first has read. The
+    first queries are asked once before, and don't count, the same for all.
+    """
+    seconds = {name: [0.0] * len(queries) for name in runs}
+    for query in queries[:WARM_UP]:
+        for run in runs.values():
+            run(query)
+    for turn in range(len(queries)):
+        for number, (name, run) in enumerate(runs.items()):
+            which = (turn + number * len(queries) // len(runs)) % len(queries)
             start = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - start)
+            run(queries[which])
+            seconds[name][which] = time.perf_counter() - start
     return {name: summary(values[WARM_UP:]) for name, values in seconds.items()}
-
-
-def rotated(queries: Sequence[Any], step: int) -> list[Any]:
-    """Begin elsewhere, so that no candidate is asked what the one before it has just been asked."""
-    return [*queries[step:], *queries[:step]]
 
 
 def measure_dense(searcher: Searcher, vectors: np.ndarray, queries: np.ndarray) -> dict[str, object]:
@@ -135,23 +139,21 @@ def measure_dense(searcher: Searcher, vectors: np.ndarray, queries: np.ndarray) 
     prepared = [
         PreparedQuery("", Analyzer(), _no_encoder, QueryVectors(query, query[None])) for query in queries
     ]
+    floats = {id(p): query[None] for p, query in zip(prepared, queries, strict=True)}
     dense = parse("dense(depth=10)")
     by_signs = {recall: parse(f"dense(depth=10, recall={recall})") for recall in RECALLS}
     assert searcher.snapshot.segments[0].sign_bits is not None
     segment, live = searcher.snapshot.segments[0].dense, searcher.snapshot.live
-    timings = time_each({
-        "shortlist dense, whole search": [lambda p=p: searcher.search(p, 10, pipeline=dense) for p in prepared],
-        "shortlist dense, scan alone": [
-            lambda p=p: dot_products(segment, p.dense[0][None]) for p in rotated(prepared, 20)
-        ],
+    timings = time_each(prepared, {
+        "shortlist dense, whole search": lambda p: searcher.search(p, 10, pipeline=dense),
+        "shortlist dense, scan alone": lambda p: dot_products(segment, p.dense[0][None]),
         **{
-            f"shortlist dense, recall={recall}, search alone": [
-                lambda p=p, r=recall: best_documents(searcher.snapshot, p.dense[0][None], 10, live, 1, r)
-                for p in rotated(prepared, 40 + 20 * number)
-            ]
-            for number, recall in enumerate(RECALLS)
+            f"shortlist dense, recall={recall}, search alone": lambda p, recall=recall: best_documents(
+                searcher.snapshot, p.dense[0][None], 10, live, 1, recall
+            )
+            for recall in RECALLS
         },
-        "faiss IndexFlatIP": [lambda q=q: flat.search(q[None], 10) for q in rotated(queries, 80)],
+        "faiss IndexFlatIP": lambda p: flat.search(floats[id(p)], 10),
     })  # fmt: skip
     _, expected = flat.search(queries, 10)
 
@@ -223,21 +225,19 @@ def measure_bm25(
         return peer.retrieve(tokens, k=10, show_progress=False)
 
     bm25 = parse("bm25(depth=10)")
-    ranking: list[
-        float
-    ] = []  # bm25s gives numbers of documents; what compares with that is what of ours ranks
+    tokens = {query: analyzer.terms(query) for query in queries}
+    # bm25s gives numbers of documents; what compares with that is what of ours ranks.
+    ranking_ms: dict[str, float] = {}
 
     def ask(query: str) -> None:
         steps = searcher.search(query, 10, pipeline=bm25).timings_ms
-        ranking.append(steps["bm25"] + steps["ids"])
+        ranking_ms.setdefault(query, steps["bm25"] + steps["ids"])
 
-    timings = time_each({
-        "shortlist bm25, whole search": [lambda q=q: ask(q) for q in queries],
-        "bm25s, tokenising included": [lambda q=q: ask_peer(q) for q in queries],
-        "bm25s, tokens given": [
-            lambda t=analyzer.terms(q): peer.retrieve([t], k=10, show_progress=False) for q in queries
-        ],
-        "tantivy, parsing included": [lambda q=q: ask_tantivy(q) for q in queries],
+    timings = time_each(queries, {
+        "shortlist bm25, whole search": ask,
+        "bm25s, tokenising included": ask_peer,
+        "bm25s, tokens given": lambda q: peer.retrieve([tokens[q]], k=10, show_progress=False),
+        "tantivy, parsing included": ask_tantivy,
     })  # fmt: skip
     worst = 0.0
     for query in queries:
@@ -245,7 +245,7 @@ def measure_bm25(
         result = searcher.search(query, 1000, pipeline=parse("bm25(depth=1000)"))
         for hit in result.ranking:
             worst = max(worst, abs(hit.score - float(expected[int(hit.doc_id[1:])])))
-    alone = statistics.median(ranking[WARM_UP:])
+    alone = statistics.median([ranking_ms[query] for query in queries[WARM_UP:]])
     ours = timings["shortlist bm25, whole search"]["p50_ms"]
     return {
         "timings": timings,

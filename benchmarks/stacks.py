@@ -249,7 +249,7 @@ def main() -> None:
     write_results(
         "stacks",
         {"set": given.set, "threads": given.threads, "stacks": results},
-        ["sentence-transformers", "torch", "faiss-cpu", "bm25s", "tantivy"],
+        ["sentence-transformers", "torch", "faiss-cpu", "bm25s", "tantivy", "txtai"],
     )
 
 
