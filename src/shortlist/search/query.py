@@ -34,19 +34,19 @@ class PreparedQuery:
         self.text = check_text(text, "the query")
         self.analyzer = analyzer
         self._encoder = encoder
-        if vectors is not None:
-            self.vectors = vectors
+        self._vectors = vectors
 
     @cached_property
     def terms(self) -> Counter[str]:
         """How often the query has each term, in the order of their first occurrence."""
         return Counter(self.analyzer.terms(self.text))
 
-    @cached_property
+    @property
     def vectors(self) -> QueryVectors:
         """What the model makes of the query."""
-        (found,) = self._encoder().queries([self.text], threads=1)
-        return found
+        if self._vectors is None:  # no cached_property: in Python 3.11 all queries would share its lock
+            (self._vectors,) = self._encoder().queries([self.text], threads=1)
+        return self._vectors
 
     @property
     def truncated_tokens(self) -> int:
@@ -56,7 +56,7 @@ class PreparedQuery:
     @property
     def is_encoded(self) -> bool:
         """Whether the vectors are known already."""
-        return "vectors" in self.__dict__
+        return self._vectors is not None
 
     @cached_property
     def dense(self) -> tuple[NDArray[np.int8], float]:
