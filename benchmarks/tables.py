@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -549,16 +550,15 @@ def token_storage() -> list[str]:
     return lines
 
 
-def measured() -> list[list[str]]:
-    """Make the tables of what has been measured so far of kernels, judges and trainings."""
-    parts = {
-        "kernels": kernels, "scale": scale, "growth": growth, "graph-speed": graph_speed,
-        "token-storage": token_storage, "stacks": stacks, "judges": judges,
-        "distillation-bi-encoder": distillation, "pair-training": pair_training,
-    }  # fmt: skip
-    return [
-        part() for name, part in parts.items() if (ROOT / "benchmarks" / "results" / f"{name}.json").exists()
-    ]
+SECTIONS: dict[str, list[Callable[[], list[str]]]] = {
+    "How good": [differences, comparison, adaptive, statistics, similarity, classification],
+    "What training gains": [distillation, pair_training, training],
+    "How fast the parts are": [kernels, encoders, judges],
+    "How fast searches are": [speed, stacks, graph_speed],
+    "Large collections": [scale, growth, token_storage],
+    "Choosing, and what else it costs": [advice, durability, size],
+}
+"""What docs/benchmarks.md tells, in this order."""
 
 
 def filled(path: Path, parts: list[list[str]]) -> str:
@@ -576,10 +576,12 @@ def main() -> int:
         README: filled(README, [stages()]),
         DETAILS: filled(
             DETAILS,
-            [machine(), differences(), *measured(), comparison(), adaptive(), advice(),
-             statistics(), classification(), training(), similarity(),
-             encoders(),
-             speed(), durability(), size()],
+            [machine()]
+            + [
+                part
+                for title, tables in SECTIONS.items()
+                for part in ([f"## {title}"], *(table() for table in tables))
+            ],
         ),
         MODELS / "default" / "README.md": filled(
             MODELS / "default" / "README.md",
