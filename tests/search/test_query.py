@@ -1,10 +1,11 @@
-"""A query is prepared once, and no query waits for another."""
+"""A query is encoded once, and no query waits for another to be encoded."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import cast
 
 import numpy as np
+import pytest
 
 from shortlist.collection import Analyzer
 from shortlist.models import Encoder, QueryVectors
@@ -18,7 +19,7 @@ class Meeting:
         self.barrier = Barrier(count)
         self.asked = 0
 
-    def queries(self, texts: list[str], *, threads: int) -> list[QueryVectors]:
+    def queries(self, texts: list[str], *, threads: int) -> list[QueryVectors]:  # noqa: ARG002
         self.barrier.wait(timeout=30)
         self.asked += 1
         return [QueryVectors(np.ones(4, np.float32), np.ones((1, 4), np.float32)) for _ in texts]
@@ -28,11 +29,12 @@ def prepared(encoder: Meeting, text: str) -> PreparedQuery:
     return PreparedQuery(text, Analyzer(), lambda: cast(Encoder, encoder))
 
 
-def test_queries_of_several_threads_are_encoded_at_the_same_time() -> None:
+@pytest.mark.parametrize("name", ["vectors", "dense", "tokens"])
+def test_queries_of_several_threads_are_encoded_at_the_same_time(name: str) -> None:
     encoder = Meeting(3)
     queries = [prepared(encoder, text) for text in ("one", "two", "three")]
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda query: query.vectors, queries))
+        found = list(pool.map(lambda query: getattr(query, name), queries))
     assert len(found) == 3
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Analyzer
+from shortlist.lazy import lazy
 from shortlist.models import Encoder, QueryVectors
 from shortlist.types import check_text
 from shortlist.vectors import quantize_rows
@@ -34,19 +34,19 @@ class PreparedQuery:
         self.text = check_text(text, "the query")
         self.analyzer = analyzer
         self._encoder = encoder
-        self._vectors = vectors
+        if vectors is not None:
+            self.vectors = vectors
 
-    @cached_property
+    @lazy
     def terms(self) -> Counter[str]:
         """How often the query has each term, in the order of their first occurrence."""
         return Counter(self.analyzer.terms(self.text))
 
-    @property
+    @lazy
     def vectors(self) -> QueryVectors:
         """What the model makes of the query."""
-        if self._vectors is None:  # no cached_property: in Python 3.11 all queries would share its lock
-            (self._vectors,) = self._encoder().queries([self.text], threads=1)
-        return self._vectors
+        (found,) = self._encoder().queries([self.text], threads=1)
+        return found
 
     @property
     def truncated_tokens(self) -> int:
@@ -56,20 +56,20 @@ class PreparedQuery:
     @property
     def is_encoded(self) -> bool:
         """Whether the vectors are known already."""
-        return self._vectors is not None
+        return "vectors" in self.__dict__
 
-    @cached_property
+    @lazy
     def dense(self) -> tuple[NDArray[np.int8], float]:
         """The pooled vector in int8 and its own scale: it depends on this query alone."""
         values, scales = quantize_rows(self.vectors.dense[None])
         return values[0], float(scales[0])
 
-    @cached_property
+    @lazy
     def tokens(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """The token vectors in int8 ``[Q, D]``, and each one's own scale ``[Q]``."""
         return quantize_rows(self.vectors.tokens)
 
-    @cached_property
+    @lazy
     def codes(self) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
         """What a poly-encoder's codes found, in int8 ``[m, H]``, with scales ``[m]``; ``None`` without that head."""
         return None if self.vectors.codes is None else quantize_rows(self.vectors.codes)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from shortlist.collection import Snapshot
 from shortlist.collection.kept_postings import SegmentPostings
+from shortlist.lazy import lazy
 from shortlist.scoring import best_bm25, bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.lexical import Postings
 from shortlist.search.pipeline import BM25
@@ -38,17 +38,17 @@ class _Words:
         strange = math.fsum(weight for term, weight in weights.items() if not self._frequencies[term])
         return strange / (math.fsum(weights.values()) or 1.0)
 
-    @cached_property
+    @lazy
     def _frequencies(self) -> dict[str, int]:
         """How many live documents have each term of the query."""
         return {term: self._snapshot.count_live(found) for term, found in self._postings.items()}
 
-    @cached_property
+    @lazy
     def _postings(self) -> dict[str, SegmentPostings]:
         """Which documents have each term of the query, by segment."""
         return {term: self._snapshot.segment_postings(term) for term in self._query.terms}
 
-    @cached_property
+    @lazy
     def _idf(self) -> dict[str, float]:
         documents = self._snapshot.document_count
         return {term: bm25_idf(found, documents) for term, found in self._frequencies.items()}
@@ -123,7 +123,7 @@ class BM25Scorer(_Words):
         """Give the query's best score, so that fused scores lie between 0 and 1."""
         return float(self.top(1).max(initial=0.0)) or 1.0
 
-    @cached_property
+    @lazy
     def _terms(self) -> list[list[tuple[Postings, float]]]:
         """Each segment's postings of the query's terms, in their order, and what they are worth."""
         terms: list[list[tuple[Postings, float]]] = [[] for _ in self._snapshot.segments]
@@ -136,7 +136,7 @@ class BM25Scorer(_Words):
 class TfidfScorer(_Words):
     """Score by the cosine of TF-IDF vectors."""
 
-    @cached_property
+    @lazy
     def _scores(self) -> Scores:
         snapshot = self._snapshot
         scores = np.zeros(snapshot.size)
