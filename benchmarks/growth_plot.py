@@ -18,8 +18,9 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 220.0, 64.0, 52.0
 RADIUS, LABEL_HEIGHT = 4.0, 17.0
 
 
-def growth_plot(sizes: Mapping[str, Mapping[str, Any]], threads: str = "ms, 2 threads") -> str:
+def growth_plot(record: Mapping[str, Any], threads: str = "ms, 2 threads") -> str:
     """Draw the median of every pipeline's searches against the number of passages, both logarithmic, as an SVG file."""
+    sizes = record["results"]
     counts = [int(size.replace(",", "")) for size in sizes]
     times = {name: [found[threads][name]["p50_ms"] for found in sizes.values()] for name in SHOWN}
     frame = Box(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
@@ -28,7 +29,9 @@ def growth_plot(sizes: Mapping[str, Mapping[str, Any]], threads: str = "ms, 2 th
     y = logarithmic(every, frame.bottom - 10, frame.top + 10)
     elements = [
         svg.text(24, 26, "Median time of a search as a collection grows", "strong", px=15),
-        svg.text(24, 46, f"ms, {threads.removeprefix('ms, ')}, the query's encoding included", "muted"),
+        svg.text(
+            24, 46, f"ms, {threads.removeprefix('ms, ')}, encoding included ({record['machine']})", "muted"
+        ),
     ]
     for tick in y.ticks:
         elements.append(svg.line(frame.left, y(tick), frame.right, y(tick), "grid"))

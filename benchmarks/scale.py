@@ -1,13 +1,14 @@
-"""How much of what reading everything would find does a search of 160,000 passages find, and how fast is it?
+"""How much of what reading everything would find does a search of 150,000 real passages find, and how fast is it?
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale.py --data FOLDER --keep FOLDER
 
-Passages are arXiv abstracts and medquad's answers: real texts, real vectors, one collection (some 20 minutes on two
-cores, kept for the next run). Queries are titles of abstracts and medquad's test questions, as many of each.
-Late interaction over all passages (``maxsim(exact=True)``) says which ten documents are right; how many of them are
-found by the segment's lists of tokens; by BM25 and dense, whose documents are then scored exactly; by the same,
-widened by the nearest neighbours of the best. Exact dense search says what signs first should find. Times are of
-whole searches, encoding included, each query once with every pipeline in turn, after a warm-up, best of two rounds.
+Passages are arXiv abstracts and medquad's answers: real texts, real vectors, one collection (half an hour on two
+cores with VNNI, two hours on older ones; kept for the next run). Queries are titles of abstracts and medquad's test
+questions, as many of each. Late interaction over all passages (``maxsim(exact=True)``) says which ten documents are
+right; how many of them are found by the segment's lists of tokens; by BM25 and dense, whose documents are then scored
+exactly; by the same, widened by the nearest neighbours of the best. Exact dense search says what signs first should
+find. Times are of whole searches, encoding included, each query once with every pipeline in turn, after a warm-up,
+best of two rounds.
 """
 
 from __future__ import annotations

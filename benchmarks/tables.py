@@ -168,20 +168,31 @@ def kernels() -> list[str]:
     return lines[:-1]
 
 
+OTHER_SIGNS = "signs first left out, as they were searched another way then"
+
+
+def with_older(name: str) -> list[tuple[dict[str, Any], bool]]:
+    """Give what a script has written last, and what was measured with VNNI, before signs were searched as they are."""
+    return [(load(name), True), (load(f"{name}-vnni"), False)]
+
+
 def scale() -> list[str]:
-    record = load("scale")
+    return [line for record, signs in with_older("scale") for line in [*scale_of(record, signs), ""]][:-1]
+
+
+def scale_of(record: dict[str, Any], with_signs: bool) -> list[str]:
     found = record["results"]
     about = found["collection"]
     kinds = list(found["recall@10 of late interaction"])
     recalls = found["recall@10 of late interaction"]
     lines = [
         f"**A large collection**: {about['passages']:,} passages of arXiv abstracts and medical answers",
-        f"({note('scale.py', record)}, {record['machine']}).",
+        f"({note('scale.py', record)}, {record['machine']}{'' if with_signs else '; ' + OTHER_SIGNS}).",
         "",
         "| share of the true ten that is found | " + " | ".join(kinds) + " |",
         "|---|" + "---|" * len(kinds),
     ]
-    signs = found["recall@10 of signs first, by what was asked for"]
+    signs = found["recall@10 of signs first, by what was asked for"] if with_signs else {}
     rows = {name: {kind: recalls[kind][name] for kind in kinds} for name in recalls[kinds[0]]}
     rows |= {f"`dense(recall={target})`": each for target, each in signs.items()}
     lines += [
@@ -194,6 +205,8 @@ def scale() -> list[str]:
         "|---|" + "---|" * len(threads),
     ]
     for name in found[threads[0]]:
+        if "signs" in name and not with_signs:
+            continue
         cells = [f"{found[t][name]['p50_ms']:.1f} / {found[t][name]['p95_ms']:.1f} ms" for t in threads]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
@@ -220,7 +233,11 @@ def stacks() -> list[str]:
 
 
 def growth() -> list[str]:
-    record = load("growth")
+    parts = [line for record, signs in with_older("growth") for line in [*growth_of(record, signs), ""]]
+    return [*parts, "![Median time of a search as a collection grows]({plots}/growth.svg)"]
+
+
+def growth_of(record: dict[str, Any], with_signs: bool) -> list[str]:
     sizes = record["results"]
     rows: dict[str, list[str]] = {}
     for found in sizes.values():
@@ -236,13 +253,15 @@ def growth() -> list[str]:
                 rows.setdefault(name, []).append(f"{value / 1e6:,.0f} MB")
     return [
         f"**As a collection grows**, one segment, 64 token vectors a passage ({note('growth.py', record)},",
-        f"{record['machine']}).",
+        f"{record['machine']}{'' if with_signs else '; ' + OTHER_SIGNS}).",
         "",
         "| passages | " + " | ".join(sizes) + " |",
         "|---|" + "---|" * len(sizes),
-        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
-        "",
-        "![Median time of a search as a collection grows]({plots}/growth.svg)",
+        *(
+            f"| {name} | " + " | ".join(cells) + " |"
+            for name, cells in rows.items()
+            if with_signs or "signs" not in name
+        ),
     ]
 
 
@@ -288,7 +307,8 @@ def speed() -> list[str]:
     record, demo = load("search-speed"), load("demo-speed")
     found, small = record["results"], demo["results"]
     lines = [
-        f"**Searching 100,000 passages**, one thread, vectors given ({note('search_speed.py', record)})",
+        f"**Searching 100,000 passages**, one thread, vectors given ({note('search_speed.py', record)},",
+        f"{record['machine']}).",
         "",
         "| | p50 | p95 | |",
         "|---|---|---|---|",
@@ -522,6 +542,38 @@ def graph_speed() -> list[str]:
     return lines
 
 
+def calibration() -> list[str]:
+    record = load("calibration")
+    found = record["results"]
+    signs = found["signs"]
+    cosines = list(next(iter(signs.values())))
+    lines = [
+        "**Where queries lie**: in how many of 384 signs they differ from passages of a cosine, give or take",
+        f"({note('calibration.py', record)}).",
+        "",
+        "| cosine | " + " | ".join(cosines) + " |",
+        "|---|" + "---|" * len(cosines),
+    ]
+    for kind, by_cosine in signs.items():
+        cells = [
+            f"{one['signs']:.1f} ± {one['deviation']:.1f}" if one["pairs"] else ""
+            for one in by_cosine.values()
+        ]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    graphs = [name for name in found if name.startswith("graph of")]
+    efforts = list(next(iter(found[graphs[0]].values())))
+    lines += [
+        "",
+        "| share of the ten nearest, by effort | " + " | ".join(efforts) + " |",
+        "|---|" + "---|" * len(efforts),
+    ]
+    for name in graphs:
+        for kind, by_effort in found[name].items():
+            cells = [f"{by_effort[effort]:.3f}" for effort in efforts]
+            lines.append(f"| {name}: {kind} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def token_storage() -> list[str]:
     record = load("token-storage")
     means = record["results"]["mean of the unseen"]
@@ -555,7 +607,7 @@ SECTIONS: dict[str, list[Callable[[], list[str]]]] = {
     "What training gains": [distillation, pair_training, training],
     "How fast the parts are": [kernels, encoders, judges],
     "How fast searches are": [speed, stacks, graph_speed],
-    "Large collections": [scale, growth, token_storage],
+    "Large collections": [scale, growth, calibration, token_storage],
     "Choosing, and what else it costs": [advice, durability, size],
 }
 """What docs/benchmarks.md tells, in this order."""
@@ -572,7 +624,7 @@ def filled(path: Path, parts: list[list[str]]) -> str:
 
 def main() -> int:
     made = {
-        PLOTS / "growth.svg": growth_plot(load("growth")["results"]),
+        PLOTS / "growth.svg": growth_plot(load("growth")),
         README: filled(README, [stages()]),
         DETAILS: filled(
             DETAILS,

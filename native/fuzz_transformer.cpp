@@ -14,9 +14,9 @@ using Row = std::vector<double>;
 using Rows = std::vector<Row>;
 
 // Where a number is on the border of two steps of int8, rounding in another order takes the other one, and what follows
-// differs by a weight's share of a step. Of 1,000 random models half differed by less than 1e-6, and one by .008.
-constexpr float step_tolerance = 0.03f;
-constexpr float sum_tolerance = 1e-4f;  // of float32 sums that nothing is rounded in
+// differs by a weight's share of a step. That befalls few models; of most all numbers lie as near as float32 sums do.
+constexpr float step_tolerance = 0.1f;
+constexpr float sum_tolerance = 1e-4f;
 
 // y = W x + bias with int8 weights in groups of 64 inputs, each with its scale.
 struct RandomLinear {
@@ -24,9 +24,9 @@ struct RandomLinear {
   Odd<std::int8_t> weights;
   Odd<float> scales, bias;
 
-  RandomLinear(std::size_t out, std::size_t in)
+  RandomLinear(std::size_t out, std::size_t in, float most)
       : outputs(out), inputs(in), weights(random_values<std::int8_t>(out * in)),
-        scales(random_floats(out * in / group, 0.001f)), bias(random_floats(out, 0.1f)) {}
+        scales(random_floats(out * in / group, most)), bias(random_floats(out, 0.1f)) {}
 
   void pack(shortlist::Linear& to, const shortlist::Layout& layout) const {
     to.pack(weights.data(), scales.data(), bias.data(), outputs, inputs, layout);
@@ -52,7 +52,10 @@ struct RandomLinear {
 struct RandomNorm {
   Odd<float> weight, bias;
 
-  explicit RandomNorm(std::size_t hidden) : weight(random_floats(hidden, 1)), bias(random_floats(hidden, 1)) {}
+  // Now and then one that gives nothing: all groups that are rounded are zero.
+  explicit RandomNorm(std::size_t hidden) : RandomNorm(hidden, below(10) ? 1.0f : 0.0f) {}
+  RandomNorm(std::size_t hidden, float most)
+      : weight(random_floats(hidden, most)), bias(random_floats(hidden, most)) {}
 
   shortlist::Norm view() const { return {weight.data(), bias.data()}; }
 
@@ -71,14 +74,15 @@ struct RandomLayer {
   RandomNorm attention_norm, output_norm;
 
   RandomLayer(std::size_t hidden, std::size_t inner)
-      : qkv(3 * hidden, hidden), attention(hidden, hidden), intermediate(inner, hidden), output(hidden, inner),
+      : qkv(3 * hidden, hidden, 0.005f),  // so much that tokens differ in what they attend to
+        attention(hidden, hidden, 0.001f), intermediate(inner, hidden, 0.001f), output(hidden, inner, 0.001f),
         attention_norm(hidden), output_norm(hidden) {}
 };
 
 struct RandomModel {
-  static constexpr std::size_t vocabulary = 20, longest = 90;
-  static constexpr float epsilon = 1e-12f;
+  static constexpr std::size_t vocabulary = 20, longest = 80;
 
+  float epsilon = below(2) ? 1e-12f : 1e-2f;
   std::size_t hidden, heads;
   Odd<std::int8_t> words;
   Odd<float> word_scales, positions, types;
@@ -126,7 +130,7 @@ struct RandomModel {
       for (std::size_t i = 0; i < hidden; ++i) {
         const std::size_t at = static_cast<std::size_t>(ids[token]) * hidden + i;
         x[token][i] = double{words[at] * word_scales[at / group]} + positions[token * hidden + i];
-        if (has_types) x[token][i] += types[its_types[token] * hidden + i];
+        if (has_types) x[token][i] += types[(its_types ? its_types[token] : 0) * hidden + i];
       }
       embedding_norm(x[token], epsilon);
     }
@@ -196,7 +200,7 @@ float fuzz_transformers() {
   constexpr std::size_t dimensions = 96;
   const RandomModel random_model;
   const std::size_t hidden = random_model.hidden, texts = below(5);
-  const auto places = random_offsets(texts, 0, 80);
+  const auto places = random_offsets(texts, 0, below(3) ? RandomModel::longest : 5);
   const auto count = static_cast<std::size_t>(places[texts]), first = count > 1 ? 1 + below(count - 1) : 0;
   Odd<std::int32_t> ids(count);
   Odd<std::uint8_t> types(count);
@@ -204,12 +208,14 @@ float fuzz_transformers() {
     ids[i] = static_cast<std::int32_t>(below(RandomModel::vocabulary));
     types[i] = static_cast<std::uint8_t>(below(2));
   }
+  const std::uint8_t* known_types = random_model.has_types && below(2) ? types.data() : nullptr;
   const Odd<float> matrix = random_floats(hidden * dimensions, 1), weight = random_floats(hidden, 1);
   Odd<float> vectors(count * hidden);
   std::vector<double> expected;
   for (std::size_t text = 0; text < texts; ++text) {
     const auto begin = static_cast<std::size_t>(places[text]), end = static_cast<std::size_t>(places[text + 1]);
-    for (const Row& row : random_model(ids.data() + begin, types.data() + begin, end - begin)) {
+    const std::uint8_t* its_types = known_types ? known_types + begin : nullptr;
+    for (const Row& row : random_model(ids.data() + begin, its_types, end - begin)) {
       expected.insert(expected.end(), row.begin(), row.end());
     }
   }
@@ -220,7 +226,7 @@ float fuzz_transformers() {
     shortlist::Transformer model;
     random_model.pack(model, kernels->layout);
     Odd<float> found(count * hidden), projected(count * dimensions);
-    kernels->run(model, {ids.data(), model.types ? types.data() : nullptr, places.data(), texts}, found.data());
+    kernels->run(model, {ids.data(), known_types, places.data(), texts}, found.data());
     for (std::size_t i = 0; i < found.size(); ++i) {
       const float difference = require_near(found[i], expected[i], step_tolerance, kernels->name, "run", i);
       largest = std::max(largest, difference);
@@ -241,11 +247,11 @@ float fuzz_transformers() {
     }
 
     if (first == 0) continue;
-    constexpr float bias = 0.5f;
+    const float bias = random_model.has_types ? 0.5f : 40.0f;  // both ways of softplus
     double total = 0, counts = 0;
     for (std::size_t token = 0; token < first; ++token) {
       const float* vector = vectors.data() + token * hidden;
-      const double counted = std::log1p(std::exp(dot(vector, weight.data(), hidden) + bias));
+      const double counted = std::log1p(std::exp(dot(vector, weight.data(), hidden) + double{bias}));
       double best = -1;
       for (std::size_t other = first; other < count; ++other) {
         const float* its = vectors.data() + other * hidden;

@@ -48,10 +48,9 @@ COUNTS = (10, 100)
 """How many of the nearest samples ask for: the more, the more effort it takes to find most of them."""
 
 COSINE = 0.45
-"""How near samples are to the vector they were. With so much, a graph of 20,000 passages finds for them what it finds
-for questions (.82, .93, .97, .99 of ten with efforts from 16 to 128; for questions .83, .93, .95, .99), and so it does
-where each passage stands six times (.66, .78, .85, .90; .65, .78, .87, .94). For the vectors themselves it finds .98
-with the least effort."""
+"""How near samples are to the vector they were: as far as questions are from passages. Of 20,000 passages a graph finds
+for questions no less than for such samples; where each stands six times it finds less, .90 of ten where samples find
+.97. The vectors themselves are found with the least effort (``calibration.py``)."""
 
 
 class BuiltGraph(NamedTuple):
