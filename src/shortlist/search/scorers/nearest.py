@@ -30,8 +30,8 @@ GRAPH_SHARE = 16
 
 SIGNS_SHARE, READ_SHARE = 8, 64
 """Where more than one in so many vectors would be compared after their signs, all are: reading those that lie here and
-there takes longer than reading them in a row, and far longer where they have to be read from a disk. (Where the system
-keeps the file in memory the share makes a difference for one query in twenty, asked for the 200 nearest of a million.)"""
+there takes longer than reading them in a row, and far longer where they have to be read from a disk. (Where the
+system keeps the file in memory the share matters to one query in twenty, asked for the 200 nearest of a million.)"""
 
 LEAST, TIMES = 64, 4
 """By their signs, so many times as many as are wanted, and so many more, are looked at first."""
