@@ -52,9 +52,7 @@ struct RandomLinear {
 struct RandomNorm {
   Odd<float> weight, bias;
 
-  // Now and then one that gives nothing: all groups that are rounded are zero.
-  explicit RandomNorm(std::size_t hidden) : RandomNorm(hidden, below(10) ? 1.0f : 0.0f) {}
-  RandomNorm(std::size_t hidden, float most)
+  explicit RandomNorm(std::size_t hidden, float most = 1)
       : weight(random_floats(hidden, most)), bias(random_floats(hidden, most)) {}
 
   shortlist::Norm view() const { return {weight.data(), bias.data()}; }
@@ -76,7 +74,8 @@ struct RandomLayer {
   RandomLayer(std::size_t hidden, std::size_t inner)
       : qkv(3 * hidden, hidden, 0.005f),  // so much that tokens differ in what they attend to
         attention(hidden, hidden, 0.001f), intermediate(inner, hidden, 0.001f), output(hidden, inner, 0.001f),
-        attention_norm(hidden), output_norm(hidden) {}
+        attention_norm(hidden, below(10) ? 1.0f : 0.0f),  // now and then all that is rounded next is zero
+        output_norm(hidden) {}
 };
 
 struct RandomModel {
