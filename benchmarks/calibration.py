@@ -59,20 +59,23 @@ def graph(stored: Int8, asked: dict[str, Int8]) -> dict[str, dict[str, float]]:
     """Give the share of the ten nearest that a graph leads to, with some efforts."""
     built = VectorGraph(build_graph(stored), len(stored), stored.shape[1], "the benchmark")
 
-    def recall(vectors: Int8, effort: int) -> float:
-        nearest = best_products(stored, vectors, TOP)
-        shares = [
-            np.isin(
-                rows[np.argsort(-products, kind="stable")[:TOP]], built.nearest(vector, TOP, effort)
-            ).mean()
-            for vector, (rows, products) in zip(vectors, nearest, strict=True)
+    result = {}
+    for kind, vectors in asked.items():
+        nearest = [
+            rows[np.argsort(-products, kind="stable")[:TOP]]
+            for rows, products in best_products(stored, vectors, TOP)
         ]
-        return round(float(np.mean(shares)), 3)
-
-    return {
-        kind: {str(effort): recall(vectors, effort) for effort in EFFORTS[:4]}
-        for kind, vectors in asked.items()
-    }
+        result[kind] = {
+            str(effort): round(
+                float(np.mean([
+                    np.isin(right, built.nearest(vector, TOP, effort)).mean()
+                    for vector, right in zip(vectors, nearest, strict=True)
+                ])),
+                3,
+            )
+            for effort in EFFORTS[:4]
+        }  # fmt: skip
+    return result
 
 
 def repeated(stored: Int8) -> Int8:

@@ -44,7 +44,7 @@ def note(name: str, record: dict[str, Any]) -> str:
 
 
 def machine() -> list[str]:
-    return [f"On {load('stages')['machine']}."]
+    return [f"Where a table names no machine it is {load('stages')['machine']}."]
 
 
 def stages() -> list[str]:
@@ -549,7 +549,7 @@ def calibration() -> list[str]:
     cosines = list(next(iter(signs.values())))
     lines = [
         "**Where queries lie**: in how many of 384 signs they differ from passages of a cosine, give or take",
-        f"({note('calibration.py', record)}).",
+        f"({note('calibration.py', record)}, {record['machine']}).",
         "",
         "| cosine | " + " | ".join(cosines) + " |",
         "|---|" + "---|" * len(cosines),

@@ -209,6 +209,7 @@ float fuzz_transformers() {
   }
   const std::uint8_t* known_types = random_model.has_types && below(2) ? types.data() : nullptr;
   const Odd<float> matrix = random_floats(hidden * dimensions, 1), weight = random_floats(hidden, 1);
+  const float bias = below(2) ? 0.5f : 40.0f;  // both ways of softplus
   Odd<float> vectors(count * hidden);
   std::vector<double> expected;
   for (std::size_t text = 0; text < texts; ++text) {
@@ -246,7 +247,6 @@ float fuzz_transformers() {
     }
 
     if (first == 0) continue;
-    const float bias = random_model.has_types ? 0.5f : 40.0f;  // both ways of softplus
     double total = 0, counts = 0;
     for (std::size_t token = 0; token < first; ++token) {
       const float* vector = vectors.data() + token * hidden;
