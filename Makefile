@@ -33,10 +33,7 @@ check: $(VENV)/.installed-dev ## lint, import order, types
 	$(BIN)/mypy
 
 sanitize: $(VENV)/.installed-dev ## fuzz the kernels in C++ under AddressSanitizer and UndefinedBehaviorSanitizer
-	@mkdir -p build
-	@rm -f build/fuzz/fuzz
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh -c 'cmake -S . -B build/fuzz -G Ninja -DSHORTLIST_FUZZ=ON && cmake --build build/fuzz' \
-		>build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/build_fuzzer.sh build/fuzz
 	@if [ -x build/fuzz/fuzz ]; then build/fuzz/fuzz; else echo "no C++ compiler: no kernels to fuzz"; fi
 
 emulate: $(VENV)/.installed-dev ## fuzz the kernels for AVX-512 and NEON on a processor that has neither

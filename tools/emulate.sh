@@ -16,17 +16,9 @@ if [ -n "$lacking" ]; then
   exit 1
 fi
 
-build() { # FOLDER, then what cmake is told: build the fuzzer, and say nothing of it unless it fails
-  folder=build/$1
-  shift
-  mkdir -p "$folder"
-  { cmake -S . -B "$folder" -G Ninja -DSHORTLIST_FUZZ=ON "$@" && cmake --build "$folder"; } >"$folder.log" 2>&1 ||
-    { cat "$folder.log"; exit 1; }
-}
-
-build fuzz-avx512 -DSHORTLIST_SIMDE=ON
+sh tools/build_fuzzer.sh build/fuzz-avx512 -DSHORTLIST_SIMDE=ON
 build/fuzz-avx512/fuzz $rounds avx512
 unset CXXFLAGS  # they are for this processor
-build fuzz-neon -DSHORTLIST_SANITIZE=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+sh tools/build_fuzzer.sh build/fuzz-neon -DSHORTLIST_SANITIZE=OFF -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
   -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
 qemu-aarch64-static -L /usr/aarch64-linux-gnu -cpu max build/fuzz-neon/fuzz $rounds neon
