@@ -7,6 +7,9 @@ reference in numpy, token vectors in 4 and 2 bits, torch in float32, NumKong's m
 float32). Dense: the first 100 of a million vectors of 384 numbers: int8 scan, sign bits and then int8 of the nearest
 1,000, faiss' IndexFlatIP. The numbers are random: what is timed here does not depend on them.
 
+Portable kernels run where there is neither AVX2 nor NEON, and there numpy's BLAS has no AVX either: a process beside
+this one, in turn with the rest, says what numpy takes with the BLAS of such a processor.
+
 It is not called kernels.py: transformers would import that as a package of this name, and with it one thread.
 """
 
@@ -17,7 +20,11 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before numpy, faiss and torch read them
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing import get_context
+from unittest import mock
 
 import faiss
 import numkong
@@ -30,6 +37,7 @@ from shortlist.scoring.kernels import NUMPY, available, native_named
 
 PASSAGES, TOKENS, DIMENSIONS, QUERY_TOKENS = 1000, 100, 128, 32
 WIDTH, FIRST, OVERSAMPLED = 384, 100, 1000
+OLD_BLAS = f"{NUMPY}, BLAS without AVX"
 
 
 def main() -> None:
@@ -38,15 +46,50 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    results = {"maxsim": maxsim(), "dense": vectors(given.vectors)}
+    with old_blas() as apply:
+        results = {"maxsim": maxsim(apply), "dense": vectors(given.vectors, apply)}
     write_results("kernels", results, ["faiss-cpu", "torch", "numkong"])
 
 
-def maxsim() -> dict[str, object]:
+Apply = Callable[..., object]
+"""Run a function of this module with arguments in another process."""
+
+
+@contextmanager
+def old_blas() -> Iterator[Apply]:
+    """Start a process whose numpy multiplies as on a processor with SSE 4.2 and no more."""
+    with (
+        mock.patch.dict(os.environ, {"OPENBLAS_CORETYPE": "Nehalem"}),
+        get_context("spawn").Pool(1) as pool,
+    ):
+        yield lambda function, *given: pool.apply(function, given)
+
+
+@cache
+def maxsim_input() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
     query = random.integers(-127, 128, (QUERY_TOKENS, DIMENSIONS), dtype=np.int8)
     tokens = random.integers(-127, 128, (PASSAGES * TOKENS, DIMENSIONS), dtype=np.int8)
-    offsets = np.arange(PASSAGES + 1, dtype=np.int64) * TOKENS
+    return query, tokens, np.arange(PASSAGES + 1, dtype=np.int64) * TOKENS
+
+
+@cache
+def dense_input(count: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    stored = random.integers(-127, 128, (count, WIDTH), dtype=np.int8)
+    return stored, random.integers(-127, 128, (1, WIDTH), dtype=np.int8)
+
+
+def reference_maxsim() -> None:
+    late.maxsim(*maxsim_input())
+
+
+def reference_dense(count: int) -> None:
+    dense.best_products(*dense_input(count), FIRST)
+
+
+def maxsim(apply: Apply) -> dict[str, object]:
+    query, tokens, offsets = maxsim_input()
     runs: dict[str, Callable[[], object]] = {}
     for name in available():
         kernels = native_named(name)
@@ -62,7 +105,8 @@ def maxsim() -> dict[str, object]:
                     runs[f"{name}, {bits} bits"] = lambda rows=rows, bits=bits, kernels=kernels: (
                         kernels.maxsim_codes(query, rows, offsets, bits, 300.0)
                     )
-    runs[NUMPY] = lambda: late.maxsim(query, tokens, offsets)
+    runs[NUMPY] = reference_maxsim
+    runs[OLD_BLAS] = lambda: apply(reference_maxsim)
     wide = torch.tensor(tokens, dtype=torch.float32).reshape(PASSAGES, TOKENS, DIMENSIONS)
     asked = torch.tensor(query, dtype=torch.float32)
     runs["torch, float32"] = lambda: (asked @ wide.transpose(1, 2)).amax(dim=2).mean(dim=1)
@@ -80,10 +124,8 @@ def maxsim() -> dict[str, object]:
     return times(runs, 15, available()[0])
 
 
-def vectors(count: int) -> dict[str, object]:
-    random = np.random.default_rng(1)
-    stored = random.integers(-127, 128, (count, WIDTH), dtype=np.int8)
-    query = random.integers(-127, 128, (1, WIDTH), dtype=np.int8)
+def vectors(count: int, apply: Apply) -> dict[str, object]:
+    stored, query = dense_input(count)
     flat = faiss.IndexFlatIP(WIDTH)
     for start in range(0, count, 100_000):
         flat.add(stored[start : start + 100_000].astype(np.float32))
@@ -111,7 +153,8 @@ def vectors(count: int) -> dict[str, object]:
             stored, eight, FIRST
         )
         runs[f"{name}, sign bits first"] = signs_first
-    runs[NUMPY] = lambda: dense.best_products(stored, query, FIRST)
+    runs[NUMPY] = lambda: reference_dense(count)
+    runs[OLD_BLAS] = lambda: apply(reference_dense, count)
     return {"vectors": count} | times(runs, 7, available()[0])
 
 

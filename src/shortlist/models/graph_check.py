@@ -25,7 +25,7 @@ __all__ = ["BOUND", "GraphFacts", "check_graph"]
 BOUND = "bound-at-load"
 """The place that our own graphs give for initialisers that come from the weights file. Never a path."""
 
-_FIELDS = 300_000  # a traced encoder of 24 layers has some 60,000; each costs Python 200 bytes
+_FIELDS = 150_000  # a traced encoder of 24 layers has some 60,000; each costs Python 200 bytes, and some microseconds
 _DEPTH = 8
 _ELEMENTS = 1 << 26  # that a constant shape may ask for
 _TENSOR_DIMENSIONS = 16
