@@ -147,9 +147,19 @@ def judges() -> list[str]:
     ]
 
 
+def on_machines(name: str) -> list[dict[str, Any]]:
+    """Give what a script has written, and what it wrote on other kinds of machines."""
+    others = sorted(RESULTS.glob(f"{name}-avx2.json")) + sorted(RESULTS.glob(f"{name}-intel.json"))
+    return [load(name), *(load(path.stem) for path in others)]
+
+
+OTHER_SIGNS = {"a7e50d4362a3"}
+"""Commits that looked at signs in a way that is gone: its times are left out."""
+
+
 def kernels() -> list[str]:
     lines: list[str] = []
-    for record in (load("kernels"), load("kernels-amd"), load("kernels-avx2")):
+    for record in on_machines("kernels"):
         for name, what in (
             ("maxsim", "MaxSim of 1,000 passages of 100 tokens of 128 numbers with 32 query tokens"),
             ("dense", "The first 100 of {vectors:,} vectors of 384 numbers"),
@@ -162,37 +172,33 @@ def kernels() -> list[str]:
                 "",
                 "| | ms | |",
                 "|---|---|---|",
-                *(f"| {run} | {ms:.2f} | {ratios[run]:.2f}x |" for run, ms in found["ms"].items()),
+                *(
+                    f"| {run} | {ms:.2f} | {ratios[run]:.2f}x |"
+                    for run, ms in found["ms"].items()
+                    if record["commit"] not in OTHER_SIGNS or "sign" not in run
+                ),
                 "",
             ]
     return lines[:-1]
 
 
-OTHER_SIGNS = "signs first left out, as they were searched another way then"
-
-
-def with_older(name: str) -> list[tuple[dict[str, Any], bool]]:
-    """Give what a script has written last, and what was measured with VNNI, before signs were searched as they are."""
-    return [(load(name), True), (load(f"{name}-vnni"), False)]
-
-
 def scale() -> list[str]:
-    return [line for record, signs in with_older("scale") for line in [*scale_of(record, signs), ""]][:-1]
+    return [line for record in on_machines("scale") for line in [*scale_of(record), ""]][:-1]
 
 
-def scale_of(record: dict[str, Any], with_signs: bool) -> list[str]:
+def scale_of(record: dict[str, Any]) -> list[str]:
     found = record["results"]
     about = found["collection"]
     kinds = list(found["recall@10 of late interaction"])
     recalls = found["recall@10 of late interaction"]
     lines = [
         f"**A large collection**: {about['passages']:,} passages of arXiv abstracts and medical answers",
-        f"({note('scale.py', record)}, {record['machine']}{'' if with_signs else '; ' + OTHER_SIGNS}).",
+        f"({note('scale.py', record)}, {record['machine']}).",
         "",
         "| share of the true ten that is found | " + " | ".join(kinds) + " |",
         "|---|" + "---|" * len(kinds),
     ]
-    signs = found["recall@10 of signs first, by what was asked for"] if with_signs else {}
+    signs = found["recall@10 of signs first, by what was asked for"]
     rows = {name: {kind: recalls[kind][name] for kind in kinds} for name in recalls[kinds[0]]}
     rows |= {f"`dense(recall={target})`": each for target, each in signs.items()}
     lines += [
@@ -205,8 +211,6 @@ def scale_of(record: dict[str, Any], with_signs: bool) -> list[str]:
         "|---|" + "---|" * len(threads),
     ]
     for name in found[threads[0]]:
-        if "signs" in name and not with_signs:
-            continue
         cells = [f"{found[t][name]['p50_ms']:.1f} / {found[t][name]['p95_ms']:.1f} ms" for t in threads]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
@@ -233,11 +237,11 @@ def stacks() -> list[str]:
 
 
 def growth() -> list[str]:
-    parts = [line for record, signs in with_older("growth") for line in [*growth_of(record, signs), ""]]
+    parts = [line for record in on_machines("growth") for line in [*growth_of(record), ""]]
     return [*parts, "![Median time of a search as a collection grows]({plots}/growth.svg)"]
 
 
-def growth_of(record: dict[str, Any], with_signs: bool) -> list[str]:
+def growth_of(record: dict[str, Any]) -> list[str]:
     sizes = record["results"]
     rows: dict[str, list[str]] = {}
     for found in sizes.values():
@@ -253,15 +257,11 @@ def growth_of(record: dict[str, Any], with_signs: bool) -> list[str]:
                 rows.setdefault(name, []).append(f"{value / 1e6:,.0f} MB")
     return [
         f"**As a collection grows**, one segment, 64 token vectors a passage ({note('growth.py', record)},",
-        f"{record['machine']}{'' if with_signs else '; ' + OTHER_SIGNS}).",
+        f"{record['machine']}).",
         "",
         "| passages | " + " | ".join(sizes) + " |",
         "|---|" + "---|" * len(sizes),
-        *(
-            f"| {name} | " + " | ".join(cells) + " |"
-            for name, cells in rows.items()
-            if with_signs or "signs" not in name
-        ),
+        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
     ]
 
 
@@ -284,7 +284,7 @@ def pair_training() -> list[str]:
 
 def encoders() -> list[str]:
     lines: list[str] = []
-    for record in (load("encoders-1"), load("encoders-avx2")):
+    for record in on_machines("encoders-1"):
         lines += [
             f"**Encoding** SQuAD passages, one thread ({note('encoders.py', record)}, {record['machine']}).",
             "Overlap: share of sentence-transformers' top 10 found again.",
@@ -304,8 +304,20 @@ def encoders() -> list[str]:
 
 
 def speed() -> list[str]:
-    record, demo = load("search-speed"), load("demo-speed")
-    found, small = record["results"], demo["results"]
+    lines = [line for record in on_machines("search-speed") for line in [*speed_of(record), ""]]
+    demo = load("demo-speed")
+    small = demo["results"]
+    cold, late = small["cold command line, open and first search"], small["later searches, hybrid+late"]
+    built = f"{small['documents']:,} pages indexed in {small['build_s']:.0f} s"
+    return [
+        *lines,
+        f"**The demo** ({note('demo_speed.py', demo)}): {built}; a cold command line answers in",
+        f"{cold['p50_ms']:.0f} ms, later searches with `hybrid+late` take {late['p50_ms']:.1f} ms (p50).",
+    ]
+
+
+def speed_of(record: dict[str, Any]) -> list[str]:
+    found = record["results"]
     lines = [
         f"**Searching 100,000 passages**, one thread, vectors given ({note('search_speed.py', record)},",
         f"{record['machine']}).",
@@ -335,13 +347,6 @@ def speed() -> list[str]:
         for index, (name, t) in enumerate(values["timings"].items()):
             cells = [name + title, f"{t['p50_ms']:.2f} ms", f"{t['p95_ms']:.2f} ms", "" if index else remark]
             lines.append(f"| {' | '.join(cells)} |")
-    cold, late = small["cold command line, open and first search"], small["later searches, hybrid+late"]
-    built = f"{small['documents']:,} pages indexed in {small['build_s']:.0f} s"
-    lines += [
-        "",
-        f"**The demo** ({note('demo_speed.py', demo)}): {built}; a cold command line answers in",
-        f"{cold['p50_ms']:.0f} ms, later searches with `hybrid+late` take {late['p50_ms']:.1f} ms (p50).",
-    ]
     return lines
 
 

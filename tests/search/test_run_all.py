@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from shortlist import Collection, PipelineError, Query
 from shortlist.search import NAMES, Pipeline, searcher
-from shortlist.search.execution import Execution
+from shortlist.search.execution import Execution, Ranked
 from shortlist.search.pipeline import Leaf
-from shortlist.types import Ranking, Run
+from shortlist.types import Run
 from tests.search.corpus import QUERIES
 from tests.search.strategies import PIPELINES
 
@@ -82,7 +82,7 @@ def test_what_pipelines_share_is_retrieved_once_a_query(
     retrieved: Counter[str] = Counter()
     retrieve_leaf = Execution._retrieve_leaf
 
-    def counting(execution: Execution, leaf: Leaf) -> Ranking:
+    def counting(execution: Execution, leaf: Leaf) -> Ranked:
         retrieved[str(leaf)] += 1
         return retrieve_leaf(execution, leaf)
 

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from shortlist.cores import usable_cores
 from shortlist.errors import DataError, ModelError
+from shortlist.lazy import lazy
 from shortlist.models.backbone import Forward
 from shortlist.models.folders import DEFAULT, Loaded, load_folder
+from shortlist.models.heads import PolyCodes
 from shortlist.models.pooling import normalize, pool
 from shortlist.models.settings import LateTokens
 from shortlist.models.tokenizer import Tokenized
@@ -45,16 +47,35 @@ class Views:
 class QueryVectors:
     """Hold what a model makes of a query: ``dense [H]``, ``tokens [Q, D]``, and ``codes [m, H]`` of a poly-encoder.
 
-    Token vectors are as long as each token weighs in late interaction, 1 on the mean over the query. ``codes`` is
-    ``None`` if the model has no such head; ``sharpness`` belongs to them (scoring/poly.py). ``truncated_tokens`` counts
-    what lay beyond the model's limit.
+    Token vectors are as long as each token weighs in late interaction, 1 on the mean over the query. Codes are made by
+    ``poly`` of the last layer, ``hidden [Q, H]``, when they are asked for. ``truncated_tokens`` counts what lay beyond
+    the model's limit.
     """
 
     dense: NDArray[np.float32]
     tokens: NDArray[np.float32]
-    codes: NDArray[np.float32] | None = None
-    sharpness: float = 1.0
+    hidden: NDArray[np.float32] | None = None
+    poly: PolyCodes | None = None
     truncated_tokens: int = 0
+
+    @lazy
+    def codes(self) -> NDArray[np.float32] | None:
+        """What the codes of a poly-encoder find in the query; ``None`` without that head.
+
+        Raises:
+            DataError: that is NaN or infinite.
+        """
+        if self.poly is None or self.hidden is None:
+            return None
+        found = self.poly(self.hidden)
+        if not np.isfinite(found).all():
+            raise DataError("the model's codes gave NaN or infinity for a query")
+        return found
+
+    @property
+    def sharpness(self) -> float:
+        """What products with codes are multiplied by (scoring/poly.py)."""
+        return 1.0 if self.poly is None else self.poly.sharpness
 
 
 NO_EXPANSION = LateTokens()
@@ -176,17 +197,15 @@ class Encoder:
                 results[index] = QueryVectors(
                     pooled,
                     tokens if weigh is None else tokens * weigh(hidden)[:, None],
-                    None if poly is None else poly(hidden[:length]),
-                    1.0 if poly is None else poly.sharpness,
+                    None if poly is None else hidden[:length],
+                    poly,
                     tokenized[index].truncated_tokens,
                 )
 
         self._run(tokenized, keep, threads, None, self._late)
         known = [one for one in results if one is not None]
         for one in known:
-            if not all(
-                np.isfinite(part).all() for part in (one.dense, one.tokens, one.codes) if part is not None
-            ):
+            if not (np.isfinite(one.dense).all() and np.isfinite(one.tokens).all()):
                 raise DataError(f"model {self.settings.name} gave NaN or infinity for a query")
         return known
 

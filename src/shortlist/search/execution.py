@@ -2,6 +2,8 @@
 
 Two questions are asked of every stage: *retrieve* (which documents, ranked?) and *score* (what are these
 documents worth?). Every stage can answer both, so anything that retrieves can also rerank.
+
+Between stages documents are positions. Their ids are read where they end up in a result, or decide between equals.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Snapshot
 from shortlist.cores import usable_cores
+from shortlist.errors import DataError
 from shortlist.models.own_folder import JUDGES
 from shortlist.protocols import ScoresDocuments
 from shortlist.scoring.adaptive import FLAT_RANK, SPREAD_RANK, dense_weight, signs
@@ -30,7 +33,6 @@ __all__ = ["Execution", "leaf_name", "timed"]
 
 Positions = NDArray[np.int64]
 Scores = NDArray[np.float64]
-
 _PART = max(4, usable_cores())
 """How many documents a judge that may stop early reads at a time: enough for all cores."""
 
@@ -61,6 +63,17 @@ def _without_depth(leaf: Leaf) -> Leaf:
     return replace(leaf, depth=DEPTH)
 
 
+class Ranked(NamedTuple):
+    """Hold documents, best first, in the order of :meth:`shortlist.types.Ranking.of`, and their scores."""
+
+    positions: Positions
+    scores: Scores
+
+    def first(self, k: int) -> Ranked:
+        """Give the best ``k``."""
+        return Ranked(self.positions[:k], self.scores[:k])
+
+
 class Execution:
     """Hold what one query on one snapshot has computed so far, its timings, and what each stage saw."""
 
@@ -75,16 +88,15 @@ class Execution:
         self._scorers: dict[Leaf, ScoresDocuments] = {}
         self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
-        self._retrieved: dict[Pipeline, Ranking] = {}
+        self._retrieved: dict[Pipeline, Ranked] = {}
         self._weights: dict[tuple[ScoresDocuments, ScoresDocuments], tuple[float, float]] = {}
         self.timings_ms = timings_ms
         self.seen: dict[str, int] = {}
 
     def rank(self, pipeline: Pipeline, k: int) -> Ranking:
         """Retrieve ``k`` documents; a hit has all scorers' scores (judges' if they read it) and its best passage."""
-        ranking = self.retrieve(pipeline)
-        doc_ids = [hit.doc_id for hit in ranking.hits[:k]]
-        positions = np.array(self.positions(doc_ids), np.int64)
+        positions, scores = self.retrieve(pipeline).first(k)
+        doc_ids = self._ids(positions)
         found = leaves(pipeline)
         by_document: dict[str, dict[str, float]] = {doc_id: {} for doc_id in doc_ids}
         for leaf in found:
@@ -97,8 +109,13 @@ class Execution:
                 by_document[doc_ids[index]][leaf_name(leaf)] = score
         with self._timed("passages"):
             spans = self._best_passages(found, positions)
-        pairs = [(hit.doc_id, hit.score) for hit in ranking.hits[:k]]
+        pairs = zip(doc_ids, scores.tolist(), strict=True)
         return Ranking.of(pairs, stages=by_document, spans=dict(zip(doc_ids, spans, strict=True)))
+
+    def ranking(self, pipeline: Pipeline, k: int) -> Ranking:
+        """Retrieve ``k`` documents, and nothing about them but their scores."""
+        positions, scores = self.retrieve(pipeline).first(k)
+        return Ranking.of(zip(self._ids(positions), scores.tolist(), strict=True))
 
     @property
     def judge_truncated_tokens(self) -> int:
@@ -108,21 +125,20 @@ class Execution:
         )
 
     def positions(self, doc_ids: Iterable[str]) -> list[int]:
-        """Give the positions of documents that were ranked."""
+        """Give the positions of documents that a ranking names."""
         return [self._position[doc_id] for doc_id in doc_ids]
 
-    def retrieve(self, stage: Pipeline) -> Ranking:
+    def retrieve(self, stage: Pipeline) -> Ranked:
         """Rank what a stage passes on; a stage that several pipelines share is asked once."""
         if stage not in self._retrieved:
             self._retrieved[stage] = self._retrieve(stage)
         return self._retrieved[stage]
 
-    def _retrieve(self, stage: Pipeline) -> Ranking:
+    def _retrieve(self, stage: Pipeline) -> Ranked:
         match stage:
             case Fuse(stages=parts):
-                found = {self._position[hit.doc_id] for part in parts for hit in self.retrieve(part)}
-                positions = np.array(sorted(found), np.int64)
-                return self._ranking(positions, self.score(stage, positions), None)
+                positions = np.unique(np.concatenate([self.retrieve(part).positions for part in parts]))
+                return self._ranked(positions, self.score(stage, positions))
             case Rerank():
                 return self._rerank(stage)
             case _:
@@ -141,11 +157,13 @@ class Execution:
                 with self._timed(leaf_name(stage)):
                     return scorer.score(positions)
 
-    def _retrieve_leaf(self, leaf: Leaf) -> Ranking:
+    def _retrieve_leaf(self, leaf: Leaf) -> Ranked:
         scorer = self._scorer(leaf)
         with self._timed(leaf_name(leaf)):
             positions, scores = scorer.best(leaf.depth)
-        return self._ranking(positions, scores, leaf.depth, leaf_name(leaf))
+        found = self._ranked(positions, scores, leaf.depth)
+        self.seen[leaf_name(leaf)] = len(found.positions)
+        return found
 
     def _fuse(
         self,
@@ -168,7 +186,9 @@ class Execution:
                 columns.append(weight * _reciprocal_ranks(scores, absent, stage.rrf_k))
             else:
                 columns.append(weight * scores / (scorer.scale() if scorer else 1.0))
-        # Rounded once, at the end: the order of the stages can't change a tie.
+        # Rounded once, at the end: the order of the stages can't change a tie. A single sum is rounded once anyway.
+        if len(columns) == 2:
+            return columns[0] + columns[1]
         return np.array([math.fsum(values) for values in zip(*(c.tolist() for c in columns), strict=True)])
 
     def _adaptive_weights(self, stage: Fuse) -> tuple[float, float]:
@@ -181,22 +201,16 @@ class Execution:
             self._weights[lexical, dense] = 1 / (1 + weight), weight / (1 + weight)
         return self._weights[lexical, dense]
 
-    def _rerank(self, stage: Rerank) -> Ranking:
-        first = self.retrieve(stage.first)
-        read, unread = first.hits[: stage.depth], first.hits[stage.depth :]
-        positions = np.array([self._position[hit.doc_id] for hit in read], np.int64)
+    def _rerank(self, stage: Rerank) -> Ranked:
+        first, first_scores = self.retrieve(stage.first)
+        count = min(stage.depth, len(first))
         if stage.reads_in_parts:
-            count = self._read_in_parts(stage, positions)
-            read, unread = first.hits[:count], first.hits[count:]
-            positions = positions[:count]
-        scores = self.score(stage.judge, positions)
+            count = self._read_in_parts(stage, first[:count])
+        scores = self.score(stage.judge, first[:count])
         if stage.weight < 1:
-            scores = _blend(scores, np.array([hit.score for hit in read]), stage.weight)
-        pairs = [(hit.doc_id, score) for hit, score in zip(read, scores.tolist(), strict=True)]
-        if unread:
-            below = float(scores.min()) - UNREAD_GAP
-            pairs += [(hit.doc_id, below - index) for index, hit in enumerate(unread)]
-        return Ranking.of(pairs)
+            scores = _blend(scores, first_scores[:count], stage.weight)
+        below = scores.min(initial=np.inf) - UNREAD_GAP - np.arange(len(first) - count)
+        return self._ranked(first, np.concatenate([scores, below]))
 
     def _read_in_parts(self, stage: Rerank, positions: Positions) -> int:
         """Let the judge read documents from the first on; give how many it has read when it may stop."""
@@ -236,16 +250,33 @@ class Execution:
             self._scorers[key] = self._make_scorer(key)
         return self._scorers[key]
 
-    def _ranking(self, positions: Positions, scores: Scores, k: int | None, name: str = "") -> Ranking:
+    def _ranked(self, positions: Positions, scores: Scores, k: int | None = None) -> Ranked:
+        """Order documents as :meth:`shortlist.types.Ranking.of` does, and keep the first ``k``.
+
+        Raises:
+            DataError: a score is NaN.
+        """
+        if np.isnan(scores).any():
+            (doc_id,) = self._ids(positions[np.isnan(scores)][:1])
+            raise DataError(f"the score of document {doc_id!r} is NaN")
+        order = np.argsort(-scores, kind="stable")
+        if k is not None and k < len(order):
+            order = order[: np.searchsorted(-scores[order], -scores[order[k - 1]], side="right")]
+        equal = scores[order[1:]] == scores[order[:-1]]
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        if len(tied):
+            ids = self._ids(positions[order[tied]])
+            pairs = zip(scores[order[tied]].tolist(), ids, order[tied].tolist(), strict=True)
+            order[tied] = [place for _, _, place in sorted(pairs, reverse=True)]
+        return Ranked(positions[order], scores[order]).first(len(order) if k is None else k)
+
+    def _ids(self, positions: Positions) -> list[str]:
+        """Give the ids of documents, and remember them."""
         unknown = [position for position in positions.tolist() if position not in self._doc_id]
         with self._timed("ids"):
             for position, doc_id in zip(unknown, self._snapshot.doc_ids(unknown), strict=True):
                 self._doc_id[position], self._position[doc_id] = doc_id, position
-        pairs = zip((self._doc_id[p] for p in positions.tolist()), scores.tolist(), strict=True)
-        ranking = Ranking.of(pairs, k=k)
-        if name:
-            self.seen[name] = len(ranking)
-        return ranking
+        return [self._doc_id[position] for position in positions.tolist()]
 
     def _best_passages(self, found: tuple[Leaf, ...], positions: Positions) -> list[Passage]:
         """Ask the scorer that reads closest: late before dense before lexical."""
@@ -283,7 +314,7 @@ def _reciprocal_ranks(scores: Scores, absent: float | None, constant: float) -> 
     """Give 1 / (constant + rank); equal scores share the best of their ranks, absent documents get 0."""
     ordered = np.sort(-scores)
     ranks = np.searchsorted(ordered, -scores, side="left") + 1
-    result = np.array([1.0 / (constant + rank) for rank in ranks.tolist()])
+    result: Scores = 1.0 / (constant + ranks.astype(np.float64))
     if absent is not None:
         result[scores <= absent] = 0.0
     return result
