@@ -141,7 +141,8 @@ def vectors(count: int, apply: Apply) -> dict[str, object]:
 
         def signs_first(kernels: object = kernels) -> object:
             distances, counts = kernels.bit_distances(bits, query_bits)  # type: ignore[attr-defined]
-            rows = np.flatnonzero(distances <= np.searchsorted(np.cumsum(counts), OVERSAMPLED))
+            reach = int(np.searchsorted(np.cumsum(counts), OVERSAMPLED))
+            rows = kernels.rows_within(distances, reach)  # type: ignore[attr-defined]
             products = kernels.dot_products(stored[rows], query)[0]  # type: ignore[attr-defined]
             return rows[np.argsort(-products, kind="stable")[:FIRST]]
 

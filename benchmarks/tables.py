@@ -16,6 +16,7 @@ from typing import Any
 from growth_plot import growth_plot
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "plots"
 MODELS = ROOT / "src" / "shortlist" / "models"
@@ -35,8 +36,12 @@ UNSEEN = ("nfcorpus", "cranfield", "cisi", "med")
 SHOWN = ("bm25", "dense", "poly", "hybrid", "hybrid+poly", "late", "hybrid+late", "hybrid+cross", "cascade")
 
 
+MACHINES = ("intel", "avx2")
+"""Other kinds of machines than that of ``NAME.json``: an Intel with VNNI, an AMD without."""
+
+
 def load(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def note(name: str, record: dict[str, Any]) -> str:
@@ -149,8 +154,8 @@ def judges() -> list[str]:
 
 def on_machines(name: str) -> list[dict[str, Any]]:
     """Give what a script has written, and what it wrote on other kinds of machines."""
-    others = sorted(RESULTS.glob(f"{name}-avx2.json")) + sorted(RESULTS.glob(f"{name}-intel.json"))
-    return [load(name), *(load(path.stem) for path in others)]
+    others = (f"{name}-{machine}" for machine in MACHINES)
+    return [load(name), *(load(other) for other in others if (RESULTS / f"{other}.json").exists())]
 
 
 OTHER_SIGNS = {"a7e50d4362a3"}
@@ -204,6 +209,13 @@ def scale_of(record: dict[str, Any]) -> list[str]:
     lines += [
         f"| {name} | " + " | ".join(f"{each[k]:.3f}" for k in kinds) + " |" for name, each in rows.items()
     ]
+    if alone := found.get("nearest of a vector, 1 thread"):
+        lines += [
+            "",
+            "| the ten nearest of a vector, one thread | ms | against faiss |",
+            "|---|---|---|",
+            *(f"| {name} | {each['ms']:.2f} | {each['times faiss']:.1f}x |" for name, each in alone.items()),
+        ]
     threads = [name for name in found if name.startswith("ms, ")]
     lines += [
         "",

@@ -171,6 +171,12 @@ void bits(const Kernels& kernels) {
     ++expected[static_cast<std::size_t>(distance)];
   }
   for (std::size_t i = 0; i < counts.size(); ++i) require(counts[i] == expected[i], kernels, "bit_distances");
+  const auto reach = static_cast<std::int64_t>(below(64 * words + 3)) - 1;
+  std::vector<std::int64_t> within;
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (distances[row] <= reach) within.push_back(static_cast<std::int64_t>(row));
+  }
+  require(shortlist::rows_within(distances.data(), rows, reach) == within, kernels, "rows_within");
 }
 
 void lists(const Kernels& kernels) {

@@ -153,6 +153,15 @@ class Native {
     return {give(std::move(distances)), give(std::move(counts))};
   }
 
+  Out<std::int64_t, 1> rows_within(In<std::int16_t, 1> distances, std::int64_t reach) const {
+    std::vector<std::int64_t> rows;
+    {
+      const nb::gil_scoped_release release;
+      rows = shortlist::rows_within(distances.data(), distances.size(), reach);
+    }
+    return give(std::move(rows));
+  }
+
   Out<std::int32_t, 1> nearest(In<std::int8_t, 2> vectors, In<std::int8_t, 2> centroids, std::size_t threads) const {
     check_dimensions(centroids.shape(1), vectors.shape(1));
     require(centroids.shape(0) > 0, "there must be a centroid");
@@ -413,6 +422,7 @@ NB_MODULE(_native, module) {
       .def("best_products", &Native::best_products, "vectors"_a.noconvert(), "queries"_a.noconvert(), "k"_a, "firsts"_a.noconvert() = nb::none(),
            "allowed"_a.noconvert() = nb::none(), "threads"_a = 1)
       .def("bit_distances", &Native::bit_distances, "bits"_a.noconvert(), "query"_a.noconvert(), "threads"_a = 1)
+      .def("rows_within", &Native::rows_within, "distances"_a.noconvert(), "reach"_a)
       .def("nearest", &Native::nearest, "vectors"_a.noconvert(), "centroids"_a.noconvert(), "threads"_a = 1)
       .def("best_listed", &Native::best_listed, "passages"_a.noconvert(), "offsets"_a.noconvert(), "probes"_a.noconvert(),
            "gains"_a.noconvert(), "count"_a, "k"_a, "allowed"_a.noconvert() = nb::none())

@@ -125,6 +125,26 @@ void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std
   }
 }
 
+std::vector<std::int64_t> rows_within(const std::int16_t* distances, std::size_t rows, std::int64_t reach) {
+  std::vector<std::int64_t> found;
+  if (reach < 0) return found;
+  const auto most = static_cast<std::int16_t>(std::min<std::int64_t>(reach, std::numeric_limits<std::int16_t>::max()));
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; ++row) {
+      if (distances[row] <= most) found.push_back(static_cast<std::int64_t>(row));
+    }
+  };
+  constexpr std::size_t together = 64;  // most rows are too far: that is seen of many at once
+  std::size_t row = 0;
+  for (; row + together <= rows; row += together) {
+    std::int16_t least = distances[row];
+    for (std::size_t i = 1; i < together; ++i) least = std::min(least, distances[row + i]);
+    if (least <= most) add(row, row + together);
+  }
+  add(row, rows);
+  return found;
+}
+
 template <class Count>
 Best<double> best_bm25(const std::vector<Term<Count>>& terms, const double* relative_lengths,
                        const Documents& documents, double k1, std::size_t k) {

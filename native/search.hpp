@@ -39,6 +39,9 @@ std::vector<Best<std::int32_t>> best_products(const Kernels& kernels, const Pack
 void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std::uint64_t* bits, std::size_t rows,
                    std::size_t words, std::size_t threads, std::int16_t* distances, std::int64_t* counts);
 
+// Which rows, ascending, differ in no more bits than `reach`.
+std::vector<std::int64_t> rows_within(const std::int16_t* distances, std::size_t rows, std::int64_t reach);
+
 // One term of a query: which documents have it (ascending), how often, and what it is worth.
 template <class Count>
 struct Term {

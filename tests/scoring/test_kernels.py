@@ -325,6 +325,21 @@ def test_best_bm25_of_many_documents() -> None:
         assert same([found], [lexical.best_bm25(postings, [6.0, 0.7, 3.5], lengths, k, allowed, k1=1.2)])
 
 
+@every_set
+@given(
+    seed=SEEDS,
+    rows=st.integers(0, 300),
+    highest=st.sampled_from([3, 40, 384, 32000]),
+    reach=st.integers(-3, 400) | st.just(10**9),
+)
+def test_rows_within(seed: int, rows: int, highest: int, reach: int) -> None:
+    distances = np.random.default_rng(seed).integers(0, highest + 1, rows, dtype=np.int16)
+    found = fast.rows_within(distances, reach)
+    assert found.dtype == np.int64
+    assert found.tolist() == scoring_bits.rows_within(distances, reach).tolist()
+    assert found.tolist() == [row for row, distance in enumerate(distances.tolist()) if distance <= reach]
+
+
 def same(found: Any, expected: Any) -> bool:
     return [(a.tolist(), b.tobytes()) for a, b in found] == [(a.tolist(), b.tobytes()) for a, b in expected]
 

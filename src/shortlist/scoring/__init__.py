@@ -11,6 +11,7 @@ from shortlist.scoring.fast import (
     dot_products,
     maxsim,
     nearest,
+    rows_within,
 )
 from shortlist.scoring.lexical import bm25_idf, bm25_weights, tfidf_idf, tfidf_weights
 from shortlist.scoring.poly import poly_scores
@@ -33,6 +34,7 @@ __all__ = [
     "maxsim",
     "nearest",
     "poly_scores",
+    "rows_within",
     "sign_bits",
     "tfidf_idf",
     "tfidf_weights",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Distances", "bit_distances", "sign_bits"]
+__all__ = ["Distances", "bit_distances", "rows_within", "sign_bits"]
 
 MOST_WORDS = 500
 
@@ -33,3 +33,8 @@ def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64]) -> Distan
         raise ValueError(f"{len(query)} words have more bits than distances can count")
     found = np.bitwise_count(bits ^ query).sum(axis=1, dtype=np.int16)
     return found, np.bincount(found, minlength=64 * len(query) + 1)
+
+
+def rows_within(distances: NDArray[np.int16], reach: int) -> NDArray[np.int64]:
+    """Give which rows, ascending, differ from the query in no more bits than ``reach``; ``distances`` is ``[N]``."""
+    return np.flatnonzero(distances <= reach)

@@ -24,6 +24,7 @@ __all__ = [
     "dot_products",
     "maxsim",
     "nearest",
+    "rows_within",
 ]
 
 
@@ -95,6 +96,14 @@ def bit_distances(bits: NDArray[np.uint64], query: NDArray[np.uint64], *, thread
     if kernels is None or not len(query):
         return scoring_bits.bit_distances(bits, query)
     return kernels.bit_distances(np.ascontiguousarray(bits), np.ascontiguousarray(query), threads)
+
+
+def rows_within(distances: NDArray[np.int16], reach: int) -> NDArray[np.int64]:
+    """Give what :func:`shortlist.scoring.bits.rows_within` gives."""
+    kernels = native()
+    if kernels is None:
+        return scoring_bits.rows_within(distances, reach)
+    return kernels.rows_within(np.ascontiguousarray(distances), reach)
 
 
 def best_bm25(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.collection import Segment
-from shortlist.scoring import best_products, bit_distances, dot_products, sign_bits
+from shortlist.scoring import best_products, bit_distances, dot_products, rows_within, sign_bits
 from shortlist.search.scorers.passages import (
     Found,
     Mask,
@@ -178,7 +178,7 @@ def _by_signs(asked: _Asked) -> Found | None:
     def documents_within(reach: int) -> Positions | None:
         if within[min(reach, len(within) - 1)] > most:
             return None
-        documents = asked.documents_of(np.flatnonzero(distances <= reach))
+        documents = asked.documents_of(rows_within(distances, reach))
         return documents if asked.passages_in(documents) <= most else None
 
     while look <= most:
