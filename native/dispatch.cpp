@@ -39,6 +39,24 @@ bool can_run_avx512() {
          __builtin_cpu_supports("pclmul");
 #endif
 }
+
+bool can_count_bits_of_vectors() {
+#ifdef SHORTLIST_SIMDE
+  return true;
+#else
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512vpopcntdq");
+#endif
+}
+
+const Kernels& best_avx512() {
+  static const Kernels best = [] {
+    Kernels kernels = avx512;
+    if (can_count_bits_of_vectors()) kernels.hamming = hamming_avx512;
+    return kernels;
+  }();
+  return best;
+}
 #endif
 
 #ifdef SHORTLIST_AVX2
@@ -53,7 +71,7 @@ bool can_run_avx2() {
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
 #ifdef SHORTLIST_AVX512
-  if (can_run_avx512()) found.push_back(&avx512);
+  if (can_run_avx512()) found.push_back(&best_avx512());
 #endif
 #ifdef SHORTLIST_AVX2
   if (can_run_avx2()) found.push_back(&avx2);

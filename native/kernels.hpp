@@ -79,4 +79,8 @@ extern const Kernels avx2;
 extern const Kernels avx512;
 extern const Kernels neon;
 
+// `hamming` of AVX-512 where the processor counts the bits of a vector (VPOPCNTDQ).
+void hamming_avx512(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
+                    std::int16_t* distances);
+
 }  // namespace shortlist

@@ -126,9 +126,10 @@ void bit_distances(const Kernels& kernels, const std::uint64_t* query, const std
 }
 
 std::vector<std::int64_t> rows_within(const std::int16_t* distances, std::size_t rows, std::int64_t reach) {
+  using Distance = std::numeric_limits<std::int16_t>;
   std::vector<std::int64_t> found;
-  if (reach < 0) return found;
-  const auto most = static_cast<std::int16_t>(std::min<std::int64_t>(reach, std::numeric_limits<std::int16_t>::max()));
+  if (reach < Distance::min()) return found;
+  const auto most = static_cast<std::int16_t>(std::min<std::int64_t>(reach, Distance::max()));
   const auto add = [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = begin; row < end; ++row) {
       if (distances[row] <= most) found.push_back(static_cast<std::int64_t>(row));

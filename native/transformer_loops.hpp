@@ -100,48 +100,50 @@ inline void quantize_row(const float* row, std::size_t inputs, Step* steps, floa
 }
 
 // What the outputs of one panel are made of.
-struct Panel {
+struct PanelWeights {
+  std::size_t groups;
   const std::int8_t* weights;  // [groups, group, panel], word by word
   const std::int32_t* starts;  // [groups, panel]
   const float* scales;         // [groups, panel]
   const float* bias;           // [panel]
+
+  PanelWeights(const Linear& linear, std::size_t which)
+      : groups(linear.inputs / group),
+        weights(reinterpret_cast<const std::int8_t*>(linear.weights.words) + which * panel * linear.inputs),
+        starts(reinterpret_cast<const std::int32_t*>(linear.starts.words) + which * panel * groups),
+        scales(floats(linear.scales) + which * panel * groups),
+        bias(floats(linear.bias) + which * panel) {}
 };
 
-inline Panel panel_of(const Linear& linear, std::size_t which) {
-  const std::size_t first = which * panel, groups = linear.inputs / group;
-  return {reinterpret_cast<const std::int8_t*>(linear.weights.words) + first * linear.inputs,
-          reinterpret_cast<const std::int32_t*>(linear.starts.words) + first * groups,
-          floats(linear.scales) + first * groups, floats(linear.bias) + first};
-}
-
-// Ask for the lines of memory that begin in these bytes.
+// Ask for bytes that are read soon: those whose line of memory begins among them, if `from` does at a line.
 inline void prefetch(const void* from, std::size_t begin, std::size_t end) {
   for (std::size_t at = round_up(begin, 64); at < end; at += 64) {
     __builtin_prefetch(static_cast<const char*>(from) + at);
   }
 }
 
-// Rows of activations [rows, inputs], of which products are made, and what they become, [rows, outputs].
-struct Rows {
-  std::size_t inputs, outputs;
+// Some rows of activations [R, inputs], and where one panel's outputs of them go.
+struct Tile {
+  std::size_t inputs, outputs;  // of the whole product, which is how far rows lie apart
   const Step* steps;
   const float* scales;
   float* out;
 };
 
-// One panel's outputs of R rows. Meanwhile as much of the panel `ahead` is asked for, if that is wanted.
+// One panel's outputs of R rows. Meanwhile as much of the panel `ahead` is asked for, or all of it if it is smaller.
 template <int R, bool Ahead>
-inline void multiply_tile(const Panel& now, const Rows& x, const Panel& ahead) {
-  const std::size_t groups = x.inputs / group;
+inline void multiply_tile(const PanelWeights& now, const Tile& tile, const PanelWeights& ahead) {
+  const std::size_t groups = now.groups;
   Vector total[R][2];
   for (int v = 0; v < 2; ++v) {
     const Vector bias = Simd::load(now.bias + v * lanes);
     for (int r = 0; r < R; ++r) total[r][v] = bias;
   }
   for (std::size_t g = 0; g < groups; ++g) {
+    const std::size_t its_group = least(g, ahead.groups - 1);
     if constexpr (Ahead) {
-      prefetch(ahead.starts, 4 * g * panel, 4 * (g + 1) * panel);
-      prefetch(ahead.scales, 4 * g * panel, 4 * (g + 1) * panel);
+      prefetch(ahead.starts, 4 * its_group * panel, 4 * (its_group + 1) * panel);
+      prefetch(ahead.scales, 4 * its_group * panel, 4 * (its_group + 1) * panel);
     }
     Simd::Sums sum[R][2];
     for (int v = 0; v < 2; ++v) {
@@ -149,15 +151,15 @@ inline void multiply_tile(const Panel& now, const Rows& x, const Panel& ahead) {
       for (int r = 0; r < R; ++r) sum[r][v] = start;
     }
     const std::int8_t* part = now.weights + g * group * panel;
-    const Step* row = x.steps + g * group;
+    const Step* row = tile.steps + g * group;
 #pragma GCC unroll 16  // or gcc 12 copies every sum twice a step
     for (std::size_t k = 0; k < group; k += word) {
-      if constexpr (Ahead) prefetch(ahead.weights + g * group * panel, k * panel, (k + word) * panel);
+      if constexpr (Ahead) prefetch(ahead.weights + its_group * group * panel, k * panel, (k + word) * panel);
       const Simd::Sums first = Simd::load_weights(part + k * panel);
       const Simd::Sums second = Simd::load_weights(part + k * panel + word * lanes);
       for (int r = 0; r < R; ++r) {
         std::int32_t some;
-        std::memcpy(&some, row + r * x.inputs + k, 4);
+        std::memcpy(&some, row + r * tile.inputs + k, 4);
         const Simd::Sums activation = Simd::all_words(some);
         sum[r][0] = Simd::add_products(sum[r][0], activation, first);
         sum[r][1] = Simd::add_products(sum[r][1], activation, second);
@@ -166,41 +168,41 @@ inline void multiply_tile(const Panel& now, const Rows& x, const Panel& ahead) {
     for (int v = 0; v < 2; ++v) {
       const Vector weight_scale = Simd::load(now.scales + g * panel + v * lanes);
       for (int r = 0; r < R; ++r) {
-        const Vector scale = Simd::multiply(weight_scale, Simd::all(x.scales[r * groups + g]));
+        const Vector scale = Simd::multiply(weight_scale, Simd::all(tile.scales[r * groups + g]));
         total[r][v] = Simd::multiply_add(Simd::floats(sum[r][v]), scale, total[r][v]);
       }
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < 2; ++v) Simd::store(x.out + r * x.outputs + v * lanes, total[r][v]);
+    for (int v = 0; v < 2; ++v) Simd::store(tile.out + r * tile.outputs + v * lanes, total[r][v]);
   }
 }
 
 template <bool Ahead>
 struct MultiplyTile {
-  const Panel& now;
-  const Rows& x;
-  const Panel& ahead;
+  const PanelWeights& now;
+  const Tile& tile;
+  const PanelWeights& ahead;
   template <int R>
   void operator()() const {
-    multiply_tile<R, Ahead>(now, x, ahead);
+    multiply_tile<R, Ahead>(now, tile, ahead);
   }
 };
 
-// Give W x + bias of `rows` rows, out [rows, outputs]. A search between two queries leaves few weights in the caches: they
-// are asked for a panel ahead, and at the end the first of those that are `next`.
+// Give W x + bias of `rows` rows, out [rows, outputs]. What a search does between two queries leaves few weights in the
+// caches: they are asked for a panel ahead, and with the last panel the beginning of the weights that are `next`.
 void multiply(const Linear& linear, const Quantized& x, std::size_t rows, float* out, const Linear& next) {
   const std::size_t panels = linear.outputs / panel;
   for (std::size_t which = 0; which < panels; ++which) {
-    const Panel now = panel_of(linear, which);
-    const Panel ahead = which + 1 < panels ? panel_of(linear, which + 1) : panel_of(next, 0);
+    const PanelWeights now(linear, which);
+    const PanelWeights ahead = which + 1 < panels ? PanelWeights(linear, which + 1) : PanelWeights(next, 0);
     for (std::size_t row = 0; row < rows; row += most_rows) {
-      const Rows some{linear.inputs, linear.outputs, x.steps + row * linear.inputs,
+      const Tile tile{linear.inputs, linear.outputs, x.steps + row * linear.inputs,
                       x.scales + row * (linear.inputs / group), out + row * linear.outputs + which * panel};
       if (row == 0) {
-        for_rows(least(most_rows, rows), MultiplyTile<true>{now, some, ahead});
+        for_rows(least(most_rows, rows), MultiplyTile<true>{now, tile, ahead});
       } else {
-        for_rows(least(most_rows, rows - row), MultiplyTile<false>{now, some, ahead});
+        for_rows(least(most_rows, rows - row), MultiplyTile<false>{now, tile, ahead});
       }
     }
   }
@@ -389,11 +391,13 @@ void run(const Transformer& model, const Tokens& tokens, float* x) {
   };
   for (std::size_t number = 0; number < model.layer_count; ++number) {
     const Layer& layer = model.layers[number];
+    // After the last layer comes the first one, of the next text.
     const Layer& after = model.layers[number + 1 < model.layer_count ? number + 1 : 0];
     for (std::size_t start = 0; start < count; start += at_once) {
       const std::size_t many = least(at_once, count - start);
       quantize(x + start * hidden, many, hidden);
-      multiply(layer.qkv, quantized, many, as_floats(qkv) + start * 3 * hidden, layer.attention);
+      multiply(layer.qkv, quantized, many, as_floats(qkv) + start * 3 * hidden,
+               start + at_once < count ? layer.qkv : layer.attention);
     }
     for (std::size_t text = 0; text < tokens.texts; ++text) {
       const auto begin = static_cast<std::size_t>(tokens.offsets[text]);
@@ -422,7 +426,7 @@ void run(const Transformer& model, const Tokens& tokens, float* x) {
                          quantized.scales + r * (outputs / group) + g);
         }
       }
-      multiply(layer.output, quantized, many, as_floats(rows), after.qkv);
+      multiply(layer.output, quantized, many, as_floats(rows), start + at_once < count ? layer.attention : after.qkv);
       add_and_normalize(as_floats(rows), part, many, layer.output_norm);
     }
   }

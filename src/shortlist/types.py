@@ -1,6 +1,7 @@
-"""The records that flow between stages: documents, queries, hits, rankings, runs, judgements.
+"""The records that go in and come out: documents, queries, hits, rankings, runs, judgements.
 
-Everything here is immutable and free of numpy. :class:`Ranking` holds the only sort of the code base.
+Everything here is immutable and free of numpy. :meth:`Ranking.of` says in which order hits are; between the stages of
+a search positions are in the same order (``search/execution.py``).
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shortlist.cli.main import main
 from shortlist.models.catalogue import bundled
+from shortlist.models.heads import PolyCodes
 from shortlist.models.own_folder import DEFAULT
 
 
@@ -40,6 +42,14 @@ def test_models_that_come_along_are_whole(capsys: pytest.CaptureFixture[str]) ->
     for record in json.loads(capsys.readouterr().out):
         assert record["modes"] == ["fast", "exact"]
         assert record["agreement"] > 0.995
+
+
+def test_a_model_whose_codes_overflow_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PolyCodes, "__call__", lambda _codes, hidden: hidden * np.float32(np.inf))
+    assert main(["models", "verify", str(folder)]) == 3
+    assert "the codes of model all-minilm-l6-v2 gave NaN or infinity" in capsys.readouterr().err
 
 
 def test_a_damaged_model_is_named_and_the_others_are_checked(

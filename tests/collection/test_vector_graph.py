@@ -17,6 +17,7 @@ from shortlist.collection.vector_graph import (
     build_graph,
     turn_away,
 )
+from shortlist.cores import usable_cores
 from shortlist.memory import PROGRAM_BYTES
 from shortlist.scoring import dot_products
 from shortlist.search.scorers import nearest as nearest_scorer
@@ -34,7 +35,7 @@ def small_segments_have_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_bits, "BITS_FROM_PASSAGES", 10)
     monkeypatch.setattr(nearest_scorer, "GRAPH_SHARE", 1)
     # On one thread, whatever a collection has: a graph built on more is another each time, and may miss one of ten.
-    monkeypatch.setattr(vector_graph, "build_graph", lambda dense, _: build_graph(dense))
+    monkeypatch.setattr(vector_graph, "build_graph", lambda dense, _threads: build_graph(dense))
 
 
 @pytest.mark.parametrize("recall", [0.8, 0.98])
@@ -141,14 +142,31 @@ def test_a_collection_finds_with_it_what_it_finds_without(
         assert collection.info().hnsw
         for query in QUERIES:
             for k in (1, 10, 100):
-                # Of equals it may lead to another: scores are compared.
                 ours, all_compared = found(collection, query, 0.9, k), found(collection, query, 1, k)
                 assert [score for _, score in ours] == [score for _, score in all_compared]
+                last = all_compared[-1][1]  # of those that score as the last it may lead to another
+                assert [hit for hit in ours if hit[1] > last] == [
+                    hit for hit in all_compared if hit[1] > last
+                ]
         assert len(asked) >= 2 * 2 * len(QUERIES)  # of two segments, if not for all that there are
         assert max(asked) >= 40  # of one document's many passages more had to be asked for
         asked.clear()
         assert found(collection, "salt", 0.9, condition='topic = "sky"')
         assert not asked  # behind a filter all is compared
+
+
+def test_a_segments_graph_is_built_on_all_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+
+    def watched(dense: np.ndarray, threads: int) -> BuiltGraph:
+        given.append(threads)
+        return build_graph(dense, threads)
+
+    monkeypatch.setattr(vector_graph, "build_graph", watched)
+    with Collection.create(tmp_path / "c", hnsw=True) as made:
+        made.add(corpus())
+        assert found(made, "salt", 0.5)
+    assert given == [usable_cores()]
 
 
 def test_it_is_made_anew_when_segments_are_joined_and_repaired(path: Path) -> None:

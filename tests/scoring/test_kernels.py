@@ -330,7 +330,7 @@ def test_best_bm25_of_many_documents() -> None:
     seed=SEEDS,
     rows=st.integers(0, 300),
     highest=st.sampled_from([3, 40, 384, 32000]),
-    reach=st.integers(-3, 400) | st.just(10**9),
+    reach=st.integers(-3, 400) | st.sampled_from([-32769, -32768, 31999, 32000, 32767, 32768, 10**9]),
 )
 def test_rows_within(seed: int, rows: int, highest: int, reach: int) -> None:
     distances = np.random.default_rng(seed).integers(0, highest + 1, rows, dtype=np.int16)

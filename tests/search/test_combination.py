@@ -43,7 +43,7 @@ def retrieve(collection: Collection, query: str, pipeline: Pipeline) -> Ranking:
         execution = Execution(
             snapshot, lambda leaf: make_scorer(leaf, snapshot, prepared, allowed, scales), {}
         )
-        return execution.ranking(pipeline, 10_000)
+        return execution.rank_alone(pipeline, 10_000)
 
 
 def pairs(ranking: Ranking) -> list[tuple[str, float]]:

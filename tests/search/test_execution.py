@@ -65,19 +65,28 @@ def ranked(scores: dict[int, float], k: int | None = None) -> list[tuple[str, fl
 def test_documents_are_in_the_order_of_a_ranking_whatever_ties(
     scores: list[float], depth: int, k: int
 ) -> None:
-    found = execution(Snapshot(), {BM25: Scorer(scores)}).ranking(BM25(depth=depth), k)
+    found = execution(Snapshot(), {BM25: Scorer(scores)}).rank_alone(BM25(depth=depth), k)
     expected = ranked(dict(enumerate(scores)), min(depth, k))
     assert [(hit.doc_id, hit.score) for hit in found] == expected
 
 
 @given(st.lists(st.integers(-2, 2), min_size=1, max_size=20), st.integers(1, 25))
 def test_what_a_judge_did_not_read_follows_in_its_order(scores: list[int], depth: int) -> None:
+    """Each is one step below the one before, the first of them below the last that was read."""
     judged = [float(-score) for score in scores]
     scorers = {BM25: Scorer(scores), Dense: Scorer(judged)}
-    found = execution(Snapshot(), scorers).ranking(Rerank(BM25(depth=100), Dense(), depth=depth), 100)
+    found = execution(Snapshot(), scorers).rank_alone(Rerank(BM25(depth=100), Dense(), depth=depth), 100)
     first = [doc_id for doc_id, _ in ranked(dict(enumerate(map(float, scores))))]
     read = {int(doc_id.split()[-1]): judged[int(doc_id.split()[-1])] for doc_id in first[:depth]}
-    assert [hit.doc_id for hit in found] == [doc_id for doc_id, _ in ranked(read)] + first[depth:]
+    rest = [(doc_id, min(read.values()) - 1 - index) for index, doc_id in enumerate(first[depth:])]
+    assert [(hit.doc_id, hit.score) for hit in found] == ranked(read) + rest
+
+
+def test_a_judge_is_blended_with_the_scores_of_what_it_read() -> None:
+    scorers = {BM25: Scorer([4.0, 3.0, 0.0, -9.0]), Dense: Scorer([0.0, 2.0, 1.0, 8.0])}
+    found = execution(Snapshot(), scorers).rank_alone(Rerank(BM25(), Dense(), depth=3, weight=0.5), 4)
+    of = {int(hit.doc_id.split()[-1]): hit.score for hit in found}
+    assert of == pytest.approx({1: 0.5 + 0.5 * 0.75, 0: 0.5, 2: 0.25, 3: 0.25 - 1})
 
 
 @pytest.mark.parametrize(
@@ -88,11 +97,11 @@ def test_only_the_ids_of_what_is_given_back_are_read_unless_some_tie(pipeline: P
     snapshot = Snapshot()
     scores = np.random.default_rng(0).permutation(100).astype(float)
     scorers = {BM25: Scorer(scores), Dense: Scorer(scores[::-1] / 1000)}
-    found = execution(snapshot, scorers).ranking(pipeline, 10)
+    found = execution(snapshot, scorers).rank_alone(pipeline, 10)
     assert len(found) == len(snapshot.asked) == 10
     scores[:3] = 1000
     snapshot.asked.clear()
-    assert len(execution(snapshot, {BM25: Scorer(scores)}).ranking(BM25(), 1)) == 1
+    assert len(execution(snapshot, {BM25: Scorer(scores)}).rank_alone(BM25(), 1)) == 1
     assert sorted(snapshot.asked) == [0, 1, 2]
 
 
@@ -100,7 +109,7 @@ def test_a_score_that_is_no_number_is_refused_by_the_documents_name() -> None:
     scores = [1.0, float("nan"), 2.0]
     scorers = {BM25: Scorer([3.0, 2.0, 1.0]), Dense: Scorer(scores)}
     with pytest.raises(DataError, match="the score of document '07 of 1' is NaN"):
-        execution(Snapshot(), scorers).ranking(Rerank(BM25(), Dense()), 3)
+        execution(Snapshot(), scorers).rank_alone(Rerank(BM25(), Dense()), 3)
 
 
 def test_codes_are_made_for_pipelines_that_compare_them(
@@ -120,5 +129,5 @@ def test_codes_are_made_for_pipelines_that_compare_them(
     collection.search("moon", pipeline="poly")
     assert len(made) == 1
     monkeypatch.setattr(PolyCodes, "__call__", lambda codes, hidden: hidden * np.float32(np.nan))  # noqa: ARG005
-    with pytest.raises(DataError, match="codes gave NaN or infinity"):
+    with pytest.raises(DataError, match="the codes of model all-minilm-l6-v2 gave NaN or infinity"):
         collection.search("moon", pipeline="poly")

@@ -134,7 +134,8 @@ def _verify(path: Path) -> Verified:
         vectors = [encoder.encode(texts) for encoder in encoders]
         unit = [value / np.linalg.norm(value, axis=1, keepdims=True) for value in vectors]
         agreement = min(float((one * unit[-1]).sum(axis=1).min()) for one in unit)
-        encoders[-1].queries(texts[:2])
+        for query in encoders[-1].queries(texts[:2]):
+            _ = query.codes  # made when asked for, and refused if they are NaN
     return Verified(summary, modes, agreement if len(modes) > 1 else None)
 
 

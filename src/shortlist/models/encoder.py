@@ -18,7 +18,7 @@ from shortlist.errors import DataError, ModelError
 from shortlist.lazy import lazy
 from shortlist.models.backbone import Forward
 from shortlist.models.folders import DEFAULT, Loaded, load_folder
-from shortlist.models.heads import PolyCodes
+from shortlist.models.heads import PolyQuery
 from shortlist.models.pooling import normalize, pool
 from shortlist.models.settings import LateTokens
 from shortlist.models.tokenizer import Tokenized
@@ -47,35 +47,28 @@ class Views:
 class QueryVectors:
     """Hold what a model makes of a query: ``dense [H]``, ``tokens [Q, D]``, and ``codes [m, H]`` of a poly-encoder.
 
-    Token vectors are as long as each token weighs in late interaction, 1 on the mean over the query. Codes are made by
-    ``poly`` of the last layer, ``hidden [Q, H]``, when they are asked for. ``truncated_tokens`` counts what lay beyond
-    the model's limit.
+    Token vectors are as long as each token weighs in late interaction, 1 on the mean over the query. ``poly`` is what
+    codes are made of, ``None`` without that head. ``truncated_tokens`` counts what lay beyond the model's limit.
     """
 
     dense: NDArray[np.float32]
     tokens: NDArray[np.float32]
-    hidden: NDArray[np.float32] | None = None
-    poly: PolyCodes | None = None
+    poly: PolyQuery | None = None
     truncated_tokens: int = 0
 
     @lazy
     def codes(self) -> NDArray[np.float32] | None:
-        """What the codes of a poly-encoder find in the query; ``None`` without that head.
+        """What a poly-encoder's codes find in the query, made when asked for; ``None`` without that head.
 
         Raises:
             DataError: that is NaN or infinite.
         """
-        if self.poly is None or self.hidden is None:
-            return None
-        found = self.poly(self.hidden)
-        if not np.isfinite(found).all():
-            raise DataError("the model's codes gave NaN or infinity for a query")
-        return found
+        return None if self.poly is None else self.poly.codes()
 
     @property
     def sharpness(self) -> float:
         """What products with codes are multiplied by (scoring/poly.py)."""
-        return 1.0 if self.poly is None else self.poly.sharpness
+        return 1.0 if self.poly is None else self.poly.head.sharpness
 
 
 NO_EXPANSION = LateTokens()
@@ -197,8 +190,7 @@ class Encoder:
                 results[index] = QueryVectors(
                     pooled,
                     tokens if weigh is None else tokens * weigh(hidden)[:, None],
-                    None if poly is None else hidden[:length],
-                    poly,
+                    None if poly is None else PolyQuery(poly, hidden[:length].copy(), self.settings.name),
                     tokenized[index].truncated_tokens,
                 )
 

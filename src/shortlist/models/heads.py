@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.errors import ModelError
+from shortlist.errors import DataError, ModelError
 from shortlist.models.pooling import normalize
 from shortlist.models.safety import shown
 
-__all__ = ["HEADS", "PROJECTION", "Heads", "PolyCodes", "TokenWeights"]
+__all__ = ["HEADS", "PROJECTION", "Heads", "PolyCodes", "PolyQuery", "TokenWeights"]
 
 HEADS = "heads.safetensors"
 PROJECTION = "late.weight"
@@ -66,6 +66,29 @@ class PolyCodes:
         attention = np.exp(products - products.max(axis=1, keepdims=True))
         attention /= attention.sum(axis=1, keepdims=True)
         return normalize(attention @ hidden @ self.transform)
+
+
+@dataclass(frozen=True, eq=False)
+class PolyQuery:
+    """Hold what a poly-encoder needs of a query, so that its codes can be made where a pipeline compares them.
+
+    ``hidden [Q, H]`` is the last layer's vectors of the query's tokens, ``model`` the model's name.
+    """
+
+    head: PolyCodes
+    hidden: Float
+    model: str
+
+    def codes(self) -> Float:
+        """Give what the codes find in the query, ``[m, H]``.
+
+        Raises:
+            DataError: that is NaN or infinite.
+        """
+        found = self.head(self.hidden)
+        if not np.isfinite(found).all():
+            raise DataError(f"the codes of model {self.model} gave NaN or infinity for a query")
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,11 @@ from shortlist.search.pipeline import DEPTH, Cross, Dense, Fuse, Leaf, MaxSim, P
 from shortlist.search.scorers import BM25Scorer, CrossScorer, DenseScorer
 from shortlist.types import Passage, Ranking
 
-__all__ = ["Execution", "leaf_name", "timed"]
+__all__ = ["Execution", "Ranked", "leaf_name", "timed"]
 
 Positions = NDArray[np.int64]
 Scores = NDArray[np.float64]
+
 _PART = max(4, usable_cores())
 """How many documents a judge that may stop early reads at a time: enough for all cores."""
 
@@ -63,11 +64,15 @@ def _without_depth(leaf: Leaf) -> Leaf:
     return replace(leaf, depth=DEPTH)
 
 
-class Ranked(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Ranked:
     """Hold documents, best first, in the order of :meth:`shortlist.types.Ranking.of`, and their scores."""
 
     positions: Positions
     scores: Scores
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
     def first(self, k: int) -> Ranked:
         """Give the best ``k``."""
@@ -95,8 +100,8 @@ class Execution:
 
     def rank(self, pipeline: Pipeline, k: int) -> Ranking:
         """Retrieve ``k`` documents; a hit has all scorers' scores (judges' if they read it) and its best passage."""
-        positions, scores = self.retrieve(pipeline).first(k)
-        doc_ids = self._ids(positions)
+        ranked = self.retrieve(pipeline).first(k)
+        positions, doc_ids = ranked.positions, self._ids(ranked.positions)
         found = leaves(pipeline)
         by_document: dict[str, dict[str, float]] = {doc_id: {} for doc_id in doc_ids}
         for leaf in found:
@@ -109,13 +114,13 @@ class Execution:
                 by_document[doc_ids[index]][leaf_name(leaf)] = score
         with self._timed("passages"):
             spans = self._best_passages(found, positions)
-        pairs = zip(doc_ids, scores.tolist(), strict=True)
+        pairs = zip(doc_ids, ranked.scores.tolist(), strict=True)
         return Ranking.of(pairs, stages=by_document, spans=dict(zip(doc_ids, spans, strict=True)))
 
-    def ranking(self, pipeline: Pipeline, k: int) -> Ranking:
+    def rank_alone(self, pipeline: Pipeline, k: int) -> Ranking:
         """Retrieve ``k`` documents, and nothing about them but their scores."""
-        positions, scores = self.retrieve(pipeline).first(k)
-        return Ranking.of(zip(self._ids(positions), scores.tolist(), strict=True))
+        ranked = self.retrieve(pipeline).first(k)
+        return Ranking.of(zip(self._ids(ranked.positions), ranked.scores.tolist(), strict=True))
 
     @property
     def judge_truncated_tokens(self) -> int:
@@ -162,7 +167,7 @@ class Execution:
         with self._timed(leaf_name(leaf)):
             positions, scores = scorer.best(leaf.depth)
         found = self._ranked(positions, scores, leaf.depth)
-        self.seen[leaf_name(leaf)] = len(found.positions)
+        self.seen[leaf_name(leaf)] = len(found)
         return found
 
     def _fuse(
@@ -186,7 +191,7 @@ class Execution:
                 columns.append(weight * _reciprocal_ranks(scores, absent, stage.rrf_k))
             else:
                 columns.append(weight * scores / (scorer.scale() if scorer else 1.0))
-        # Rounded once, at the end: the order of the stages can't change a tie. A single sum is rounded once anyway.
+        # Rounded once, at the end: the order of the stages can't change a tie. One addition is rounded once as it is.
         if len(columns) == 2:
             return columns[0] + columns[1]
         return np.array([math.fsum(values) for values in zip(*(c.tolist() for c in columns), strict=True)])
@@ -202,15 +207,15 @@ class Execution:
         return self._weights[lexical, dense]
 
     def _rerank(self, stage: Rerank) -> Ranked:
-        first, first_scores = self.retrieve(stage.first)
-        count = min(stage.depth, len(first))
+        found = self.retrieve(stage.first)
+        count = min(stage.depth, len(found))
         if stage.reads_in_parts:
-            count = self._read_in_parts(stage, first[:count])
-        scores = self.score(stage.judge, first[:count])
+            count = self._read_in_parts(stage, found.positions[:count])
+        scores = self.score(stage.judge, found.positions[:count])
         if stage.weight < 1:
-            scores = _blend(scores, first_scores[:count], stage.weight)
-        below = scores.min(initial=np.inf) - UNREAD_GAP - np.arange(len(first) - count)
-        return self._ranked(first, np.concatenate([scores, below]))
+            scores = _blend(scores, found.scores[:count], stage.weight)
+        unread = scores.min(initial=np.inf) - UNREAD_GAP - np.arange(len(found) - count)
+        return self._ranked(found.positions, np.concatenate([scores, unread]))
 
     def _read_in_parts(self, stage: Rerank, positions: Positions) -> int:
         """Let the judge read documents from the first on; give how many it has read when it may stop."""
@@ -251,7 +256,7 @@ class Execution:
         return self._scorers[key]
 
     def _ranked(self, positions: Positions, scores: Scores, k: int | None = None) -> Ranked:
-        """Order documents as :meth:`shortlist.types.Ranking.of` does, and keep the first ``k``.
+        """Order different documents as :meth:`shortlist.types.Ranking.of` does, and keep the first ``k``.
 
         Raises:
             DataError: a score is NaN.

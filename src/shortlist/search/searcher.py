@@ -153,7 +153,7 @@ class Searcher:
         for query, prepared, nearest in self._prepared(queries, needed, allowed, threads):
             execution = self._execution(prepared, allowed, nearest, {}, threads)
             for found, pipeline, most in zip(rankings, deep, each, strict=True):
-                found[query.query_id] = execution.ranking(pipeline, most)
+                found[query.query_id] = execution.rank_alone(pipeline, most)
             if progress is not None:
                 progress(1)
         return [Run(found, _run_name(p)) for found, p in zip(rankings, asked, strict=True)]

@@ -65,7 +65,7 @@ def make_scorer(
                 )
             return LateScorer(snapshot, query, scales, allowed, leaf, threads)
         case Poly():
-            if query.codes is None:
+            if query.vectors.poly is None:
                 raise PipelineError(
                     "this collection's model has no poly-encoder",
                     hint="index with one that has; shortlist train poly-encoder makes them",
