@@ -6,7 +6,7 @@ Passages are those that the data set's questions ask about, filled up with arXiv
 vectors (encoding takes 15 minutes; --vectors keeps them for the next run). Query vectors are given, so the
 encoder is not timed. Dense is also asked for a share of the nearest, which signs find. BM25 is asked 100 questions and
 100 paper titles, whose words are rarer. Candidates are timed in turn, query by query, in one process. BM25 begins with
-no postings in memory: the words that queries share are there when they are asked for again, as in use.
+no postings in memory; then all queries are asked again, when postings are there as bm25s' are from the start.
 """
 
 from __future__ import annotations
@@ -228,38 +228,39 @@ def measure_bm25(
     bm25 = parse("bm25(depth=10)")
     tokens = {query: analyzer.terms(query) for query in queries}
     # bm25s gives numbers of documents; what compares with that is what of ours ranks.
-    ranking_ms: dict[str, float] = {}
+    ranking_ms: dict[str, list[float]] = {query: [] for query in queries}
 
     def ask(query: str) -> None:
         steps = searcher.search(query, 10, pipeline=bm25).timings_ms
-        ranking_ms.setdefault(query, steps["bm25"] + steps["ids"])
+        ranking_ms[query].append(steps["bm25"] + steps["ids"])
 
-    timings = time_each(queries, {
+    runs: dict[str, Callable[[Any], object]] = {
         "shortlist bm25, whole search": ask,
         "bm25s, tokenising included": ask_peer,
         "bm25s, tokens given": lambda q: peer.retrieve([tokens[q]], k=10, show_progress=False),
         "tantivy, parsing included": ask_tantivy,
-    })  # fmt: skip
+    }
+    timings, again = time_each(queries, runs), time_each(queries, runs)
     worst = 0.0
     for query in queries:
         expected = peer.get_scores(analyzer.terms(query))
         result = searcher.search(query, 1000, pipeline=parse("bm25(depth=1000)"))
         for hit in result.ranking:
             worst = max(worst, abs(hit.score - float(expected[int(hit.doc_id[1:])])))
-    alone = statistics.median([ranking_ms[query] for query in queries[WARM_UP:]])
-    ours = timings["shortlist bm25, whole search"]["p50_ms"]
+    first, last = (statistics.median([ranking_ms[q][at] for q in queries[WARM_UP:]]) for at in (0, -1))
+    ours, ours_again = (t["shortlist bm25, whole search"]["p50_ms"] for t in (timings, again))
+    theirs, theirs_again = (t["bm25s, tokenising included"]["p50_ms"] for t in (timings, again))
     return {
         "timings": timings,
+        "timings, asked again": again,
         "largest score difference": worst,
-        "ranking alone, p50 ms": round(alone, 3),
-        "ranking alone, times faster than bm25s": round(
-            timings["bm25s, tokenising included"]["p50_ms"] / alone, 1
-        ),
-        "times faster than bm25s": round(timings["bm25s, tokenising included"]["p50_ms"] / ours, 1),
-        "times faster than bm25s with tokens given": round(
-            timings["bm25s, tokens given"]["p50_ms"] / ours, 1
-        ),
-        "times slower than tantivy": round(ours / timings["tantivy, parsing included"]["p50_ms"], 1),
+        "ranking alone, p50 ms": round(first, 3),
+        "ranking alone, times faster than bm25s": round(theirs / first, 1),
+        "ranking alone, asked again, p50 ms": round(last, 3),
+        "ranking alone, asked again, times faster than bm25s": round(theirs_again / last, 1),
+        "times faster than bm25s": round(theirs / ours, 1),
+        "asked again, times faster than bm25s": round(theirs_again / ours_again, 1),
+        "times slower than tantivy": round(ours_again / again["tantivy, parsing included"]["p50_ms"], 1),
     }
 
 
