@@ -47,10 +47,12 @@ inline void hamming_of(const std::uint64_t* bits, std::size_t rows, std::size_t 
       pair[r / 2] = _mm512_add_epi64(_mm512_unpacklo_epi64(even, odd), _mm512_unpackhi_epi64(even, odd));
     }
     const __m512i all = halves(halves(pair[0], pair[1]), halves(pair[2], pair[3]));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(distances + row), _mm512_cvtepi64_epi16(all));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(distances + row), _mm512_cvtsepi64_epi16(all));
   }
   for (; row < rows; ++row, bits += count) {
-    distances[row] = static_cast<std::int16_t>(_mm512_reduce_add_epi64(parts_of(bits, count, query)));
+    int differing = 0;
+    for (std::size_t word = 0; word < count; ++word) differing += __builtin_popcountll(bits[word] ^ query[word]);
+    distances[row] = static_cast<std::int16_t>(differing);
   }
 }
 
