@@ -12,6 +12,7 @@
 #include <cstring>
 
 using __mmask16 = simde__mmask16;
+using __mmask8 = simde__mmask8;
 
 namespace {
 namespace lanes_of_16 {
@@ -76,6 +77,18 @@ inline __m128i _mm512_cvtepi32_epi8(__m512i a) {
   const auto values = lanes_of_16::bit_cast<Lanes<std::int32_t>>(a);
   return lanes_of_16::bit_cast<__m128i>(
       lanes_of_16::map<std::int8_t>(values, [](std::int32_t x) { return static_cast<std::int8_t>(x); }));
+}
+#endif
+#ifndef _mm512_shuffle_i64x2
+#define _mm512_shuffle_i64x2(a, b, picks) simde_mm512_shuffle_i64x2(a, b, picks)
+#endif
+#ifndef _mm512_maskz_loadu_epi64
+inline __m512i _mm512_maskz_loadu_epi64(__mmask8 mask, const void* from) {
+  std::uint64_t words[8] = {};
+  for (int i = 0; i < 8; ++i) {
+    if (mask >> i & 1) std::memcpy(words + i, static_cast<const std::uint64_t*>(from) + i, 8);
+  }
+  return lanes_of_16::bit_cast<__m512i>(words);
 }
 #endif
 #ifndef _mm512_reduce_add_ps
