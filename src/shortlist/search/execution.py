@@ -108,9 +108,8 @@ class Execution:
             scorer = self._scorer(leaf)
             read = scorer.has_read(positions) if isinstance(scorer, CrossScorer) else slice(None)
             chosen = np.arange(len(positions))[read]
-            for index, score in zip(
-                chosen.tolist(), self.score(leaf, positions[chosen]).tolist(), strict=True
-            ):
+            scores = ranked.scores if leaf == pipeline else self.score(leaf, positions[chosen])
+            for index, score in zip(chosen.tolist(), scores.tolist(), strict=True):
                 by_document[doc_ids[index]][leaf_name(leaf)] = score
         with self._timed("passages"):
             spans = self._best_passages(found, positions)

@@ -167,6 +167,8 @@ def merged(parts: Sequence[tuple[Positions, NDArray[Any]]], k: int) -> tuple[Pos
     """Give the ``k`` best of several lists, with all that tie with the last."""
     if not parts:
         return np.empty(0, np.int64), np.empty(0)
+    if len(parts) == 1 and len(parts[0][0]) <= k:
+        return parts[0]
     positions, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     best = at_least_kth(scores, k)
     return positions[best], scores[best]
