@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing import get_context
+from unittest import mock
 
 import faiss
 import numkong
@@ -59,9 +60,9 @@ Apply = Callable[..., object]
 @contextmanager
 def old_blas() -> Iterator[Apply | None]:
     """Start a process whose numpy multiplies as on a processor with SSE 4.2 and no more; ``None`` if it would not."""
-    os.environ["OPENBLAS_CORETYPE"] = OLD_CORE
-    with get_context("spawn").Pool(1) as pool:
-        del os.environ["OPENBLAS_CORETYPE"]  # the process has it
+    with mock.patch.dict(os.environ, {"OPENBLAS_CORETYPE": OLD_CORE}):
+        pool = get_context("spawn").Pool(1)
+    with pool:
         yield (lambda function, *given: pool.apply(function, given)) if pool.apply(has_old_blas) else None
 
 

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-NAMED = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
+NAMED = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_vpopcntdq",
+    "avx512_bf16",
+    "avx_vnni",
+    "amx_int8",
+    "amx_bf16",
+)
 
 
 def arguments(description: str) -> argparse.ArgumentParser:

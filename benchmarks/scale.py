@@ -1,4 +1,4 @@
-"""How much of what reading everything would find does a search of 150,000 real passages find, and how fast is it?
+"""How much of what reading everything would find does a search of 189,000 real passages find, and how fast is it?
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/scale.py --data FOLDER --keep FOLDER
 

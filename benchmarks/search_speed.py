@@ -8,8 +8,8 @@ encoder is not timed. Dense is also asked for a share of the nearest, which sign
 100 paper titles, whose words are rarer.
 
 Candidates are timed in one process in two ways. In turn, query by query: what one has in the processor's caches the
-others drive out, as in a program that does much else; BM25 begins with no postings in memory. And alone: all queries by
-one candidate, then by the next, three rounds of which the best counts, as in a service that does nothing else.
+others drive out, and BM25 reads postings from the file, as queries are asked for the first time. And alone: all queries
+by one candidate, then by the next, three rounds of which the best counts, with postings in memory as bm25s has them.
 """
 
 from __future__ import annotations

@@ -156,6 +156,10 @@ def on_machines(name: str) -> list[dict[str, Any]]:
     return [load(name), *(load(other) for other in others if (RESULTS / f"{other}.json").exists())]
 
 
+def left_out(record: dict[str, Any]) -> str:
+    return f" Left out: {record['left out']}." if "left out" in record else ""
+
+
 def kernels() -> list[str]:
     lines: list[str] = []
     for record in on_machines("kernels"):
@@ -167,7 +171,7 @@ def kernels() -> list[str]:
             ratios = next(value for key, value in found.items() if key.startswith("times "))
             lines += [
                 f"**{what.format(vectors=found.get('vectors', 0))}**, one thread unless said, the best of several",
-                f"in turn ({note('kernel_speed.py', record)}, {record['machine']}).",
+                f"in turn ({note('kernel_speed.py', record)}, {record['machine']}).{left_out(record)}",
                 "",
                 "| | ms | |",
                 "|---|---|---|",

@@ -130,7 +130,7 @@ struct Tile {
   float* out;
 };
 
-// One panel's outputs of R rows. Meanwhile as much of the panel `ahead` is asked for, or all of it if it is smaller.
+// One panel's outputs of R rows. Meanwhile as much of the panel `ahead` is asked for (but for its bias), or all that it has.
 template <int R, bool Ahead>
 inline void multiply_tile(const PanelWeights& now, const Tile& tile, const PanelWeights& ahead) {
   const std::size_t groups = now.groups;

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shortlist import Collection, CollectionDamagedError, CollectionError, Document
-from shortlist.collection import Store, sign_bits, vector_graph
+from shortlist.collection import Store, segment_data, sign_bits, vector_graph
 from shortlist.collection.vector_graph import (
     COSINE,
     EFFORTS,
@@ -17,7 +17,6 @@ from shortlist.collection.vector_graph import (
     build_graph,
     turn_away,
 )
-from shortlist.cores import usable_cores
 from shortlist.memory import PROGRAM_BYTES
 from shortlist.scoring import dot_products
 from shortlist.search.scorers import nearest as nearest_scorer
@@ -163,10 +162,11 @@ def test_a_segments_graph_is_built_on_all_cores(tmp_path: Path, monkeypatch: pyt
         return build_graph(dense, threads)
 
     monkeypatch.setattr(vector_graph, "build_graph", watched)
+    monkeypatch.setattr(segment_data, "usable_cores", lambda: 3)
     with Collection.create(tmp_path / "c", hnsw=True) as made:
         made.add(corpus())
         assert found(made, "salt", 0.5)
-    assert given == [usable_cores()]
+    assert given == [3]
 
 
 def test_it_is_made_anew_when_segments_are_joined_and_repaired(path: Path) -> None:

@@ -14,7 +14,8 @@ from shortlist import Collection, DataError
 from shortlist.models.heads import PolyCodes
 from shortlist.search.execution import Execution
 from shortlist.search.pipeline import BM25, Dense, Fuse, Leaf, Pipeline, Rerank
-from shortlist.types import Ranking
+from shortlist.search.scorers.passages import merged
+from shortlist.types import Passage, Ranking
 
 SCORES = st.lists(st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 1.0, 2.5, np.inf]), max_size=30)
 
@@ -103,6 +104,26 @@ def test_only_the_ids_of_what_is_given_back_are_read_unless_some_tie(pipeline: P
     snapshot.asked.clear()
     assert len(execution(snapshot, {BM25: Scorer(scores)}).rank_alone(BM25(), 1)) == 1
     assert sorted(snapshot.asked) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("depth", "k"), [(7, 7), (200, 10), (300, 300)])
+def test_what_a_leaf_retrieved_is_not_scored_again(
+    depth: int, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scorer, "score", None)  # it can't be asked
+    monkeypatch.setattr(Execution, "_best_passages", lambda *_: [Passage(0, 1)] * k)
+    scores = np.random.default_rng(0).permutation(400).astype(float)
+    found = execution(Snapshot(), {BM25: Scorer(scores)}).rank(BM25(depth=depth), k)
+    assert [hit.score for hit in found] == list(range(399, 399 - k, -1))
+    assert all(hit.stages == {"bm25": hit.score} for hit in found)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9), st.integers(1, 12))
+def test_one_list_of_the_best_is_joined_as_several_are(scores: list[int], k: int) -> None:
+    found = np.arange(len(scores)), np.array(scores, np.float64)
+    nothing = np.empty(0, np.int64), np.empty(0)
+    for one, several in zip(merged([found], k), merged([found, nothing], k), strict=True):
+        assert one.tolist() == several.tolist()
 
 
 def test_a_score_that_is_no_number_is_refused_by_the_documents_name() -> None:

@@ -108,7 +108,8 @@ class Execution:
             scorer = self._scorer(leaf)
             read = scorer.has_read(positions) if isinstance(scorer, CrossScorer) else slice(None)
             chosen = np.arange(len(positions))[read]
-            scores = ranked.scores if leaf == pipeline else self.score(leaf, positions[chosen])
+            combined = isinstance(pipeline, Fuse | Rerank)  # or the scores are the leaf's own
+            scores = self.score(leaf, positions[chosen]) if combined else ranked.scores[chosen]
             for index, score in zip(chosen.tolist(), scores.tolist(), strict=True):
                 by_document[doc_ids[index]][leaf_name(leaf)] = score
         with self._timed("passages"):

@@ -164,7 +164,7 @@ def best_passages_by(
 
 
 def merged(parts: Sequence[tuple[Positions, NDArray[Any]]], k: int) -> tuple[Positions, NDArray[Any]]:
-    """Give the ``k`` best of several lists, with all that tie with the last."""
+    """Give the ``k`` best of several lists of finite scores, with all that tie with the last; one list may be it."""
     if not parts:
         return np.empty(0, np.int64), np.empty(0)
     if len(parts) == 1 and len(parts[0][0]) <= k:
