@@ -5,12 +5,12 @@
 #include <cstdint>
 
 #include "kernels.hpp"
+#include "widths.hpp"
 
 namespace shortlist {
 namespace {
 
 constexpr std::size_t together = 8, lanes = 8;  // rows; words in a vector
-constexpr std::size_t ahead = 4096;             // bytes: processors don't prefetch beyond a page
 
 // In how many bits a row differs, in eight parts.
 inline __m512i parts_of(const std::uint64_t* row, std::size_t words, const std::uint64_t* query) {
@@ -30,43 +30,35 @@ inline __m512i halves(__m512i a, __m512i b) {
   return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
 }
 
-// `Words` of each row; 0 are as many as `words`.
+// `Words` of each row; 0 are as many as `words`. What is left of eight rows is compared as where bits aren't counted so.
 template <std::size_t Words>
-inline void hamming_of(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                       std::int16_t* distances) {
-  const std::size_t count = Words ? Words : words;
-  std::size_t row = 0;
-  for (; row + together <= rows; row += together, bits += together * count) {
-    for (std::size_t at = 0; at < 8 * together * count; at += 64) {
-      __builtin_prefetch(reinterpret_cast<const char*>(bits) + ahead + at);
+struct HammingOfEight {
+  static void run(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
+                  std::int16_t* distances) {
+    const std::size_t count = Words ? Words : words;
+    std::size_t row = 0;
+    for (; row + together <= rows; row += together, bits += together * count) {
+      for (std::size_t at = 0; at < 8 * together * count; at += 64) {
+        __builtin_prefetch(reinterpret_cast<const char*>(bits) + ahead + at);
+      }
+      __m512i pair[together / 2];  // two rows in turn
+      for (std::size_t r = 0; r < together; r += 2) {
+        const __m512i even = parts_of(bits + r * count, count, query);
+        const __m512i odd = parts_of(bits + (r + 1) * count, count, query);
+        pair[r / 2] = _mm512_add_epi64(_mm512_unpacklo_epi64(even, odd), _mm512_unpackhi_epi64(even, odd));
+      }
+      const __m512i all = halves(halves(pair[0], pair[1]), halves(pair[2], pair[3]));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(distances + row), _mm512_cvtsepi64_epi16(all));
     }
-    __m512i pair[together / 2];  // two rows in turn
-    for (std::size_t r = 0; r < together; r += 2) {
-      const __m512i even = parts_of(bits + r * count, count, query);
-      const __m512i odd = parts_of(bits + (r + 1) * count, count, query);
-      pair[r / 2] = _mm512_add_epi64(_mm512_unpacklo_epi64(even, odd), _mm512_unpackhi_epi64(even, odd));
-    }
-    const __m512i all = halves(halves(pair[0], pair[1]), halves(pair[2], pair[3]));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(distances + row), _mm512_cvtsepi64_epi16(all));
+    avx512.hamming(bits, rows - row, words, query, distances + row);
   }
-  for (; row < rows; ++row, bits += count) {
-    int differing = 0;
-    for (std::size_t word = 0; word < count; ++word) differing += __builtin_popcountll(bits[word] ^ query[word]);
-    distances[row] = static_cast<std::int16_t>(differing);
-  }
-}
+};
 
 }  // namespace
 
 void hamming_avx512(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
                     std::int16_t* distances) {
-  switch (words) {  // the usual widths of vectors, without a loop in the loop
-    case 6: return hamming_of<6>(bits, rows, words, query, distances);
-    case 8: return hamming_of<8>(bits, rows, words, query, distances);
-    case 12: return hamming_of<12>(bits, rows, words, query, distances);
-    case 16: return hamming_of<16>(bits, rows, words, query, distances);
-    default: return hamming_of<0>(bits, rows, words, query, distances);
-  }
+  by_width<HammingOfEight>(words, bits, rows, words, query, distances);
 }
 
 }  // namespace shortlist

@@ -51,6 +51,9 @@ struct Ragged {
   const Codes* codes = nullptr;
 };
 
+// How many bytes further on to ask for what will be read: processors don't look beyond a page of memory by themselves.
+constexpr std::size_t ahead = 4096;
+
 struct Kernels {
   const char* name;
 

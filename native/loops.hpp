@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels.hpp"
+#include "widths.hpp"
 
 namespace shortlist {
 namespace {
@@ -14,9 +15,6 @@ constexpr std::size_t round_up(std::size_t value, std::size_t step) { return (va
 inline std::int32_t* excess(const Packed& packed) {
   return reinterpret_cast<std::int32_t*>(packed.excess.words);
 }
-
-// How many bytes further on to ask for what will be read: processors don't look beyond a page of memory by themselves.
-constexpr std::size_t ahead = 4096;
 
 constexpr std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
@@ -272,26 +270,22 @@ void dots(const Packed& queries, const std::int8_t* vectors, std::size_t rows, s
 
 // `Words` of each row; 0 are as many as `words`.
 template <std::size_t Words>
-inline void hamming_of(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
-                       std::int16_t* distances) {
-  const std::size_t count = Words ? Words : words;
-  for (std::size_t row = 0; row < rows; ++row, bits += count) {
-    __builtin_prefetch(reinterpret_cast<const char*>(bits) + ahead);
-    int differing = 0;
-    for (std::size_t word = 0; word < count; ++word) differing += Simd::bits(bits[word] ^ query[word]);
-    distances[row] = static_cast<std::int16_t>(differing);
+struct Hamming {
+  static void run(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
+                  std::int16_t* distances) {
+    const std::size_t count = Words ? Words : words;
+    for (std::size_t row = 0; row < rows; ++row, bits += count) {
+      __builtin_prefetch(reinterpret_cast<const char*>(bits) + ahead);
+      int differing = 0;
+      for (std::size_t word = 0; word < count; ++word) differing += Simd::bits(bits[word] ^ query[word]);
+      distances[row] = static_cast<std::int16_t>(differing);
+    }
   }
-}
+};
 
 void hamming(const std::uint64_t* bits, std::size_t rows, std::size_t words, const std::uint64_t* query,
              std::int16_t* distances) {
-  switch (words) {  // the usual widths of vectors, without a loop in the loop
-    case 6: return hamming_of<6>(bits, rows, words, query, distances);
-    case 8: return hamming_of<8>(bits, rows, words, query, distances);
-    case 12: return hamming_of<12>(bits, rows, words, query, distances);
-    case 16: return hamming_of<16>(bits, rows, words, query, distances);
-    default: return hamming_of<0>(bits, rows, words, query, distances);
-  }
+  by_width<Hamming>(words, bits, rows, words, query, distances);
 }
 
 }  // namespace
