@@ -91,7 +91,6 @@ class Execution:
         self._snapshot = snapshot
         self._make_scorer = scorers
         self._scorers: dict[Leaf, ScoresDocuments] = {}
-        self._position: dict[str, int] = {}
         self._doc_id: dict[int, str] = {}
         self._retrieved: dict[Pipeline, Ranked] = {}
         self._weights: dict[tuple[ScoresDocuments, ScoresDocuments], tuple[float, float]] = {}
@@ -104,11 +103,11 @@ class Execution:
         positions, doc_ids = ranked.positions, self._ids(ranked.positions)
         found = leaves(pipeline)
         by_document: dict[str, dict[str, float]] = {doc_id: {} for doc_id in doc_ids}
+        combined = isinstance(pipeline, Fuse | Rerank)  # or the scores are the only leaf's own
         for leaf in found:
             scorer = self._scorer(leaf)
             read = scorer.has_read(positions) if isinstance(scorer, CrossScorer) else slice(None)
             chosen = np.arange(len(positions))[read]
-            combined = isinstance(pipeline, Fuse | Rerank)  # or the scores are the leaf's own
             scores = self.score(leaf, positions[chosen]) if combined else ranked.scores[chosen]
             for index, score in zip(chosen.tolist(), scores.tolist(), strict=True):
                 by_document[doc_ids[index]][leaf_name(leaf)] = score
@@ -131,7 +130,8 @@ class Execution:
 
     def positions(self, doc_ids: Iterable[str]) -> list[int]:
         """Give the positions of documents that a ranking names."""
-        return [self._position[doc_id] for doc_id in doc_ids]
+        position = {doc_id: position for position, doc_id in self._doc_id.items()}
+        return [position[doc_id] for doc_id in doc_ids]
 
     def retrieve(self, stage: Pipeline) -> Ranked:
         """Rank what a stage passes on; a stage that several pipelines share is asked once."""
@@ -279,8 +279,7 @@ class Execution:
         """Give the ids of documents, and remember them."""
         unknown = [position for position in positions.tolist() if position not in self._doc_id]
         with self._timed("ids"):
-            for position, doc_id in zip(unknown, self._snapshot.doc_ids(unknown), strict=True):
-                self._doc_id[position], self._position[doc_id] = doc_id, position
+            self._doc_id |= zip(unknown, self._snapshot.doc_ids(unknown), strict=True)
         return [self._doc_id[position] for position in positions.tolist()]
 
     def _best_passages(self, found: tuple[Leaf, ...], positions: Positions) -> list[Passage]:
