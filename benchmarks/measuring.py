@@ -93,6 +93,20 @@ def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int) -> 
     return times
 
 
+def one_after_the_other(
+    candidates: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
+) -> dict[str, list[float]]:
+    """Time all queries by one candidate, then by the next, some rounds; give the best seconds of each query."""
+    best = {name: [float("inf")] * len(queries) for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            for at, query in enumerate(queries):
+                start = time.perf_counter()
+                run(query)
+                best[name][at] = min(best[name][at], time.perf_counter() - start)
+    return best
+
+
 def summary(seconds: Sequence[float]) -> dict[str, float]:
     """Give minimum, median and 95th percentile in milliseconds."""
     ordered = sorted(seconds)

@@ -27,7 +27,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import faiss
 import numpy as np
-from measuring import arguments, data_folder, summary, write_results
+from measuring import arguments, data_folder, one_after_the_other, summary, write_results
 
 from shortlist import Collection, Document
 from shortlist.collection import Snapshot, Store
@@ -190,13 +190,7 @@ def nearest_alone(
 
     ways: dict[str, Callable[[int], object]] = {FAISS: lambda at: flat.search(wide[at : at + 1], 10)}
     ways |= {"all compared": ours(1)} | {f"signs first, recall={t}": ours(t) for t in RECALLS}
-    best = {name: np.full(len(asked), np.inf) for name in ways}
-    for _ in range(3):
-        for name, way in ways.items():
-            for at in range(len(asked)):
-                begin = time.perf_counter()
-                way(at)
-                best[name][at] = min(best[name][at], time.perf_counter() - begin)
+    best = one_after_the_other(ways, range(len(asked)), 3)
     medians = {name: float(np.median(seconds)) for name, seconds in best.items()}
     return {
         name: {"p50_ms": round(1000 * median, 3), "times faiss": round(medians[FAISS] / median, 1)}

@@ -31,7 +31,7 @@ import bm25s
 import faiss
 import numpy as np
 import tantivy
-from measuring import arguments, data_folder, summary, write_results
+from measuring import arguments, data_folder, one_after_the_other, summary, write_results
 from tqdm import tqdm
 
 from shortlist.collection import (
@@ -123,12 +123,6 @@ def time_each(
     In every turn each candidate has another query, or the second would find in the cache what the first has read. The
     first queries are asked once before, and don't count, the same for all.
     """
-
-    def seconds_of(run: Callable[[Any], object], query: Any) -> float:
-        start = time.perf_counter()
-        run(query)
-        return time.perf_counter() - start
-
     in_turn = {name: [0.0] * len(queries) for name in runs}
     for query in queries[:WARM_UP]:
         for run in runs.values():
@@ -136,13 +130,10 @@ def time_each(
     for turn in range(len(queries)):
         for number, (name, run) in enumerate(runs.items()):
             which = (turn + number * len(queries) // len(runs)) % len(queries)
-            in_turn[name][which] = seconds_of(run, queries[which])
-    alone = {name: [float("inf")] * len(queries) for name in runs}
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            alone[name] = [
-                min(best, seconds_of(run, query)) for best, query in zip(alone[name], queries, strict=True)
-            ]
+            start = time.perf_counter()
+            run(queries[which])
+            in_turn[name][which] = time.perf_counter() - start
+    alone = one_after_the_other(runs, queries, ROUNDS)
     return {
         way: {name: summary(values[WARM_UP:]) for name, values in found.items()}
         for way, found in (("in turn", in_turn), ("alone", alone))
